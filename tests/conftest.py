@@ -1,0 +1,50 @@
+"""Rules for the whole test run."""
+
+import os
+
+import pytest
+
+_skipped: list[str] = []
+
+
+def pytest_configure() -> None:
+    _skipped.clear()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # An expected failure is reported as "skipped" too, but it did run.
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(f"{report.nodeid}: {_reason(report)}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _skipped.append(f"{report.nodeid}: {_reason(report)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Only where results come together: a worker's own exit status says nothing.
+    if _refused(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in _refused(config):
+        terminalreporter.write_line(
+            f"In CI a skipped test is a failure, because nobody would see the gap: {line}", red=True
+        )
+
+
+def _refused(config: pytest.Config) -> list[str]:
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    is_worker = hasattr(config, "workerinput")
+    return _skipped if in_ci and not is_worker else []
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    match report.longrepr:
+        case (_, _, str(reason)):
+            return reason
+        case other:
+            return str(other)
