@@ -1,0 +1,1 @@
+"""The Exposure operator: load balancers and NetworkPolicies, designed together."""

@@ -1,0 +1,75 @@
+"""Reading fields of hostile JSON: a wrong type is an absent field for facts, and a named error for intent."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from exposure.values.labels import Pairs
+
+Raw: TypeAlias = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class BadField(ValueError):
+    """A field that cannot be meant: its path, and a sentence that names the cure."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+def mapping(raw: Raw, key: str) -> Raw:
+    found = raw.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def sequence(raw: Raw, key: str) -> list[Any]:
+    found = raw.get(key)
+    return found if isinstance(found, list) else []
+
+
+def objects(raw: Raw, key: str) -> list[Raw]:
+    return [each for each in sequence(raw, key) if isinstance(each, dict)]
+
+
+def text(raw: Raw, key: str, default: str = "") -> str:
+    found = raw.get(key)
+    return found if isinstance(found, str) else default
+
+
+def optional_text(raw: Raw, key: str) -> str | None:
+    found = raw.get(key)
+    return found if isinstance(found, str) and found else None
+
+
+def integer(raw: Raw, key: str, default: int = 0) -> int:
+    found = raw.get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) else default
+
+
+def boolean(raw: Raw, key: str, default: bool) -> bool:
+    found = raw.get(key)
+    return found if isinstance(found, bool) else default
+
+
+def texts(raw: Raw, key: str) -> tuple[str, ...]:
+    return tuple(each for each in sequence(raw, key) if isinstance(each, str))
+
+
+def labels(raw: Raw, key: str) -> Pairs:
+    return tuple(sorted((k, v) for k, v in mapping(raw, key).items() if isinstance(k, str) and isinstance(v, str)))
+
+
+def port(value: object) -> int | str | None:
+    """A port number or name as Kubernetes' IntOrString writes it; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value:
+        return int(value) if value.isdigit() else value
+    return None
+
+
+def each(raw: Raw, key: str, parse: Callable[[Raw], T]) -> tuple[T, ...]:
+    return tuple(parse(item) for item in objects(raw, key))

@@ -1,0 +1,144 @@
+"""Ingresses, Gateways and their routes into values."""
+
+from exposure.parse.fields import Raw, integer, labels, mapping, objects, optional_text, text, texts
+from exposure.parse.network_policies import optional_selector
+from exposure.parse.objects import annotations, meta, published
+from exposure.values.objects import (
+    Backend,
+    BackendPort,
+    Gateway,
+    GatewayClass,
+    Ingress,
+    IngressClass,
+    Listener,
+    ParentRef,
+    PublishedAddress,
+    Ref,
+    ReferenceGrant,
+    Route,
+    RouteKind,
+)
+
+INGRESS_ANNOTATION_MARKS = ("kubernetes.io/ingress", "alb.ingress.kubernetes.io/", "networking.gke.io/", "cloud.google.com/")
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
+LEGACY_INGRESS_CLASS = "kubernetes.io/ingress.class"
+
+
+def ingress(raw: Raw) -> Ingress:
+    head, spec = meta(raw), mapping(raw, "spec")
+    namespace = text(head, "namespace", "default")
+    written = [mapping(spec, "defaultBackend")]
+    for rule in objects(spec, "rules"):
+        written += [mapping(path, "backend") for path in objects(mapping(rule, "http"), "paths")]
+    backends = (_ingress_backend(namespace, each) for each in written)
+    legacy = text(mapping(head, "annotations"), LEGACY_INGRESS_CLASS)
+    return Ingress(
+        namespace=namespace,
+        name=text(head, "name"),
+        ingress_class=optional_text(spec, "ingressClassName") or legacy or None,
+        backends=tuple(dict.fromkeys(each for each in backends if each is not None)),
+        tls=bool(objects(spec, "tls")),
+        published=published(raw),
+        annotations=annotations(raw, INGRESS_ANNOTATION_MARKS),
+        uid=text(head, "uid"),
+    )
+
+
+def _ingress_backend(namespace: str, raw: Raw) -> Backend | None:
+    service = mapping(raw, "service")
+    name, port = text(service, "name"), mapping(service, "port")
+    if not name:
+        return None
+    return Backend(Ref(namespace, name), BackendPort(integer(port, "number") or None, optional_text(port, "name")))
+
+
+def ingress_class(raw: Raw) -> IngressClass:
+    head = meta(raw)
+    default = text(mapping(head, "annotations"), DEFAULT_INGRESS_CLASS) == "true"
+    return IngressClass(text(head, "name"), text(mapping(raw, "spec"), "controller"), default)
+
+
+def gateway_class(raw: Raw) -> GatewayClass:
+    return GatewayClass(text(meta(raw), "name"), text(mapping(raw, "spec"), "controllerName"))
+
+
+def gateway(raw: Raw) -> Gateway:
+    head, spec = meta(raw), mapping(raw, "spec")
+    return Gateway(
+        namespace=text(head, "namespace", "default"),
+        name=text(head, "name"),
+        gateway_class=text(spec, "gatewayClassName"),
+        listeners=tuple(_listener(each) for each in objects(spec, "listeners")),
+        published=tuple(_gateway_address(each) for each in objects(mapping(raw, "status"), "addresses")),
+        annotations=annotations(raw, ("networking.gke.io/",)),
+        labels=labels(head, "labels"),
+        uid=text(head, "uid"),
+        api_version=text(raw, "apiVersion") or f"{GATEWAY_GROUP}/v1",
+    )
+
+
+def _gateway_address(raw: Raw) -> PublishedAddress:
+    value = text(raw, "value")
+    return PublishedAddress(hostname=value) if text(raw, "type") == "Hostname" else PublishedAddress(ip=value)
+
+
+def _listener(raw: Raw) -> Listener:
+    allowed = mapping(raw, "allowedRoutes")
+    namespaces = mapping(allowed, "namespaces")
+    return Listener(
+        name=text(raw, "name"),
+        port=integer(raw, "port"),
+        protocol=text(raw, "protocol"),
+        hostname=text(raw, "hostname"),
+        allowed_from=text(namespaces, "from", "Same"),
+        allowed_selector=optional_selector(namespaces, "selector"),
+        allowed_kinds=tuple(
+            RouteKind(text(each, "group", GATEWAY_GROUP), text(each, "kind")) for each in objects(allowed, "kinds")
+        ),
+    )
+
+
+def route(raw: Raw) -> Route:
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute; backends that are not Services are passed over."""
+    head, spec = meta(raw), mapping(raw, "spec")
+    namespace = text(head, "namespace", "default")
+    backends: list[Backend] = []
+    for rule in objects(spec, "rules"):
+        mirrors = [mapping(each, "requestMirror") for each in objects(rule, "filters")]
+        for ref in (*objects(rule, "backendRefs"), *(mapping(mirror, "backendRef") for mirror in mirrors)):
+            if text(ref, "name") and text(ref, "kind", "Service") == "Service" and not text(ref, "group"):
+                target = Ref(text(ref, "namespace") or namespace, text(ref, "name"))
+                backends.append(Backend(target, BackendPort(integer(ref, "port") or None)))
+    return Route(
+        kind=text(raw, "kind"),
+        namespace=namespace,
+        name=text(head, "name"),
+        hostnames=texts(spec, "hostnames"),
+        parents=tuple(
+            ParentRef(
+                Ref(text(ref, "namespace") or namespace, text(ref, "name")),
+                optional_text(ref, "sectionName"),
+                integer(ref, "port") or None,
+            )
+            for ref in objects(spec, "parentRefs")
+            if text(ref, "kind", "Gateway") == "Gateway" and text(ref, "group", GATEWAY_GROUP) == GATEWAY_GROUP
+        ),
+        backends=tuple(dict.fromkeys(backends)),
+    )
+
+
+def reference_grant(raw: Raw) -> ReferenceGrant:
+    head, spec = meta(raw), mapping(raw, "spec")
+    services = [each for each in objects(spec, "to") if text(each, "kind") == "Service" and not text(each, "group")]
+    return ReferenceGrant(
+        namespace=text(head, "namespace", "default"),
+        name=text(head, "name"),
+        sources=tuple(
+            (text(each, "namespace"), text(each, "kind"))
+            for each in objects(spec, "from")
+            if text(each, "group") == GATEWAY_GROUP
+        ),
+        services=tuple(text(each, "name") for each in services if text(each, "name")),
+        every_service=any(not text(each, "name") for each in services),
+    )

@@ -1,0 +1,124 @@
+"""What follows: one `Exposure` for each door, with its sources, ports, backends and blind spots."""
+
+from dataclasses import dataclass, field
+
+from exposure.values.addresses import Block
+from exposure.values.network_policy import NetworkPolicy, Owner, Peer, PolicyPort
+from exposure.values.objects import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """What no policy can hold here. `effect` and `cure` come from the catalogue of reasons, unless the case is special."""
+
+    reason: str
+    effect: str
+    message: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Addresses or pods that arrive, with the letter of the truth table, the row that decided it, and why."""
+
+    letter: str
+    blocks: tuple[Block, ...]
+    ports: tuple[PolicyPort, ...]
+    row: str
+    explanation: str
+    reference: str
+    peers: tuple[Peer, ...] = ()
+    door: str = "LoadBalancer"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    name: str
+    port: int
+    target: int | str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSummary:
+    service: Ref
+    selector: str
+    ready: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return self.name if self.kind == "ExposurePolicy" else f"{self.name} (cluster)"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    namespace: str
+    name: str
+    owner: Owner
+    doors: tuple[str, ...]
+    addresses: tuple[str, ...]
+    ports: tuple[OpenPort, ...]
+    sources: tuple[Source, ...]
+    backends: tuple[BackendSummary, ...]
+    policy: PolicyRef | None
+    network_policies: tuple[Ref, ...]
+    blind_spots: tuple[BlindSpot, ...]
+    mode: str = "Enforce"
+    profile: str = ""
+    cni: str = ""
+    refusal: str = ""
+    open_to: str | None = None
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a policy: accepted or not, with the reason, the field and the cure in the message."""
+
+    accepted: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOutcome:
+    name: str
+    message: str
+    governed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOutcome:
+    policy: PolicyRef
+    generation: int
+    verdict: Verdict
+    mode: str
+    services: tuple[ServiceOutcome, ...] = ()
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Everything that follows for one namespace.
+
+    `policies` are the NetworkPolicies that should exist; `frozen` names those that a pause leaves as they are; `audited`
+    are those that Audit mode only plans. `released` says that what is ours goes although nothing is planned.
+    """
+
+    namespace: str
+    policies: tuple[NetworkPolicy, ...]
+    exposures: tuple[Exposure, ...]
+    outcomes: tuple[PolicyOutcome, ...] = ()
+    audited: tuple[NetworkPolicy, ...] = ()
+    frozen: frozenset[str] = field(default=frozenset())
+    paused: bool = False

@@ -1,0 +1,79 @@
+"""Labels and label selectors, with the two questions that planning asks of them: does it match, does one cover another.
+
+Semantics: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Labels: TypeAlias = Mapping[str, str]
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+Operator: TypeAlias = Literal["In", "NotIn", "Exists", "DoesNotExist"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Labels) -> bool:
+        match self.operator:
+            case "In":
+                return labels.get(self.key) in self.values
+            case "NotIn":
+                return labels.get(self.key) not in self.values
+            case "Exists":
+                return self.key in labels
+            case "DoesNotExist":
+                return self.key not in labels
+            case _:
+                # An operator of a later Kubernetes: what is not understood selects nothing, so it never opens.
+                return False
+
+    def __str__(self) -> str:
+        match self.operator:
+            case "Exists":
+                return self.key
+            case "DoesNotExist":
+                return f"!{self.key}"
+            case operator:
+                return f"{self.key} {operator.lower()} ({','.join(self.values)})"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSelector:
+    """An empty selector matches everything; absence of a selector is None at its owner, never an empty one."""
+
+    labels: Pairs = ()
+    requirements: tuple[Requirement, ...] = ()
+
+    def matches(self, labels: Labels) -> bool:
+        return all(labels.get(key) == value for key, value in self.labels) and all(
+            requirement.matches(labels) for requirement in self.requirements
+        )
+
+    @property
+    def empty(self) -> bool:
+        return not self.labels and not self.requirements
+
+    def covers(self, other: "LabelSelector") -> bool:
+        """Whether everything `other` selects is certainly selected here too: each condition here stands there as well."""
+        return set(self.labels) <= set(other.labels) and set(self.requirements) <= set(other.requirements)
+
+    def __str__(self) -> str:
+        parts = [f"{key}={value}" for key, value in self.labels]
+        return ",".join([*parts, *map(str, self.requirements)]) or "every pod"
+
+
+EVERYTHING = LabelSelector()
+
+
+def pairs(labels: Labels) -> Pairs:
+    return tuple(sorted(labels.items()))
+
+
+def selecting(labels: Labels) -> LabelSelector:
+    """The selector that asks for each of `labels`."""
+    return LabelSelector(pairs(labels))
