@@ -1,0 +1,100 @@
+"""Runs one command and never outlives the process that asked for it.
+
+    python leash.py PARENT_PID COMMAND [ARGUMENT …]
+
+The leash ends the command (SIGTERM, and SIGKILL after a grace period) when standard input reaches its end or when the
+asking process is gone: both happen however that process dies, SIGKILL included. Two signs are watched because either
+alone falls short: a forked child of the asking process keeps the pipe open, and the parent is looked at only twice a
+second.
+PR_SET_PDEATHSIG alone would not do, because it fires when the *thread* that started the command ends; between the
+leash, which has one thread, and its command it is right, and covers the leash's own SIGKILL.
+
+Started as a script with -S -E -s, it imports nothing of ours and is up in about ten milliseconds.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+from types import FrameType
+
+GRACE_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> int:
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    leash = os.getpid()
+    # A signal only has to wake up the wait below, through the pipe that it writes to.
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    asked: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, remember)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    child = os.fork()
+    if child == 0:
+        _become(command, leash)
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        ready, _, _ = select.select([sys.stdin, woken], [], [], 0.5)
+        if woken in ready:
+            os.read(woken, 512)
+        if asked or sys.stdin in ready or os.getppid() != parent:
+            _end(child, woken)
+            return 0
+    return 0
+
+
+def _become(command: list[str], leash: int) -> None:
+    """In the forked child: dies with the leash, and leads a process group, to be ended with all that it starts."""
+    os.setpgid(0, 0)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != leash:  # it died before the line above
+        os._exit(1)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        os._exit(127)
+
+
+def _end(child: int, woken: int) -> None:
+    _signal_group(child, signal.SIGTERM)
+    waited = 0.0
+    while waited < GRACE_SECONDS:
+        if os.waitpid(child, os.WNOHANG)[0] != 0:
+            break
+        select.select([woken], [], [], 0.05)
+        waited += 0.05
+    else:
+        _signal_group(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    _signal_group(child, signal.SIGKILL)  # what it may have started
+
+
+def _signal_group(child: int, number: int) -> None:
+    try:
+        os.killpg(child, number)
+    except (ProcessLookupError, PermissionError):
+        # No such group: either all of it is gone, or the child has not reached setpgid yet.
+        try:
+            os.kill(child, number)
+        except ProcessLookupError:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

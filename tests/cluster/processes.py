@@ -1,0 +1,107 @@
+"""Long-running processes that end with the test run, however it ends, and the ports they listen on."""
+
+import fcntl
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+_LEASH = Path(__file__).with_name("leash.py")
+
+# Below the ephemeral ports, so that no outgoing connection takes one between the look and the listen, and below the
+# node ports, so that a kube-proxy on the same machine is not in the way.
+_PORTS = range(20000, 30000)
+
+
+class Part:
+    """One started process with its log file. It dies with us; `stop` ends it earlier."""
+
+    def __init__(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+        """Starts `argv`; both its outputs are appended to `log`; `env` is added to our own environment."""
+        self.name = Path(argv[0]).name
+        self.log = log
+        with log.open("ab") as output:
+            self._leash = subprocess.Popen(
+                [sys.executable, "-S", "-E", "-s", str(_LEASH), str(os.getpid()), *argv],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,  # Ctrl-C on the terminal is for us: we stop the parts in their order
+            )
+
+    @property
+    def pid(self) -> int:
+        """The leash's process id; the process itself is its only child."""
+        return self._leash.pid
+
+    def is_running(self) -> bool:
+        return self._leash.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the process itself, past its leash; nothing happens if it has ended."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        try:
+            for child in children.read_text().split():
+                os.kill(int(child), number)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+
+    def stop(self, *, kill: bool = False, timeout: float = 10.0) -> None:
+        """Ends it and waits until it is gone: SIGTERM, after five seconds SIGKILL; `kill` means SIGKILL at once."""
+        if kill:
+            self.signal(signal.SIGKILL)
+        if self._leash.stdin:
+            self._leash.stdin.close()
+        self._leash.wait(timeout)
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of the log, for an error message."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+
+class Port:
+    """A TCP port that no other test process on this machine is given while this object lives."""
+
+    def __init__(self, address: str = "127.0.0.1", *, check: bool = True) -> None:
+        """`check` tries that nobody listens on `address` yet; it makes no sense for an address of another network."""
+        folder = Path(tempfile.gettempdir()) / f"exposure-ports.{os.getuid()}"
+        folder.mkdir(exist_ok=True)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            number = random.choice(_PORTS)
+            lock = (folder / str(number)).open("w")
+            if _taken(lock) or (check and _listening(address, number)):
+                lock.close()
+                continue
+            self.number, self._lock = number, lock
+            return
+        raise RuntimeError(f"no free TCP port in {_PORTS} within 10 seconds")
+
+    def release(self) -> None:
+        self._lock.close()
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _listening(address: str, number: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, number))
+        except OSError:
+            return True
+    return False
