@@ -4,6 +4,10 @@ import os
 
 import pytest
 
+from tests.cluster.fixtures import control_plane, fresh_control_plane, namespace
+
+__all__ = ["control_plane", "fresh_control_plane", "namespace"]
+
 _skipped: list[str] = []
 
 

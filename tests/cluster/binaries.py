@@ -2,7 +2,7 @@
 
     python -m tests.cluster.binaries        # builds if need be, prints the folder
 
-Go modules can be had where prebuilt binaries cannot, so one Go module of ours (`binaries/`, a main that hands over to the
+Go modules can be had where prebuilt binaries cannot, so a Go module of ours (`binaries/`, a main that hands over to the
 upstream commands) is linked once into a single executable. It takes minutes, so it is kept in
 $XDG_CACHE_HOME/exposure-operator (by default ~/.cache), under a key made from that module and the version.
 """

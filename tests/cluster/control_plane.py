@@ -17,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.cluster import audit
+from tests.cluster.audit import AuditEvent
 from tests.cluster.binaries import binaries
 from tests.cluster.processes import Part, Port
+from tests.cluster.signing_key import new_elliptic_curve_key
 
 READY_SECONDS = 60.0
 SERVICE_CIDRS = "10.96.0.0/16,fd00:10:96::/112"
@@ -27,17 +30,8 @@ SERVICE_CIDRS = "10.96.0.0/16,fd00:10:96::/112"
 # hold no loopback address.
 ADVERTISED = "192.0.2.1"
 
-WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-
 # Nodes here send no heartbeat, and would be called dead.
 _CONTROLLERS = "*,-node-lifecycle-controller,-taint-eviction-controller"
-
-_AUDIT_POLICY = """\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules: [{level: Metadata}]
-"""
 
 
 class ControlPlane:
@@ -183,36 +177,20 @@ class ControlPlane:
         """A place in the audit log; requests answered from now on come after it."""
         return self.audit_log.stat().st_size if self.audit_log.exists() else 0
 
-    def audit_events(self, since: int = 0) -> Iterator[dict[str, Any]]:
-        """Audit events (audit.k8s.io/v1, level Metadata) after a mark, in the order of the answers, read as one goes.
+    def audit_events(self, since: int = 0) -> Iterator[AuditEvent]:
+        """What `audit.events` yields after a mark."""
+        return audit.events(self.audit_log, since)
 
-        The log is written before the answer leaves, so what a client has seen answered is in it.
-        """
-        if not self.audit_log.exists():
-            return
-        with self.audit_log.open("rb") as log:
-            log.seek(since)
-            for line in log:
-                if line.endswith(b"\n"):  # else it is just being written
-                    yield json.loads(line)
-
-    def writes(self, user: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """The audit events of requests that write, by `user` if given, dry runs left out, refused ones included."""
-        return [
-            event
-            for event in self.audit_events(since)
-            if event["verb"] in WRITE_VERBS
-            and event["stage"] == "ResponseComplete"
-            and user in (None, event["user"]["username"])
-            and "dryRun=" not in event["requestURI"]
-        ]
+    def writes(self, user: str | None = None, since: int = 0) -> list[AuditEvent]:
+        """What `audit.writes` finds after a mark."""
+        return audit.writes(self.audit_events(since), user)
 
     def _prepare(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         same_network = not self._prefix
         self._ports = [Port(self.address, check=same_network) for _ in range(4)]
-        self._file("audit-policy.yaml", _AUDIT_POLICY)
-        self._file("service-account.key", _new_elliptic_curve_key())
+        self._file("audit-policy.yaml", audit.POLICY)
+        self._file("service-account.key", new_elliptic_curve_key())
         self._manager_token = secrets.token_hex(16)
         self._file(
             "tokens.csv",
@@ -322,13 +300,3 @@ class ControlPlane:
         path = self.root / name
         path.touch(mode=0o600)
         path.write_text(text)
-
-
-def _new_elliptic_curve_key() -> str:
-    """A fresh P-256 private key as PEM (RFC 5915; the public part is optional there), made without any dependency."""
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    scalar = (1 + secrets.randbelow(order - 1)).to_bytes(32, "big")
-    version, curve = b"\x02\x01\x01", bytes.fromhex("a00a06082a8648ce3d030107")
-    body = version + b"\x04\x20" + scalar + curve
-    text = base64.encodebytes(b"\x30" + bytes([len(body)]) + body).decode()
-    return f"-----BEGIN EC PRIVATE KEY-----\n{text}-----END EC PRIVATE KEY-----\n"

@@ -1,0 +1,43 @@
+"""The API server's audit log: who asked for what, told by the server and not by the client."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+AuditEvent = dict[str, Any]
+
+WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+"""
+
+
+def events(log: Path, since: int = 0) -> Iterator[AuditEvent]:
+    """Events (audit.k8s.io/v1, level Metadata) from byte `since` on, in the order of the answers, read as one goes.
+
+    The log is written before the answer leaves, so what a client has seen answered is in it.
+    """
+    if not log.exists():
+        return
+    with log.open("rb") as lines:
+        lines.seek(since)
+        for line in lines:
+            if line.endswith(b"\n"):  # else it is just being written
+                yield json.loads(line)
+
+
+def writes(found: Iterable[AuditEvent], user: str | None = None) -> list[AuditEvent]:
+    """The requests among them that write, by `user` if given; refused ones count, dry runs do not."""
+    return [
+        event
+        for event in found
+        if event["verb"] in WRITE_VERBS
+        and event["stage"] == "ResponseComplete"
+        and user in (None, event["user"]["username"])
+        and "dryRun=" not in event["requestURI"]
+    ]

@@ -1,0 +1,211 @@
+"""The embedded cluster itself: real, independent of its neighbours, and gone when the tests are."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.cluster.binaries import VERSION_VARIABLE, default_version
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.processes import Part, Port
+
+Value = TypeVar("Value")
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from tests.cluster.processes import Part
+part = Part(["sh", "-c", "sleep 600 & sleep 600"], log=Path(sys.argv[1]))
+print(part.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_server_is_the_version_that_was_asked_for(control_plane: ControlPlane) -> None:
+    """The binaries say which Kubernetes they are; v0.0.0 would make clients guess."""
+    version = os.environ.get(VERSION_VARIABLE) or default_version()
+    assert f"Server Version: v{version}" in control_plane.kubectl("version")
+
+
+def test_our_crds_are_served(control_plane: ControlPlane) -> None:
+    """A test finds the three resources without installing anything."""
+    served = control_plane.kubectl("api-resources", "--api-group=exposure.dev", "-o", "name").split()
+    assert {"exposurepolicies", "clusterexposurepolicies", "exposures"} == {name.split(".")[0] for name in served}
+
+
+def test_endpoint_slices_come_from_the_real_controller(control_plane: ControlPlane, namespace: str) -> None:
+    """A Service and a ready Pod are enough; the address appears in an EndpointSlice within ten seconds."""
+    control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=_SERVICE_AND_POD)
+    control_plane.kubectl("patch", "-n", namespace, "pod", "web", "--subresource=status", "-p", _POD_STATUS)
+    query = ("get", "endpointslices", "-n", namespace, "-o", "jsonpath={.items[*].endpoints[*].addresses[*]}")
+    assert _eventually(lambda: control_plane.kubectl(*query), "10.1.0.5") == "10.1.0.5"
+
+
+def test_a_service_account_is_bound_by_its_role(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    """A token from TokenRequest is the ServiceAccount to RBAC and in the audit log, refusals included."""
+    user = f"system:serviceaccount:{namespace}:robot"
+    control_plane.kubectl("create", "serviceaccount", "robot", "-n", namespace)
+    token = control_plane.service_account_token(namespace, "robot")
+    config = control_plane.write_kubeconfig(tmp_path / "robot", token, namespace=namespace)
+    mark = control_plane.audit_mark()
+    refused = control_plane.kubectl_result("--kubeconfig", str(config), "create", "configmap", "x")
+    assert "forbidden" in refused.stderr
+    assert [event["responseStatus"]["code"] for event in control_plane.writes(user, since=mark)] == [403]
+
+
+def test_two_clusters_side_by_side(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """What is made in one is not in the other, and stopping one leaves the other alone."""
+    with ControlPlane(tmp_path / "second", controllers=False) as second:
+        assert control_plane.url != second.url
+        second.kubectl("create", "namespace", "only-here")
+        assert "only-here" not in control_plane.kubectl("get", "namespaces")
+    assert control_plane.kubectl("get", "--raw", "/readyz") == "ok"
+
+
+@pytest.mark.parametrize("kill", [pytest.param(False, id="stopped-in-good-order"), pytest.param(True, id="killed")])
+def test_data_outlive_the_api_server(tmp_path: Path, kill: bool) -> None:
+    """After a restart, on the same address, everything is as before, and tokens still hold."""
+    with ControlPlane(tmp_path / "cluster", controllers=False) as cluster:
+        cluster.kubectl("create", "namespace", "kept")
+        url = cluster.url
+        cluster.stop_apiserver(kill=kill)
+        assert cluster.kubectl_result("get", "namespace", "kept").returncode != 0
+        cluster.start_apiserver()
+        assert (url, "namespace/kept\n") == (cluster.url, cluster.kubectl("get", "namespace", "kept", "-o", "name"))
+
+
+def test_a_compacted_past_is_gone(tmp_path: Path) -> None:
+    """After compaction and a restart, a watch from an old resourceVersion gets 410, as after a long outage."""
+    with ControlPlane(tmp_path / "cluster", controllers=False) as cluster:
+        cluster.kubectl("create", "configmap", "a")
+        old = cluster.kubectl("get", "configmap", "a", "-o", "jsonpath={.metadata.resourceVersion}")
+        for number in range(3):
+            cluster.kubectl("create", "configmap", f"b{number}")
+        assert int(old) < cluster.compact()
+        cluster.restart_apiserver(kill=True)
+        watch = f"/api/v1/configmaps?watch=true&timeoutSeconds=2&resourceVersion={int(old) - 100}"
+        seen = cluster.kubectl_result("get", "--raw", watch)
+        assert "too old resource version" in seen.stdout + seen.stderr
+
+
+def test_a_stopped_cluster_leaves_no_process(tmp_path: Path) -> None:
+    """`stop` returns when every part is gone, and may be called twice."""
+    cluster = ControlPlane(tmp_path / "cluster")
+    cluster.start()
+    assert len(_processes_naming(tmp_path, leashes=False)) == 3
+    cluster.stop()
+    cluster.stop()
+    assert _processes_naming(tmp_path) == []
+
+
+def test_a_cluster_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """The error carries the end of the log, and the parts that did start are gone."""
+    cluster = ControlPlane(tmp_path / "cluster", apiserver_flags=["--no-such-flag"])
+    with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
+        cluster.start()
+    assert _processes_naming(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGTERM, id="terminated"),
+        pytest.param(signal.SIGINT, id="interrupted"),
+    ],
+)
+def test_nothing_outlives_the_one_who_asked(tmp_path: Path, number: signal.Signals) -> None:
+    """However the test run dies, the process it started ends, with all that this process started."""
+    log = tmp_path / "part.log"
+    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(log)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    leash = int(holder.stdout.readline())
+    family = _eventually(lambda: len(_descendants(leash)), 3) and _descendants(leash)
+    holder.send_signal(number)
+    holder.wait(10)
+    holder.stdout.close()
+    assert _eventually(lambda: [pid for pid in [leash, *family] if _alive(pid)], []) == []
+
+
+def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
+    """The one process that could be killed in between takes the started process with it."""
+    part = Part(["sleep", "600"], log=tmp_path / "part.log")
+    child = _eventually(lambda: len(_descendants(part.pid)), 1) and _descendants(part.pid)[0]
+    os.kill(part.pid, signal.SIGKILL)
+    part.stop()
+    assert not _eventually(lambda: _alive(child), False)
+
+
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """Stopping is bounded in time."""
+    part = Part(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"], log=tmp_path / "part.log")
+    _eventually(lambda: "deaf" in part.last_lines(), True)
+    part.stop()
+    assert not part.is_running()
+
+
+def test_ports_are_given_once(tmp_path: Path) -> None:
+    """Clusters that start at the same moment never get the same port."""
+    ports = [Port() for _ in range(50)]
+    assert len({port.number for port in ports}) == 50
+    for port in ports:
+        port.release()
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [each for child in map(int, children) for each in (child, *_descendants(child))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _processes_naming(path: Path, *, leashes: bool = True) -> list[str]:
+    """Command lines in which `path` stands, ours left out."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(path) in line and int(each.name) != os.getpid() and (leashes or "leash.py" not in line):
+            found.append(line)
+    return found
+
+
+def _eventually(look: Callable[[], Value], expected: Value, seconds: float = 10.0) -> Value:
+    """What `look` sees once it is what is expected, or at last."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
+
+
+_SERVICE_AND_POD = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {nodeName: node-1, containers: [{name: web, image: example.com/web}]}
+"""
+_POD_STATUS = (
+    '{"status": {"phase": "Running", "podIP": "10.1.0.5", "podIPs": [{"ip": "10.1.0.5"}], "hostIP": "192.0.2.7",'
+    ' "conditions": [{"type": "Ready", "status": "True"}]}}'
+)
