@@ -1,0 +1,149 @@
+"""Verdicts as nftables text: one table, replaced whole in one transaction, so that no packet sees a state in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from tests.lab.enforcer.model import Allow, Model, PodVerdict
+from tests.lab.enforcer.objects import Address, Node, Pod
+from tests.lab.enforcer.ranges import EVERYWHERE, text
+
+TABLE = "networkpolicy"
+_FAMILIES = ((4, "ip"), (6, "ip6"))
+
+
+class Position(Enum):
+    """Where ingress is judged: on the node's way to the pod, before SNAT, or inside the pod, after it."""
+
+    PRE = "pre"
+    POST = "post"
+
+
+class Denial(Enum):
+    """How a denied connection ends. An ICMP error ends it at once; silence only when the client gives up."""
+
+    REJECT = "reject"
+    DROP = "drop"
+
+    @property
+    def statement(self) -> str:
+        return "reject with icmpx admin-prohibited" if self is Denial.REJECT else "drop"
+
+
+def node_rules(model: Model, node: Node, position: Position, denial: Denial = Denial.REJECT) -> str:
+    """The table of one node, for `nft -f`: egress of its pods, and their ingress too where it is judged before SNAT.
+
+    The forward hook comes after DNAT and before SNAT. What a node itself sends to its pods never passes it, and so is
+    always admitted. An address of the node's ranges that belongs to no pod known yet is closed.
+    """
+    verdicts = [each for each in dict.fromkeys(model.pods.values()) if each.pod.node == node.name]
+    chains: list[str] = []
+    leaving = [(each, _chain(chains, f"out{i}", each.pod, each.egress, "daddr", denial))
+               for i, each in enumerate(verdicts) if each.egress is not None]  # fmt: skip
+    entering = [(each, _chain(chains, f"in{i}", each.pod, each.ingress, "saddr", denial))
+                for i, each in enumerate(verdicts) if each.ingress is not None and position is Position.PRE]  # fmt: skip
+    known = [address for each in verdicts for address in each.pod.addresses]
+    lines = [
+        "ct state established,related accept",
+        *_unknown(node, known),
+        *_map("saddr", leaving),
+        *_map("daddr", entering),
+    ]
+    return _table(chains, "forward", lines)
+
+
+def pod_rules(verdict: PodVerdict, node: Node, denial: Denial = Denial.REJECT) -> str:
+    """The table inside one pod, where ingress is judged after SNAT. Whatever comes from its own node is admitted."""
+    chains: list[str] = []
+    lines = [
+        "ct state established,related accept",
+        'iifname "lo" accept',
+        "ip6 saddr fe80::/10 accept",  # neighbour discovery, without which IPv6 has no next hop
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        *(f"{family} saddr {{ {_list(node.addresses, version)} }} accept"
+          for version, family in _FAMILIES if _list(node.addresses, version)),
+    ]  # fmt: skip
+    if verdict.ingress is not None:
+        lines.append(f"jump {_chain(chains, 'in0', verdict.pod, verdict.ingress, 'saddr', denial)}")
+    return _table(chains, "input", lines)
+
+
+def closed_pod_rules() -> str:
+    """The table of a pod that nothing is known about yet: everything but the wire itself is closed."""
+    return _table([], "input", ['iifname "lo" accept', "ip6 saddr fe80::/10 accept", "drop"])
+
+
+def _table(chains: Sequence[str], hook: str, lines: Sequence[str]) -> str:
+    body = "\n".join(f"    {line}" for line in lines)
+    return (
+        f"add table inet {TABLE}\n"
+        f"delete table inet {TABLE}\n"
+        f"table inet {TABLE} {{\n"
+        + "".join(chains)
+        + f"  chain {hook} {{\n    type filter hook {hook} priority filter; policy accept;\n{body}\n  }}\n}}\n"
+    )
+
+
+def _chain(
+    chains: list[str], name: str, pod: Pod, allows: Iterable[Allow] | None, direction: str, denial: Denial
+) -> str:
+    lines = [
+        f"{family} {direction} {{ {_list(pod.addresses, version)} }} return"  # itself
+        for version, family in _FAMILIES
+        if _list(pod.addresses, version)
+    ]
+    for allow in allows or ():
+        lines += [
+            f"{who}{what}return"
+            for who in _who(allow, direction)
+            for what in _what(allow)
+        ]  # fmt: skip
+    lines.append(denial.statement)
+    body = "\n".join(f"    {line}" for line in lines)
+    chains.append(f"  chain {name} {{  # {pod.full_name}\n{body}\n  }}\n")
+    return name
+
+
+def _who(allow: Allow, direction: str) -> Iterable[str]:
+    if allow.addresses == EVERYWHERE:
+        yield ""
+        return
+    for version, family in _FAMILIES:
+        if ranges := allow.addresses.of(version):
+            yield f"{family} {direction} {{ {text(version, ranges)} }} "
+
+
+def _what(allow: Allow) -> Iterable[str]:
+    if allow.ports is None:
+        yield ""
+        return
+    for ports in allow.ports:
+        numbers = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ports.ranges)
+        yield f"{ports.protocol.lower()} dport {{ {numbers} }} "
+
+
+def _unknown(node: Node, known: Sequence[Address]) -> Iterable[str]:
+    for version, family in _FAMILIES:
+        ranges = ", ".join(str(block) for block in node.pod_cidrs if block.version == version)
+        if not ranges:
+            continue
+        mine = _list(known, version)
+        but = f"{family} daddr != {{ {mine} }} " if mine else ""
+        yield f"{family} daddr {{ {ranges} }} {but}drop"
+
+
+def _map(direction: str, chains: Sequence[tuple[PodVerdict, str]]) -> Iterable[str]:
+    for version, family in _FAMILIES:
+        entries = ", ".join(
+            f"{address} : jump {chain}"
+            for verdict, chain in chains
+            for address in verdict.pod.addresses
+            if address.version == version
+        )
+        if entries:
+            yield f"{family} {direction} vmap {{ {entries} }}"
+
+
+def _list(addresses: Iterable[Address], version: int) -> str:
+    return ", ".join(str(each) for each in addresses if each.version == version)

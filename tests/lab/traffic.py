@@ -1,0 +1,206 @@
+"""Real connections: servers that say whom they saw, and probes that say what became of them.
+
+One thread serves and probes for every host of the lab. A socket belongs to the namespace in which it was made, so the
+thread steps inside only to make it, and then drives all of them from one event loop: thousands of connections a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import struct
+import threading
+import time
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from tests.lab.netns import Netns
+
+AT_ONCE = 200
+_T = TypeVar("_T")
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_TYPES = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
+
+
+class Outcome(Enum):
+    """What became of one connection."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"  # a host said that nobody listens there: the packet was delivered
+    DENIED = "denied"  # somebody on the way said that it may not pass
+    SILENT = "silent"  # nothing came back in time
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One connection to make: from a host, to an address (literal), a port and a protocol (TCP or UDP)."""
+
+    source: Netns
+    address: str
+    port: int
+    protocol: str = "TCP"
+    timeout: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a probe met. `server` and `peer` (the address the server saw) are empty unless it was answered."""
+
+    outcome: Outcome
+    server: str = ""
+    peer: str = ""
+    started: float = 0.0  # time.monotonic()
+    ended: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome in (Outcome.ANSWERED, Outcome.REFUSED)
+
+
+def _plain(address: str) -> str:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(parsed)
+
+
+def _outcome(error: OSError) -> Outcome:
+    match error.errno:
+        case errno.ECONNREFUSED | errno.ECONNRESET:
+            return Outcome.REFUSED
+        case errno.EHOSTUNREACH | errno.ENETUNREACH | errno.EACCES | errno.EPERM:
+            return Outcome.DENIED
+        case errno.ETIMEDOUT:
+            return Outcome.SILENT
+        case _:
+            raise error
+
+
+class Traffic:
+    """The thread that serves and probes. Close it to close every socket it made."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lab-traffic", daemon=True)
+        self._thread.start()
+        self._servers: dict[Netns, list[socket.socket]] = {}
+
+    def __enter__(self) -> Traffic:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def serve(self, host: Netns, who: str, port: int, protocol: str = "TCP") -> None:
+        """Answer on every address of the host, both families, with `who` and the address the connection came from."""
+        self._call(self._serve(host, who, port, protocol))
+
+    def stop_serving(self, host: Netns) -> None:
+        """Close every server of a host."""
+        self._call(self._stop_serving(host))
+
+    def probe(self, probes: Iterable[Probe], at_once: int = AT_ONCE) -> list[Seen]:
+        """Make the connections, at most `at_once` at a time, and say what became of each, in the order given."""
+        return self._call(self._probe_all(list(probes), at_once))
+
+    def close(self) -> None:
+        """Close every server and end the thread."""
+        for host in list(self._servers):
+            self.stop_serving(host)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+    async def _serve(self, host: Netns, who: str, port: int, protocol: str) -> None:
+        with host.inside():
+            server = socket.socket(socket.AF_INET6, _TYPES[protocol])
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.setblocking(False)
+        server.bind(("::", port))
+        name = who.encode()
+        if protocol == "TCP":
+            server.listen(1024)
+            self._loop.add_reader(server, _accept, server, name)
+        else:
+            # The answer must leave from the address that was asked, or the client's kernel does not know it.
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            self._loop.add_reader(server, _reply, server, name)
+        self._servers.setdefault(host, []).append(server)
+
+    async def _stop_serving(self, host: Netns) -> None:
+        for server in self._servers.pop(host, []):
+            self._loop.remove_reader(server)
+            server.close()
+
+    async def _probe_all(self, probes: Sequence[Probe], at_once: int) -> list[Seen]:
+        seen: list[Seen] = [Seen(Outcome.SILENT)] * len(probes)
+        waiting = iter(range(len(probes)))
+
+        async def work() -> None:
+            for index in waiting:
+                seen[index] = await self._probe(probes[index])
+
+        await asyncio.gather(*(work() for _ in range(min(at_once, len(probes)))))
+        return seen
+
+    async def _probe(self, probe: Probe) -> Seen:
+        family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
+        with probe.source.inside():
+            client = socket.socket(family, _TYPES[probe.protocol])
+        client.setblocking(False)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(probe.timeout):
+                await self._loop.sock_connect(client, (probe.address, probe.port))
+                if probe.protocol == "UDP":
+                    await self._loop.sock_sendall(client, b"?")
+                answer = (await self._loop.sock_recv(client, 512)).decode()
+            server, _, peer = answer.partition(" ")
+            return Seen(Outcome.ANSWERED, server, peer, started, time.monotonic())
+        except TimeoutError:
+            return Seen(Outcome.SILENT, started=started, ended=time.monotonic())
+        except OSError as error:
+            return Seen(_outcome(error), started=started, ended=time.monotonic())
+        finally:
+            if probe.protocol == "TCP":
+                # Thousands of closed connections must not hold their ports for a minute each.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            client.close()
+
+
+def _accept(server: socket.socket, name: bytes) -> None:
+    for _ in range(256):
+        try:
+            connection, peer = server.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # the client went away before it was accepted
+            continue
+        try:
+            connection.send(name + b" " + _plain(peer[0]).encode())
+        except OSError:
+            pass  # the client went away: it counts it, we do not
+        finally:
+            connection.close()
+
+
+def _reply(server: socket.socket, name: bytes) -> None:
+    for _ in range(256):
+        try:
+            _, control, _, peer = server.recvmsg(512, 256)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue
+        try:
+            server.sendmsg([name + b" " + _plain(peer[0]).encode()], control, 0, peer)
+        except OSError:
+            pass  # no way back to this client
