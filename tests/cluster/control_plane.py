@@ -159,8 +159,6 @@ class ControlPlane:
         ca = base64.b64encode(self.ca_file.read_bytes()).decode()
         name = "exposure-test"
         cluster = {"server": server or self.url, "certificate-authority-data": ca}
-        if cluster["server"].startswith("http://"):
-            del cluster["certificate-authority-data"]
         config = {
             "apiVersion": "v1",
             "kind": "Config",

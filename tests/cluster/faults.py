@@ -5,8 +5,8 @@
         server.answer(429, times=20, retry_after=1)
         server.break_watches()
 
-It listens on loopback over plain HTTP, passes every request on over TLS with its Authorization header, and streams
-watches line by line, so that what a fault interrupts is what a real network would interrupt.
+It passes every request on as it is, with its Authorization header, and streams watches as they come, so that what a
+fault interrupts is what a real network would interrupt.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class _Watch:
 class FaultyServer:
     """The proxy. Without a fault set it changes nothing but the address.
 
-    `url`       http://127.0.0.1:PORT
+    `url`       https://ADDRESS:PORT, under the certificate of the API server
     `requests`  Counter of (method, path without query) passed on or answered since the start
     """
 
@@ -82,10 +82,14 @@ class FaultyServer:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        # With the API server's own certificate, so that what a client trusts there it trusts here: kubectl, for one,
+        # sends no token over plain HTTP.
+        own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        own.load_cert_chain(self._cluster.ca_file, self._cluster.ca_file.with_suffix(".key"))
+        site = web.TCPSite(self._runner, self._cluster.address, 0, ssl_context=own)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"https://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

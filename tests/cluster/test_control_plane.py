@@ -43,8 +43,9 @@ def test_endpoint_slices_come_from_the_real_controller(control_plane: ControlPla
     """A Service and a ready Pod are enough; the address appears in an EndpointSlice within ten seconds."""
     control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=_SERVICE_AND_POD)
     control_plane.kubectl("patch", "-n", namespace, "pod", "web", "--subresource=status", "-p", _POD_STATUS)
+    # The controller leaves out Pods whose Node it does not know.
     query = ("get", "endpointslices", "-n", namespace, "-o", "jsonpath={.items[*].endpoints[*].addresses[*]}")
-    assert _eventually(lambda: control_plane.kubectl(*query), "10.1.0.5") == "10.1.0.5"
+    assert "10.1.0.5" == _eventually(lambda: control_plane.kubectl(*query), "10.1.0.5")
 
 
 def test_a_service_account_is_bound_by_its_role(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_service_account_is_bound_by_its_role(control_plane: ControlPlane, nam
     mark = control_plane.audit_mark()
     refused = control_plane.kubectl_result("--kubeconfig", str(config), "create", "configmap", "x")
     assert "forbidden" in refused.stderr
-    assert [event["responseStatus"]["code"] for event in control_plane.writes(user, since=mark)] == [403]
+    assert [403] == [event["responseStatus"]["code"] for event in control_plane.writes(user, since=mark)]
 
 
 def test_two_clusters_side_by_side(control_plane: ControlPlane, tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_two_clusters_side_by_side(control_plane: ControlPlane, tmp_path: Path) 
         assert control_plane.url != second.url
         second.kubectl("create", "namespace", "only-here")
         assert "only-here" not in control_plane.kubectl("get", "namespaces")
-    assert control_plane.kubectl("get", "--raw", "/readyz") == "ok"
+    assert "ok" == control_plane.kubectl("get", "--raw", "/readyz")
 
 
 @pytest.mark.parametrize("kill", [pytest.param(False, id="stopped-in-good-order"), pytest.param(True, id="killed")])
@@ -98,10 +99,10 @@ def test_a_stopped_cluster_leaves_no_process(tmp_path: Path) -> None:
     """`stop` returns when every part is gone, and may be called twice."""
     cluster = ControlPlane(tmp_path / "cluster")
     cluster.start()
-    assert len(_processes_naming(tmp_path, leashes=False)) == 3
+    assert 3 == _eventually(lambda: len(_processes_naming(tmp_path, leashes=False)), 3)
     cluster.stop()
     cluster.stop()
-    assert _processes_naming(tmp_path) == []
+    assert [] == _processes_naming(tmp_path)
 
 
 def test_a_cluster_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_cluster_that_cannot_start_says_why(tmp_path: Path) -> None:
     cluster = ControlPlane(tmp_path / "cluster", apiserver_flags=["--no-such-flag"])
     with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
         cluster.start()
-    assert _processes_naming(tmp_path) == []
+    assert [] == _processes_naming(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -126,17 +127,17 @@ def test_nothing_outlives_the_one_who_asked(tmp_path: Path, number: signal.Signa
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(log)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     leash = int(holder.stdout.readline())
-    family = _eventually(lambda: len(_descendants(leash)), 3) and _descendants(leash)
+    family = _all_descendants(leash, 3)
     holder.send_signal(number)
     holder.wait(10)
     holder.stdout.close()
-    assert _eventually(lambda: [pid for pid in [leash, *family] if _alive(pid)], []) == []
+    assert 0 == _eventually(lambda: sum(map(_alive, [leash, *family])), 0)
 
 
 def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
     """The one process that could be killed in between takes the started process with it."""
     part = Part(["sleep", "600"], log=tmp_path / "part.log")
-    child = _eventually(lambda: len(_descendants(part.pid)), 1) and _descendants(part.pid)[0]
+    child = _all_descendants(part.pid, 1)[0]
     os.kill(part.pid, signal.SIGKILL)
     part.stop()
     assert not _eventually(lambda: _alive(child), False)
@@ -153,7 +154,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_ports_are_given_once(tmp_path: Path) -> None:
     """Clusters that start at the same moment never get the same port."""
     ports = [Port() for _ in range(50)]
-    assert len({port.number for port in ports}) == 50
+    assert 50 == len({port.number for port in ports})
     for port in ports:
         port.release()
 
@@ -164,6 +165,11 @@ def _descendants(pid: int) -> list[int]:
     except FileNotFoundError:
         return []
     return [each for child in map(int, children) for each in (child, *_descendants(child))]
+
+
+def _all_descendants(pid: int, count: int) -> list[int]:
+    _eventually(lambda: len(_descendants(pid)), count)
+    return _descendants(pid)
 
 
 def _alive(pid: int) -> bool:
@@ -195,6 +201,10 @@ def _eventually(look: Callable[[], Value], expected: Value, seconds: float = 10.
 
 
 _SERVICE_AND_POD = """
+apiVersion: v1
+kind: Node
+metadata: {name: node-1}
+---
 apiVersion: v1
 kind: Service
 metadata: {name: web}
