@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.cluster.control_plane import ControlPlane
+from tests.crds import reference
 from tests.crds.api import Json, crd, schema
 
 PLURALS = ("exposurepolicies", "clusterexposurepolicies", "exposures")
@@ -228,6 +229,11 @@ def test_defaults_are_the_spec_of_an_exposure_policy() -> None:
     spec = schema("exposurepolicies")["properties"]["spec"]
     defaults = schema("clusterexposurepolicies")["properties"]["spec"]["properties"]["defaults"]
     assert {**spec, "description": ""} == {**defaults, "description": ""}
+
+
+def test_the_reference_page_is_that_of_these_files() -> None:
+    """docs/reference/resources.md says what the CRDs say; `python -m tests.crds.reference` writes it anew."""
+    assert reference.page() == reference.PAGE.read_text()
 
 
 def test_isolation_means_the_same_in_both_policies() -> None:
