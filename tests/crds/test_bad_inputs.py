@@ -93,7 +93,7 @@ BAD_SPECS = [
     refused("mode-in-lower-case", {"mode": "audit"}, "mode", "supported values"),
     refused("mode-a-boolean", {"mode": True}, "mode", "must be of type string"),
     refused("door-unknown", {"doors": ["Window"]}, "doors[0]", '"HostPort"'),
-    refused("door-twice", {"doors": ["Ingress", "Ingress"]}, "doors[1]", "Duplicate value"),
+    refused("door-twice", {"doors": ["Ingress", "Ingress"]}, "doors", "names the same entry twice"),
     refused("no-door", {"doors": []}, "doors", "leave it out for LoadBalancer, Ingress and Gateway"),
     refused("doors-a-string", {"doors": "Ingress"}, "doors", "must be of type array"),
     refused("services-empty", {"services": {}}, "services", "leave it out to cover every Service"),
@@ -112,7 +112,7 @@ BAD_SPECS = [
         "leave services out to cover every",
     ),
     refused("names-none", {"services": {"names": []}}, "services.names", "names is empty"),
-    refused("name-twice", {"services": {"names": ["web", "web"]}}, "services.names[1]", "Duplicate value"),
+    refused("name-twice", {"services": {"names": ["web", "web"]}}, "services.names", "names the same entry twice"),
     refused("name-of-64", {"services": {"names": ["w" * 64]}}, "services.names[0]", "may not be more than 63"),
     refused("name-in-capitals", {"services": {"names": ["Web"]}}, "services.names[0]", "is not the name of a Service"),
     refused("name-with-namespace", {"services": {"names": ["shop/web"]}}, "services.names[0]", "without a namespace"),
@@ -130,7 +130,6 @@ BAD_SPECS = [
     *cidr_cases("clients.except[0]", lambda bad: {"clients": {"cidrs": ["0.0.0.0/0", "::/0"], "except": [bad]}}),
     refused("clients-a-list", {"clients": ["203.0.113.0/24"]}, "clients", "must be of type object"),
     refused("clients-none", {"clients": {"cidrs": []}}, "clients.cidrs", "cidrs is empty: leave it out"),
-    refused("client-twice", {"clients": {"cidrs": ["10.0.0.0/8"] * 2}}, "clients.cidrs[1]", "Duplicate value"),
     refused("257-clients", {"clients": {"cidrs": ranges(257)}}, "clients.cidrs", "at most 256 items"),
     refused(
         "except-outside",
@@ -164,12 +163,6 @@ BAD_SPECS = [
     ),
     refused("except-of-nothing", {"clients": {"except": ["203.0.113.66/32"]}}, "clients.except", "needs clients.cidrs"),
     refused(
-        "except-twice",
-        {"clients": {"cidrs": ["10.0.0.0/8"], "except": ["10.0.0.0/9"] * 2}},
-        "clients.except[1]",
-        "Duplicate value",
-    ),
-    refused(
         "65-excepts", {"clients": {"cidrs": ["10.0.0.0/8"], "except": ranges(65)}}, "clients.except", "at most 64 items"
     ),
     refused("unenforceable", {"clients": {"unenforceable": "Warn"}}, "clients.unenforceable", '"Allow", "Deny"'),
@@ -184,7 +177,7 @@ BAD_SPECS = [
     refused("port-name-of-64", {"ports": ["p" * 64]}, "ports[0]", "may not be more than 63"),
     refused("port-name-empty", {"ports": [""]}, "ports[0]", "is not a Service port"),
     refused("port-an-object", {"ports": [{}]}, "ports[0]", "must be of type integer,string"),
-    refused("port-twice", {"ports": [443, 443]}, "ports[1]", "Duplicate value"),
+    refused("port-twice", {"ports": [443, 443]}, "ports", "names the same entry twice"),
     refused("no-port", {"ports": []}, "ports", "leave it out to expose every port"),
     refused("101-ports", {"ports": list(range(1, 102))}, "ports", "at most 100 items"),
     refused("peer-empty", {"peers": [{}]}, "peers[0]", "names nobody"),
@@ -292,26 +285,27 @@ BAD_CLUSTER_SPECS = [
     refused(
         "system-empty", {"includeSystemNamespaces": [""]}, "includeSystemNamespaces[0]", "not the name of a namesp"
     ),
-    refused("system-twice", {"includeSystemNamespaces": ["a", "a"]}, "includeSystemNamespaces[1]", "Duplicate value"),
+    refused(
+        "system-twice", {"includeSystemNamespaces": ["a", "a"]}, "includeSystemNamespaces", "names the same entry twice"
+    ),
     refused("system-101", {"includeSystemNamespaces": [f"n{n}" for n in range(101)]}, "includeSystemNamespaces", "100"),
     refused("system-a-string", {"includeSystemNamespaces": "kube-system"}, "includeSystemNamespaces", "type array"),
     *ISOLATION_CASES,
     refused("defaults-a-list", {"defaults": []}, "defaults", "must be of type object"),
     refused("require-a-word", {"requireExposurePolicy": "yes"}, "requireExposurePolicy", "must be of type boolean"),
     *cidr_cases("limits.clients.cidrs[0]", lambda bad: limits(clients={"cidrs": [bad]})),
-    refused(
-        "limit-client-twice", limits(clients={"cidrs": ["::/0"] * 2}), "limits.clients.cidrs[1]", "Duplicate value"
-    ),
     refused("limit-257-clients", limits(clients={"cidrs": ranges(257)}), "limits.clients.cidrs", "at most 256 items"),
     refused("limit-except", limits(clients={"except": ["10.0.0.0/8"]}), "limits.clients.except", "unknown field"),
     refused("limit-port-0", limits(ports=[0]), "limits.ports[0]", "greater than or equal to 1"),
     refused("limit-port-65536", limits(ports=[65536]), "limits.ports[0]", "less than or equal to 65535"),
     refused("limit-port-by-name", limits(ports=["https"]), "limits.ports[0]", "must be of type integer"),
-    refused("limit-port-twice", limits(ports=[443, 443]), "limits.ports[1]", "Duplicate value"),
+    refused("limit-port-twice", limits(ports=[443, 443]), "limits.ports", "names the same entry twice"),
     refused("limit-101-ports", limits(ports=list(range(1, 102))), "limits.ports", "at most 100 items"),
     refused("limit-public-a-word", limits(allowPublic="no"), "limits.allowPublic", "must be of type boolean"),
     refused("limit-mode-unknown", limits(allowModes=["Off"]), "limits.allowModes[0]", '"Enforce", "Audit", "Paused"'),
-    refused("limit-mode-twice", limits(allowModes=["Audit", "Audit"]), "limits.allowModes[1]", "Duplicate value"),
+    refused(
+        "limit-mode-twice", limits(allowModes=["Audit", "Audit"]), "limits.allowModes", "names the same entry twice"
+    ),
     refused("limit-no-mode", limits(allowModes=[]), "limits.allowModes", "leave it out for [Enforce]"),
     refused("limits-unknown", limits(hosts=["shop.example"]), "limits.hosts", "unknown field"),
 ]

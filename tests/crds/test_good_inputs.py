@@ -70,6 +70,7 @@ GOOD_SPECS = [
     accepted("services-by-name", {"services": {"names": ["web", "w" * 63, "2048", "a-b"]}}),
     accepted("everyone-but-one", {"clients": {"cidrs": ["0.0.0.0/0", "::/0"], "except": ["203.0.113.66/32"]}}),
     accepted("one-address", {"clients": {"cidrs": ["203.0.113.7/32", "2001:db8::7/128"]}}),
+    accepted("a-range-twice", {"clients": {"cidrs": ["10.0.0.0/8", "10.0.0.0/8"]}}),
     accepted("profile-auto", {"loadBalancer": {"profile": "auto"}}),
 ]
 

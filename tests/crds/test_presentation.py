@@ -224,6 +224,14 @@ def test_every_list_is_bounded(plural: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("plural", PLURALS)
+def test_an_intent_is_never_mixed_from_two_hands(plural: str) -> None:
+    """Lists of a spec are atomic: as sets, what one applier removes would stay if another one had written it, too."""
+    spec = schema(plural)["properties"].get("spec", {})
+    lists = [each for each in everything_in(spec) if each.get("type") == "array"]
+    assert {"atomic"} >= {each.get("x-kubernetes-list-type") for each in lists}
+
+
 def test_defaults_are_the_spec_of_an_exposure_policy() -> None:
     """A ClusterExposurePolicy's defaults differ from an ExposurePolicy's spec in the description of the whole alone."""
     spec = schema("exposurepolicies")["properties"]["spec"]
