@@ -4,11 +4,22 @@ import os
 
 import pytest
 
+from tests.cluster.binaries import binaries
 from tests.cluster.fixtures import control_plane, fresh_control_plane, namespace
 
 __all__ = ["control_plane", "fresh_control_plane", "namespace"]
 
+CLUSTERS = frozenset({"control_plane", "fresh_control_plane"})
+
 _skipped: list[str] = []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Before the first test, because a build of minutes would run into that test's time limit.
+    if any(CLUSTERS.intersection(getattr(item, "fixturenames", ())) for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            binaries()
 
 
 def pytest_configure() -> None:

@@ -1,11 +1,11 @@
 """Runs one command and never outlives the process that asked for it.
 
-    python leash.py PARENT_PID COMMAND [ARGUMENT …]
+    python leash.py PARENT_PID GRACE_SECONDS COMMAND [ARGUMENT …]
 
 The leash ends the command (SIGTERM, and SIGKILL after a grace period) when standard input reaches its end or when the
 asking process is gone: both happen however that process dies, SIGKILL included. Two signs are watched because either
 alone falls short: a forked child of the asking process keeps the pipe open, and the parent is looked at only twice a
-second.
+second. Its exit status is the command's, 128 + N where signal N ended it.
 PR_SET_PDEATHSIG alone would not do, because it fires when the *thread* that started the command ends; between the
 leash, which has one thread, and its command it is right, and covers the leash's own SIGKILL.
 
@@ -17,15 +17,15 @@ import os
 import select
 import signal
 import sys
+import time
 from types import FrameType
 
-GRACE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> int:
-    parent, command = int(sys.argv[1]), sys.argv[2:]
+    parent, grace, command = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
     leash = os.getpid()
     # A signal only has to wake up the wait below, through the pipe that it writes to.
     woken, wake = os.pipe()
@@ -43,14 +43,13 @@ def main() -> int:
     child = os.fork()
     if child == 0:
         _become(command, leash)
-    while os.waitpid(child, os.WNOHANG)[0] == 0:
+    while (status := _status(child)) is None:
         ready, _, _ = select.select([sys.stdin, woken], [], [], 0.5)
         if woken in ready:
             os.read(woken, 512)
         if asked or sys.stdin in ready or os.getppid() != parent:
-            _end(child, woken)
-            return 0
-    return 0
+            return _end(child, woken, grace)
+    return status
 
 
 def _become(command: list[str], leash: int) -> None:
@@ -71,18 +70,25 @@ def _become(command: list[str], leash: int) -> None:
         os._exit(127)
 
 
-def _end(child: int, woken: int) -> None:
+def _end(child: int, woken: int, grace: float) -> int:
     _signal_group(child, signal.SIGTERM)
-    waited = 0.0
-    while waited < GRACE_SECONDS:
-        if os.waitpid(child, os.WNOHANG)[0] != 0:
-            break
-        select.select([woken], [], [], 0.05)
-        waited += 0.05
-    else:
-        _signal_group(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    _signal_group(child, signal.SIGKILL)  # what it may have started
+    deadline = time.monotonic() + grace
+    while (status := _status(child)) is None and time.monotonic() < deadline:
+        # SIGCHLD shortens the wait; a second SIGTERM does, too, and only makes us look again.
+        if select.select([woken], [], [], 0.05)[0]:
+            os.read(woken, 512)
+    _signal_group(child, signal.SIGKILL)  # also what it may have started
+    return _exit_status(os.waitpid(child, 0)[1]) if status is None else status
+
+
+def _status(child: int) -> int | None:
+    pid, status = os.waitpid(child, os.WNOHANG)
+    return _exit_status(status) if pid else None
+
+
+def _exit_status(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def _signal_group(child: int, number: int) -> None:

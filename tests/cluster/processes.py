@@ -23,13 +23,19 @@ _PORTS = range(20000, 30000)
 class Part:
     """One started process with its log file. It dies with us; `stop` ends it earlier."""
 
-    def __init__(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
-        """Starts `argv`; both its outputs are appended to `log`; `env` is added to our own environment."""
+    def __init__(
+        self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = 5.0
+    ) -> None:
+        """Starts `argv`; both its outputs are appended to `log`; `env` is added to our own environment.
+
+        `grace` is how many seconds lie between SIGTERM and SIGKILL when it is stopped or we are gone.
+        """
         self.name = Path(argv[0]).name
         self.log = log
+        self._grace = grace
         with log.open("ab") as output:
             self._leash = subprocess.Popen(
-                [sys.executable, "-S", "-E", "-s", str(_LEASH), str(os.getpid()), *argv],
+                [sys.executable, "-S", "-E", "-s", str(_LEASH), str(os.getpid()), str(grace), *argv],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -54,13 +60,17 @@ class Part:
         except (FileNotFoundError, ProcessLookupError):
             return
 
-    def stop(self, *, kill: bool = False, timeout: float = 10.0) -> None:
-        """Ends it and waits until it is gone: SIGTERM, after five seconds SIGKILL; `kill` means SIGKILL at once."""
+    def wait(self, timeout: float) -> int:
+        """Its exit status, 128 + N if signal N ended it; subprocess.TimeoutExpired if it still runs."""
+        return self._leash.wait(timeout)
+
+    def stop(self, *, kill: bool = False) -> int:
+        """Ends it, waits until it is gone, and returns what `wait` does; `kill` means SIGKILL at once."""
         if kill:
             self.signal(signal.SIGKILL)
         if self._leash.stdin:
             self._leash.stdin.close()
-        self._leash.wait(timeout)
+        return self._leash.wait(self._grace + 10)
 
     def last_lines(self, count: int = 15) -> str:
         """The end of the log, for an error message."""

@@ -143,11 +143,28 @@ def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
     assert not _eventually(lambda: _alive(child), False)
 
 
+@pytest.mark.parametrize(
+    "script, kill, status",
+    [
+        pytest.param("trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done", False, 7, id="its-own-status"),
+        pytest.param("echo up; exec sleep 600", False, 128 + 15, id="terminated"),
+        pytest.param("echo up; exec sleep 600", True, 128 + 9, id="killed"),
+    ],
+)
+def test_stopping_tells_how_it_ended(tmp_path: Path, script: str, kill: bool, status: int) -> None:
+    """The exit status of a process passes through its leash."""
+    part = Part(["sh", "-c", script], log=tmp_path / "part.log")
+    _eventually(lambda: "up" in part.last_lines(), True)
+    assert status == part.stop(kill=kill)
+
+
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """Stopping is bounded in time."""
-    part = Part(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"], log=tmp_path / "part.log")
+    part = Part(
+        ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"], log=tmp_path / "part.log", grace=0.5
+    )
     _eventually(lambda: "deaf" in part.last_lines(), True)
-    part.stop()
+    assert 128 + 9 == part.stop()
     assert not part.is_running()
 
 
