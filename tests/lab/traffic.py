@@ -30,8 +30,8 @@ class Outcome(Enum):
     """What became of one connection."""
 
     ANSWERED = "answered"
-    REFUSED = "refused"  # a host said that nobody listens there: the packet was delivered
-    DENIED = "denied"  # somebody on the way said that it may not pass
+    REFUSED = "refused"  # reset, by a firewall or because nobody listens: probe ports that are served, and it is the first
+    DENIED = "denied"  # somebody on the way said by ICMP that it may not pass
     SILENT = "silent"  # nothing came back in time
 
 
@@ -58,7 +58,7 @@ class Seen:
 
     @property
     def passed(self) -> bool:
-        return self.outcome in (Outcome.ANSWERED, Outcome.REFUSED)
+        return self.outcome is Outcome.ANSWERED
 
 
 def _plain(address: str) -> str:

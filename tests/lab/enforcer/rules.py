@@ -21,14 +21,16 @@ class Position(Enum):
 
 
 class Denial(Enum):
-    """How a denied connection ends. An ICMP error ends it at once; silence only when the client gives up."""
+    """How a denied connection ends: told at once (a TCP client over IPv6 heeds no ICMP error), or by silence."""
 
     REJECT = "reject"
     DROP = "drop"
 
     @property
-    def statement(self) -> str:
-        return "reject with icmpx admin-prohibited" if self is Denial.REJECT else "drop"
+    def statements(self) -> tuple[str, ...]:
+        if self is Denial.DROP:
+            return ("drop",)
+        return ("meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited")
 
 
 def node_rules(model: Model, node: Node, position: Position, denial: Denial = Denial.REJECT) -> str:
@@ -99,7 +101,7 @@ def _chain(
             for who in _who(allow, direction)
             for what in _what(allow)
         ]  # fmt: skip
-    lines.append(denial.statement)
+    lines += denial.statements
     body = "\n".join(f"    {line}" for line in lines)
     chains.append(f"  chain {name} {{  # {pod.full_name}\n{body}\n  }}\n")
     return name

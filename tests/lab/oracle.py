@@ -1,0 +1,173 @@
+"""The independent oracle: network-config-analyzer (https://github.com/np-guard/network-config-analyzer), asked by its CLI.
+
+It differs from the API reference in one point, which is taken out here rather than in what is judged: it takes an ipBlock
+for addresses outside the cluster only, while the reference says "a particular CIDR that is allowed", and every CNI that
+filters by address lets a pod through whose address lies in it. So each direction is asked for by itself, once for the
+pod as a pod and once for its address as an address, and the answers are put together as the reference says: a rule
+allows whom any of its peers names, and a connection needs the consent of both ends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.enforcer.objects import Address
+from tests.lab.generate import Generated, Manifest
+
+VARIABLE = "ORACLE_NCA"
+DEFAULT = ".venv-oracle/bin/nca"
+ORACLE_SECONDS = 120
+
+_LINE = re.compile(r"^(\S+) => (\S+) : (.+)$")
+_PROTOCOL = re.compile(r"protocols:([A-Z-]+(?:,[A-Z-]+)*)")
+_PORTS = re.compile(r"dst_ports:([0-9,-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """What one line allows: all of it, or protocols with port ranges (None: every port)."""
+
+    protocols: frozenset[str] | None
+    ports: tuple[tuple[int, int], ...] | None
+
+    def __contains__(self, what: tuple[int, str]) -> bool:
+        port, protocol = what
+        if self.protocols is not None and protocol not in self.protocols:
+            return False
+        return self.ports is None or any(low <= port <= high for low, high in self.ports)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One side of a line: a pod, or a range of addresses."""
+
+    pod: str = ""
+    version: int = 0
+    low: int = 0
+    high: int = 0
+
+    def is_pod(self, name: str) -> bool:
+        return self.pod == name
+
+    def holds(self, address: Address) -> bool:
+        return self.version == address.version and self.low <= int(address) <= self.high
+
+
+_Lines = list[tuple[_End, _End, _Connections]]
+
+
+def executable() -> str:
+    """The oracle's command line: $ORACLE_NCA, else the virtual environment that `make` sets up for it."""
+    return os.environ.get(VARIABLE) or DEFAULT
+
+
+class Oracle:
+    """The oracle's opinion on one cluster."""
+
+    def __init__(self, cluster: Generated) -> None:
+        """Asks at once. Raises RuntimeError with what it said where it does not like the manifests."""
+        self._pods: Mapping[Address, str] = {
+            ipaddress.ip_address(each["ip"]): f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            for pod in cluster.pods
+            for each in pod["status"]["podIPs"]
+        }
+        fixed = [*cluster.namespaces, *cluster.pods]
+        with ThreadPoolExecutor(2) as both:
+            ingress, egress = both.map(
+                lambda direction: _ask([*fixed, *_only(cluster.policies, direction)]), ("Ingress", "Egress")
+            )
+        self._ingress, self._egress = _by_pod(ingress, 1), _by_pod(egress, 0)
+
+    def allows(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
+        """Whether a new connection between two addresses passes."""
+        sender, receiver = self._pods.get(source), self._pods.get(destination)
+        if sender is not None and sender == receiver:
+            return True
+        what = (port, protocol)
+        leaves = sender is None or _allowed(self._egress.get(sender, []), receiver, destination, what, 1)
+        enters = receiver is None or _allowed(self._ingress.get(receiver, []), sender, source, what, 0)
+        return leaves and enters
+
+
+def _allowed(lines: _Lines, peer: str | None, address: Address, what: tuple[int, str], side: int) -> bool:
+    for line in lines:
+        end = line[side]
+        assert isinstance(end, _End)
+        if what in line[2] and (end.holds(address) or (peer is not None and end.is_pod(peer))):
+            return True
+    return False
+
+
+def _by_pod(lines: _Lines, side: int) -> dict[str, _Lines]:
+    found: dict[str, _Lines] = {}
+    for line in lines:
+        end = line[side]
+        assert isinstance(end, _End)
+        if end.pod:
+            found.setdefault(end.pod, []).append(line)
+    return found
+
+
+def _only(policies: Iterable[Manifest], direction: str) -> list[Manifest]:
+    """The same policies, speaking about one direction only; those that never spoke about it are left out."""
+    kept = []
+    for policy in policies:
+        spec: dict[str, Any] = policy["spec"]
+        types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+        if direction in types:
+            section = direction.lower()
+            only = {"podSelector": spec["podSelector"], "policyTypes": [direction], section: spec.get(section) or []}
+            kept.append({**policy, "spec": only})
+    return kept
+
+
+def _ask(manifests: list[Manifest]) -> _Lines:
+    with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
+        file = Path(folder, "cluster.yaml")
+        file.write_text("\n---\n".join(json.dumps(each) for each in manifests))
+        ran = subprocess.run(
+            [executable(), "--connectivity", "-r", str(file), "--print_ipv6",
+             "--output_format", "txt_no_fw_rules", "--output_endpoints", "pods"],
+            capture_output=True, text=True, timeout=ORACLE_SECONDS, check=False,
+        )  # fmt: skip
+    if ran.returncode != 0 or "rror" in ran.stderr:
+        raise RuntimeError(f"{executable()}: exit status {ran.returncode}: {ran.stderr[-2000:]}")
+    lines: _Lines = []
+    for text in ran.stdout.splitlines():
+        if found := _LINE.match(text):
+            lines.append((_end(found[1]), _end(found[2]), _connections(found[3])))
+    if not lines and "unique endpoints" not in ran.stdout:
+        raise RuntimeError(f"{executable()} said nothing that we understand: {ran.stdout[-2000:]}")
+    return lines
+
+
+def _end(text: str) -> _End:
+    if "/" in text:
+        return _End(pod=text)
+    low, _, high = text.partition("-")
+    first, last = ipaddress.ip_address(low), ipaddress.ip_address(high or low)
+    return _End(version=first.version, low=int(first), high=int(last))
+
+
+def _connections(text: str) -> _Connections:
+    if text == "All connections":
+        return _Connections(None, None)
+    protocols, ports = _PROTOCOL.search(text), _PORTS.search(text)
+    if protocols is None:
+        raise RuntimeError(f"the oracle speaks of connections in a way we do not know: {text}")
+    ranges = None
+    if ports is not None:
+        ranges = tuple(
+            (int(low), int(high or low)) for low, _, high in (each.partition("-") for each in ports[1].split(","))
+        )
+    return _Connections(frozenset(protocols[1].split(",")), ranges)
