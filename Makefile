@@ -14,7 +14,7 @@ ORACLE := .venv-oracle/.ready
 .PHONY: help test lint binaries demo lab bench lock clean prerequisites
 
 help:
-	@echo "make test    lint, types, layers, and every test (about 15 minutes once the cluster's binaries are cached)"
+	@echo "make test    lint, types, layers, and every test (the first run builds the embedded cluster, which takes minutes)"
 	@echo "make demo    a walk through the product on an embedded cluster (DEMO=--fast does not pause)"
 	@echo "make lab     the packet lab: real connections, needs root; writes build/lab.json"
 	@echo "make bench   measures against a bare writer; writes build/bench.json"
@@ -53,7 +53,7 @@ lint: $(VENV)
 	.venv/bin/lint-imports
 
 test: lint binaries $(ORACLE)
-	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(PYTEST)
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(PYTEST)
 
 demo: binaries
 	@.venv/bin/python -m tests.demo $(DEMO)
