@@ -31,7 +31,9 @@ CLIENTS = {
     "allowed": ("192.0.2.130", "2001:db8::80:2"),
     "stranger": ("192.0.2.200", "2001:db8::c0:2"),
 }
+CNI_SETTLE_SECONDS = 3.0
 _FOLDER = "exposure-lab-"
+_PLURALS = {"NetworkPolicy": "networkpolicies", "Pod": "pods", "Node": "nodes", "Namespace": "namespaces"}
 _T = TypeVar("_T")
 
 
@@ -171,7 +173,7 @@ class Lab:
             self.cluster, self.network.control_plane, self.root, self.namespaces, self.position, self.denial
         )
         self._parts.append(self.enforcer.part)
-        self.enforcer.wait("nodes", 1)
+        self.settle("Node")
 
     def _start_metallb(self) -> None:
         parts.install_metallb(self.api)
@@ -216,7 +218,6 @@ class Lab:
         """Run pods: wires, servers, Pod objects; ready only once the enforcer knows of them, as with a real CNI."""
         wanted = list(specs)
         hosts = self.network.add_pods([(f"{each.namespace}/{each.name}", self.nodes[each.node]) for each in wanted])
-        version = 0
         made = []
         for spec, host in zip(wanted, hosts, strict=True):
             self._link(f"pod-{host.addresses[0]}", host)
@@ -228,11 +229,11 @@ class Lab:
                 self.traffic.serve(host.netns, f"{spec.namespace}/{spec.name}", port, protocol)
             self.api.apply(_pod_manifest(spec))
             pod = LabPod(spec, host)
-            version = self._set_status(pod, ready=False)
+            self._set_status(pod, ready=False)
             self._pods[pod.full_name] = pod
             made.append(pod)
         if self.enforcer is not None and made:
-            self.enforcer.wait("pods", version)
+            self.settle("Pod")
         for pod in made:
             if pod.spec.ready:
                 self._set_status(pod, ready=True)
@@ -248,7 +249,7 @@ class Lab:
         manifest["metadata"]["labels"] = dict(labels)
         self.api.apply(manifest)
 
-    def _set_status(self, pod: LabPod, *, ready: bool) -> int:
+    def _set_status(self, pod: LabPod, *, ready: bool) -> None:
         status = {
             "phase": "Running",
             "hostIP": pod.host.node.addresses[0],
@@ -257,13 +258,12 @@ class Lab:
             "podIPs": [{"ip": each} for each in pod.host.addresses],
             "conditions": [{"type": "Ready", "status": str(ready)}, {"type": "ContainersReady", "status": str(ready)}],
         }
-        answer = self.api.call(
+        self.api.call(
             "PATCH",
             f"/api/v1/namespaces/{pod.spec.namespace}/pods/{pod.spec.name}/status",
             {"status": status},
             "application/merge-patch+json",
         )
-        return int(answer["metadata"]["resourceVersion"])
 
     def remove_pod(self, pod: LabPod) -> None:
         """Delete the Pod object, then pull its wire."""
@@ -276,20 +276,27 @@ class Lab:
     def apply(self, *manifests: Mapping[str, Any]) -> list[Any]:
         """Server-side apply of any objects, in order; NetworkPolicies are in force when this returns."""
         made = [self.api.apply(each) for each in manifests]
-        self.settle(
-            max((int(each["metadata"]["resourceVersion"]) for each in made if each["kind"] == "NetworkPolicy"), default=0)
-        )
+        if any(each["kind"] == "NetworkPolicy" for each in manifests):
+            self.settle()
         return made
 
-    def settle(self, version: int | None = None) -> None:
-        """Wait until the enforcer has every NetworkPolicy up to a resourceVersion (default: all that were applied)."""
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete any object; a NetworkPolicy is no longer in force when this returns."""
+        self.api.delete(kind, namespace, name)
+        if kind == "NetworkPolicy":
+            self.settle()
+
+    def settle(self, kind: str = "NetworkPolicy", seconds: float = 10.0) -> None:
+        """Wait until the enforcer holds every object of a kind as it stands: TimeoutError with the end of its log."""
         if self.enforcer is None:
+            if self._enforcing:
+                time.sleep(CNI_SETTLE_SECONDS)  # a CNI that is not ours does not tell when it is done
             return
-        if version is None:
-            versions = [int(each["metadata"]["resourceVersion"]) for each in self.api.list("NetworkPolicy")]
-            version = max(versions, default=0)
-        if version:
-            self.enforcer.wait("networkpolicies", version)
+        deadline = time.monotonic() + seconds
+        while not self.enforcer.has(_PLURALS[kind], self.api.list(kind)):
+            if time.monotonic() > deadline or not self.enforcer.part.is_running():
+                raise TimeoutError(f"the enforcer does not hold every {kind}:\n{self.enforcer.part.last_lines()}")
+            time.sleep(0.002)
 
     def wait_for_addresses(self, namespace: str, name: str, families: int = 1, seconds: float = 20.0) -> list[str]:
         """The load balancer addresses of a Service, once it has one for each family."""

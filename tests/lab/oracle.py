@@ -90,13 +90,22 @@ class Oracle:
 
     def allows(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
         """Whether a new connection between two addresses passes."""
+        what = (source, destination, port, protocol)
+        return self.leaves(*what) and self.enters(*what)
+
+    def leaves(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
+        """Whether the sender's egress lets it out."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
-        if sender is not None and sender == receiver:
+        if sender is None or sender == receiver:
             return True
-        what = (port, protocol)
-        leaves = sender is None or _allowed(self._egress.get(sender, []), receiver, destination, what, 1)
-        enters = receiver is None or _allowed(self._ingress.get(receiver, []), sender, source, what, 0)
-        return leaves and enters
+        return _allowed(self._egress.get(sender, []), receiver, destination, (port, protocol), 1)
+
+    def enters(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
+        """Whether the receiver's ingress lets it in."""
+        sender, receiver = self._pods.get(source), self._pods.get(destination)
+        if receiver is None or sender == receiver:
+            return True
+        return _allowed(self._ingress.get(receiver, []), sender, source, (port, protocol), 0)
 
 
 def _allowed(lines: _Lines, peer: str | None, address: Address, what: tuple[int, str], side: int) -> bool:

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Part
 from tests.lab.api import Api
+from tests.lab.enforcer.watch import fingerprint
 from tests.lab.metallb.build import metallb
 from tests.lab.network import POD_CIDRS, SERVICE_CIDRS, VIPS, Host, Node
 
@@ -175,21 +176,12 @@ class Enforcer:
             env={"PYTHONPATH": str(_REPOSITORY)},
         )
         self._read = 0
-        self._in_force: Mapping[str, int] = {}
+        self._in_force: Mapping[str, str] = {}
 
-    def wait(self, kind: str, version: int, seconds: float = 10.0) -> None:
-        """Until the packet filters hold this resourceVersion of a kind (`pods`, `networkpolicies`, …).
-
-        Versions count up through the whole cluster, so a deletion is waited for by the version of anything later.
-        Raises TimeoutError with the end of its log.
-        """
-        deadline = time.monotonic() + seconds
-        while self._in_force.get(kind, 0) < version:
-            if time.monotonic() > deadline or not self.part.is_running():
-                raise TimeoutError(f"the enforcer has {kind} {self._in_force.get(kind)}, not {version}:\n"
-                                   f"{self.part.last_lines()}")  # fmt: skip
-            self._read_on()
-            time.sleep(0.002)
+    def has(self, kind: str, objects: Iterable[Any]) -> bool:
+        """Whether the packet filters hold exactly these objects of a kind (`pods`, `networkpolicies`, …)."""
+        self._read_on()
+        return self._in_force.get(kind) == fingerprint(objects)
 
     def _read_on(self) -> None:
         if not self._log.exists():

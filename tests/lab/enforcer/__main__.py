@@ -1,6 +1,6 @@
 """The enforcer's agent: one process programs every node of a lab.
 
-It prints one line of JSON each time the packet filters hold everything it was told: the resourceVersion of each kind.
+It prints one line of JSON each time the packet filters hold everything it was told: a fingerprint of each kind's objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.lab.enforcer.model import Model, compile_model
 from tests.lab.enforcer.nft import Nftables
 from tests.lab.enforcer.objects import Cluster, parse_node, parse_pod, parse_policy
 from tests.lab.enforcer.rules import Denial, Position, node_rules, pod_rules
-from tests.lab.enforcer.watch import Changed, Listed, Server, follow
+from tests.lab.enforcer.watch import Changed, Listed, Server, fingerprint, follow
 
 KINDS = {
     "nodes": "/api/v1/nodes",
@@ -61,22 +61,24 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[tuple[str, str], Any]] = {}
-        self.versions: dict[str, int] = {}
 
     def take(self, news: Listed | Changed) -> None:
         match news:
-            case Listed(kind, objects, version):
+            case Listed(kind, objects):
                 self._objects[kind] = {_key(each): each for each in objects}
-            case Changed(kind, each, deleted, version):
+            case Changed(kind, each, deleted):
                 if deleted:
                     self._objects[kind].pop(_key(each), None)
                 else:
                     self._objects[kind][_key(each)] = each
-        self.versions[kind] = version
 
     @property
     def is_complete(self) -> bool:
-        return self.versions.keys() == KINDS.keys()
+        return self._objects.keys() == KINDS.keys()
+
+    def fingerprints(self) -> dict[str, str]:
+        """What is held of each kind, in short."""
+        return {kind: fingerprint(each.values()) for kind, each in self._objects.items()}
 
     def model(self) -> Model:
         return compile_model(
@@ -132,7 +134,7 @@ def main() -> int:
             began = time.monotonic()
             written = filters.write(store.wanted(wants.position, wants.denial))
             took = round((time.monotonic() - began) * 1000, 1)
-            print(json.dumps({"in_force": store.versions, "written": written, "took_ms": took}), flush=True)
+            print(json.dumps({"in_force": store.fingerprints(), "written": written, "took_ms": took}), flush=True)
 
 
 if __name__ == "__main__":

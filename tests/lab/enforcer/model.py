@@ -72,12 +72,24 @@ def compile_model(cluster: Cluster) -> Model:
 
 def evaluate(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
     """Whether a new connection between two addresses, as the enforcer sees them, may pass."""
-    sender, receiver = model.pods.get(source), model.pods.get(destination)
-    if sender is not None and sender is receiver:
-        return True  # a pod cannot be cut off from itself
-    leaves = sender is None or sender.egress is None or _any(sender.egress, destination, port, protocol)
-    enters = receiver is None or receiver.ingress is None or _any(receiver.ingress, source, port, protocol)
-    return leaves and enters
+    what = (source, destination, port, protocol)
+    return leaves(model, *what) and enters(model, *what)
+
+
+def leaves(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
+    """Whether the sender's egress lets it out. A pod cannot be cut off from itself."""
+    sender = model.pods.get(source)
+    if sender is None or sender.egress is None or sender is model.pods.get(destination):
+        return True
+    return _any(sender.egress, destination, port, protocol)
+
+
+def enters(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
+    """Whether the receiver's ingress lets it in. A pod cannot be cut off from itself."""
+    receiver = model.pods.get(destination)
+    if receiver is None or receiver.ingress is None or receiver is model.pods.get(source):
+        return True
+    return _any(receiver.ingress, source, port, protocol)
 
 
 def _any(allows: Iterable[Allow], address: Address, port: int, protocol: str) -> bool:

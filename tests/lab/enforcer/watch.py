@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +27,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Everything there is of one kind, as of a resourceVersion."""
+    """Everything there is of one kind."""
 
     kind: str
     objects: tuple[Any, ...]
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,12 @@ class Changed:
     kind: str
     object: Any
     deleted: bool
-    version: int
+
+
+def fingerprint(objects: Iterable[Any]) -> str:
+    """The same for the same objects in the same state: whoever lists them can tell whether somebody else has got as far."""
+    states = sorted(f"{each['metadata']['uid']} {each['metadata']['resourceVersion']}" for each in objects)
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
 
 
 def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Changed], None]) -> threading.Thread:
@@ -56,7 +61,7 @@ def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Change
         with get("limit=0") as answer:
             listed = json.load(answer)
         version = listed["metadata"]["resourceVersion"]
-        tell(Listed(kind, tuple(listed["items"]), int(version)))
+        tell(Listed(kind, tuple(listed["items"])))
         while True:  # each turn is one watch of WATCH_SECONDS; an error or a stale version ends it, and a list follows
             watch = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}"
             with get(watch) as answer:
@@ -66,7 +71,7 @@ def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Change
                         return
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        tell(Changed(kind, event["object"], event["type"] == "DELETED", int(version)))
+                        tell(Changed(kind, event["object"], event["type"] == "DELETED"))
 
     def forever() -> None:
         while True:

@@ -1,0 +1,314 @@
+"""Packet cells: every way to a pod, from everybody, under many policies. Real connections against model and oracle.
+
+Each Service has one backend only, so that every cell has one answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.agreement import model_of
+from tests.lab.doors import Door, Way, arrival
+from tests.lab.enforcer.model import Model, enters, leaves
+from tests.lab.generate import Generated
+from tests.lab.lab import Lab, LabPod, PodSpec
+from tests.lab.netns import Netns
+from tests.lab.network import ALLOWED_CLIENTS, SERVICE_CIDRS, STRANGERS, Host, Node
+from tests.lab.oracle import Oracle
+from tests.lab.traffic import Probe, Seen
+
+TARGET = 8080
+PROTOCOLS = ("TCP", "UDP")
+SERVICE_PORT = 80
+SHOP, BANK = "shop", "bank"
+_LABELS = {SHOP: {"team": "shop"}, BANK: {"team": "bank"}}
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service in front of one pod, as the API server completed it."""
+
+    name: str
+    backend: LabPod
+    local_only: bool
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One connection to make, with what it must come to."""
+
+    policy: str
+    service: str
+    way: Way
+    sender: str
+    protocol: str
+    expected: bool
+    logged_from: str  # the source that the server must see, if it is let in
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A cell whose packets said otherwise."""
+
+    cell: Cell
+    seen: Seen
+
+    def __str__(self) -> str:
+        cell = self.cell
+        return (
+            f"policy {cell.policy}: {cell.sender} to {cell.service} by {cell.way.door.value} {cell.way.address}:"
+            f"{cell.way.port}/{cell.protocol} landing on {cell.way.landing.name}: expected "
+            f"{'from ' + cell.logged_from if cell.expected else 'nothing'}, saw {self.seen.outcome.value} {self.seen.peer}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All cells of one lab. `passed` of them got through. `oracle_wrong`: where model and oracle differ."""
+
+    cells: int
+    passed: int
+    wrong: tuple[Wrong, ...]
+    oracle_wrong: int
+    by_door: Counter[str]
+
+
+class Stage:
+    """Pods, Services and callers in a lab, ready for one policy after the other."""
+
+    def __init__(self, lab: Lab, families: Sequence[int] = (0, 1)) -> None:
+        self.lab, self.families = lab, families
+        for name, labels in _LABELS.items():
+            lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        serves = [(protocol, TARGET) for protocol in PROTOCOLS]
+        named = {"http": ("TCP", TARGET)}
+        pods = lab.add_pods([
+            *(PodSpec(SHOP, f"web-{node}", node, {"app": "web", "at": node}, named, serves) for node in lab.nodes),
+            *(PodSpec(SHOP, f"mate-{node}", node, {"app": "mate"}, named, serves) for node in lab.nodes),
+            *(PodSpec(BANK, f"teller-{node}", node, {"app": "teller"}, named, serves) for node in lab.nodes),
+        ])  # fmt: skip
+        self.senders: dict[str, LabPod | Host] = {**{pod.full_name: pod for pod in pods}, **lab.clients}
+        self.backends = [pod for pod in pods if pod.spec.labels["app"] == "web"]
+        self._route_clients()
+        self.services = [
+            self._service(number, backend, local_only)
+            for number, (backend, local_only) in enumerate(itertools.product(self.backends, (False, True)), start=1)
+        ]
+        self._wait_until_served()
+
+    def _route_clients(self) -> None:
+        """Clients know the way to pods, to ClusterIPs and to external IPs (both by the first node, but for a pair)."""
+        nodes = list(self.lab.nodes.values())
+        for client in self.lab.clients.values():
+            lines = [
+                f"route add {cidr} via {node.addresses[family]}"
+                for node in nodes
+                for family, cidr in enumerate(node.pod_cidrs)
+            ]
+            lines += [f"route add {cidr} via {nodes[0].addresses[i]}" for i, cidr in enumerate(SERVICE_CIDRS)]
+            lines += [
+                f"route add {address} via {node.addresses[family]}"
+                for number, node in itertools.product(range(1, 2 * len(nodes) + 1), nodes)
+                for family, address in enumerate(_external_addresses(number, node))
+            ]
+            subprocess.run(
+                [*client.netns.prefix, "ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True
+            )
+
+    def _service(self, number: int, backend: LabPod, local_only: bool) -> Service:
+        nodes = list(self.lab.nodes.values())
+        name = f"{backend.spec.name}-{'local' if local_only else 'cluster'}"
+        self.lab.apply({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": SHOP},
+            "spec": {
+                "type": "LoadBalancer",
+                "selector": dict(backend.spec.labels),
+                "ipFamilyPolicy": "RequireDualStack",
+                "externalTrafficPolicy": "Local" if local_only else "Cluster",
+                "externalIPs": [each for node in nodes for each in _external_addresses(number, node)],
+                "ports": [
+                    {"name": each.lower(), "protocol": each, "port": SERVICE_PORT, "targetPort": TARGET}
+                    for each in PROTOCOLS
+                ],
+            },
+        })  # fmt: skip
+        vips = self.lab.wait_for_addresses(SHOP, name, families=2)
+        spec = self.lab.api.get("Service", SHOP, name)["spec"]
+        node_ports = {port["protocol"]: port["nodePort"] for port in spec["ports"]}
+        ways = []
+        for family in self.families:
+            ways.append(Way(Door.POD, backend.host.addresses[family], TARGET, family, backend.host.node))
+            ways.append(Way(Door.CLUSTER, spec["clusterIPs"][family], SERVICE_PORT, family, nodes[0]))
+            for node in nodes:
+                ways += [
+                    Way(Door.NODE_PORT, node.addresses[family], node_ports[each], family, node) for each in PROTOCOLS
+                ]
+                ways.append(Way(Door.EXTERNAL, _external_addresses(number, node)[family], SERVICE_PORT, family, node))
+            vip = next(each for each in vips if (":" in each) == bool(family))
+            ways.append(Way(Door.BALANCER, vip, SERVICE_PORT, family, self._announcer(vip)))
+        return Service(name, backend, local_only, tuple(ways))
+
+    def _announcer(self, vip: str) -> Node:
+        """The node that answers for a load balancer address, as a client's neighbour table has it."""
+        client = next(iter(self.lab.clients.values()))
+        self.lab.wait_until([Probe(client.netns, vip, SERVICE_PORT)], lambda seen: seen.passed)
+        told = json.loads(_output(client.netns, "ip", "-json", "neigh", "show", vip))[0]["lladdr"]
+        for node in self.lab.nodes.values():
+            if told == json.loads(_output(node.netns, "ip", "-json", "link", "show", "eth0"))[0]["address"]:
+                return node
+        raise RuntimeError(f"{told} answers for {vip}, and is no node")
+
+    def _wait_until_served(self) -> None:
+        """kube-proxy has every Service on every node: all that can arrive without policies does."""
+        cells = [cell for cell in self.cells("none", Generated([], [], [])) if cell.expected]
+        self.lab.wait_until([self._probe(cell) for cell in cells], lambda seen: seen.passed)
+
+    def _probe(self, cell: Cell) -> Probe:
+        sender = self.senders[cell.sender]
+        netns = sender.host.netns if isinstance(sender, LabPod) else sender.netns
+        return Probe(netns, cell.way.address, cell.way.port, cell.protocol)
+
+    def generated(self, policies: Sequence[Manifest]) -> Generated:
+        """The lab's own objects as the oracle wants them."""
+        return Generated(
+            [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+             for name, labels in _LABELS.items()],
+            # A list's items do not say what they are.
+            [{"apiVersion": "v1", "kind": "Pod", **each} for name in _LABELS for each in self.lab.api.list("Pod", name)],
+            list(policies),
+        )  # fmt: skip
+
+    def cells(self, policy: str, cluster: Generated, oracle: Oracle | None = None) -> Iterator[Cell]:
+        """Every cell with what it must come to; by the oracle if there is one, else by the enforcer's model."""
+        model = model_of(cluster)
+        for service, (name, sender), protocol in itertools.product(self.services, self.senders.items(), PROTOCOLS):
+            for way in service.ways:
+                if way.door is Door.NODE_PORT and not self._is_node_port_of(service, way, protocol):
+                    continue
+                yield self._cell(policy, service, way, name, sender, protocol, model, oracle)
+
+    def _is_node_port_of(self, service: Service, way: Way, protocol: str) -> bool:
+        # Two node ports for each node and family, in the order of PROTOCOLS.
+        same = [each for each in service.ways if (each.door, each.address) == (way.door, way.address)]
+        return same[PROTOCOLS.index(protocol)] is way
+
+    def _cell(
+        self, policy: str, service: Service, way: Way, name: str, sender: LabPod | Host, protocol: str,
+        model: Model, oracle: Oracle | None,
+    ) -> Cell:  # fmt: skip
+        arrives = arrival(way, sender, service.backend, TARGET, service.local_only, self.lab.position)
+        if arrives is None:
+            return Cell(policy, service.name, way, name, protocol, False, "")
+        receiver = ipaddress.ip_address(service.backend.host.addresses[way.family])
+        judged = (ipaddress.ip_address(arrives.judged_from), receiver, TARGET, protocol)
+        enter = arrives.from_own_node or (oracle.enters(*judged) if oracle else enters(model, *judged))
+        leave = True
+        if isinstance(sender, LabPod):
+            source = ipaddress.ip_address(sender.host.addresses[way.family])
+            left = (source, ipaddress.ip_address(arrives.left_for), arrives.left_port, protocol)
+            leave = oracle.leaves(*left) if oracle else leaves(model, *left)
+        return Cell(policy, service.name, way, name, protocol, enter and leave, arrives.logged_from)
+
+
+def _output(host: Netns, *command: str) -> str:
+    return subprocess.run([*host.prefix, *command], capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+def _external_addresses(number: int, node: Node) -> tuple[str, str]:
+    return f"198.51.100.{10 * number + node.index}", f"2001:db8:e::{10 * number + node.index:x}"
+
+
+def policies(lab: Lab) -> dict[str, list[Manifest]]:
+    """The policies that are tried one after the other, by name."""
+    web = {"matchLabels": {"app": "web"}}
+    allowed = [{"ipBlock": {"cidr": cidr}} for cidr in ALLOWED_CLIENTS]
+    nodes = [
+        {"ipBlock": {"cidr": f"{each}/{32 if '.' in each else 128}"}}
+        for node in lab.nodes.values()
+        for each in node.addresses
+    ]
+    one_node = nodes[:2]
+    everyone_but = [
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [STRANGERS[0], "10.244.0.0/16"]}},
+        {"ipBlock": {"cidr": "::/0", "except": [STRANGERS[1], "fd00:10:244::/48"]}},
+    ]
+    mates = [{"podSelector": {"matchLabels": {"app": "mate"}}}]
+    bank = [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["shop"]}]}}]
+    http = [{"port": "http"}]
+    both = [{"port": 8000, "endPort": 8100}, {"port": TARGET, "protocol": "UDP"}]
+
+    def ingress(name: str, peers: list[Manifest], ports: list[Manifest]) -> Manifest:
+        return _policy(name, SHOP, web, {"ingress": [{"from": peers, "ports": ports}]}, ["Ingress"])
+
+    deny = _policy("deny", SHOP, {}, {}, ["Ingress"])
+    egress = {"egress": [{"to": [{"podSelector": web}], "ports": http}, {"to": nodes[:1]}]}
+    return {
+        "none": [],
+        "deny": [deny],
+        "clients": [ingress("clients", allowed, both)],
+        "clients by port name": [deny, ingress("clients", allowed, http)],
+        "nodes": [ingress("nodes", nodes, both)],
+        "one node": [ingress("nodes", one_node, both)],
+        "nodes and clients": [deny, ingress("both", nodes + allowed, both)],
+        "everyone but": [ingress("but", everyone_but, both)],
+        "mates": [deny, ingress("mates", mates, both)],
+        "bank": [ingress("bank", bank, http)],
+        "egress": [_policy("out", SHOP, {"matchLabels": {"app": "mate"}}, egress, ["Egress"])],
+        "egress and ingress": [
+            ingress("mates", mates, both),
+            _policy("out", SHOP, {}, egress, ["Egress"]),
+            _policy("out", BANK, {}, {}, ["Egress"]),
+        ],
+    }
+
+
+def _policy(name: str, namespace: str, subject: Manifest, sections: Manifest, types: list[str]) -> Manifest:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"podSelector": subject, "policyTypes": types, **sections},
+    }
+
+
+def run(stage: Stage) -> Result:
+    """Every policy in turn, every cell of it."""
+    lab = stage.lab
+    cells = passed = oracle_wrong = 0
+    wrong: list[Wrong] = []
+    doors: Counter[str] = Counter()
+    for name, manifests in policies(lab).items():
+        _replace(lab, manifests)
+        cluster = stage.generated(manifests)
+        by_model = list(stage.cells(name, cluster))
+        by_oracle = list(stage.cells(name, cluster, Oracle(cluster)))
+        oracle_wrong += sum(a.expected != b.expected for a, b in zip(by_model, by_oracle, strict=True))
+        seen = lab.probe([stage._probe(cell) for cell in by_oracle])
+        for cell, each in zip(by_oracle, seen, strict=True):
+            cells += 1
+            passed += each.passed
+            doors[cell.way.door.value] += 1
+            if each.passed != cell.expected or (each.passed and each.peer != cell.logged_from):
+                wrong.append(Wrong(cell, each))
+    return Result(cells, passed, tuple(wrong), oracle_wrong, doors)
+
+
+def _replace(lab: Lab, wanted: list[Manifest]) -> None:
+    keep = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in wanted}
+    for live in lab.api.list("NetworkPolicy"):
+        where = (live["metadata"]["namespace"], live["metadata"]["name"])
+        if where not in keep:
+            lab.delete("NetworkPolicy", *where)
+    lab.apply(*wanted)
