@@ -1,5 +1,6 @@
 """The embedded cluster itself: real, independent of its neighbours, and gone when the tests are."""
 
+import json
 import os
 import signal
 import subprocess
@@ -82,15 +83,20 @@ def test_data_outlive_the_api_server(tmp_path: Path, kill: bool) -> None:
 
 
 def test_a_compacted_past_is_gone(tmp_path: Path) -> None:
-    """After compaction and a restart, a watch from an old resourceVersion gets 410, as after a long outage."""
+    """After compaction and a restart, an old watch and an old continue token get 410, as after a long outage."""
     with ControlPlane(tmp_path / "cluster", controllers=False) as cluster:
-        cluster.kubectl("create", "configmap", "a")
-        old = cluster.kubectl("get", "configmap", "a", "-o", "jsonpath={.metadata.resourceVersion}")
-        for number in range(3):
-            cluster.kubectl("create", "configmap", f"b{number}")
-        assert int(old) < cluster.compact()
+        for number in range(5):
+            cluster.kubectl("create", "configmap", f"a{number}")
+        page = "/api/v1/namespaces/default/configmaps?limit=2"
+        found = json.loads(cluster.kubectl("get", "--raw", page))["metadata"]
+        # Something has to be written, or the compacted revision is still the present one.
+        cluster.kubectl("create", "configmap", "b")
+        assert int(found["resourceVersion"]) < cluster.compact()
         cluster.restart_apiserver(kill=True)
-        watch = f"/api/v1/configmaps?watch=true&timeoutSeconds=2&resourceVersion={int(old) - 100}"
+        rest = cluster.kubectl_result("get", "--raw", f"{page}&continue={found['continue']}")
+        assert "continue parameter is too old" in rest.stderr
+        since = int(found["resourceVersion"]) - 5
+        watch = f"/api/v1/configmaps?watch=true&timeoutSeconds=2&resourceVersion={since}"
         seen = cluster.kubectl_result("get", "--raw", watch)
         assert "too old resource version" in seen.stdout + seen.stderr
 
