@@ -1,0 +1,44 @@
+"""Intent: ExposurePolicies and ClusterExposurePolicies, as Kopf's handlers bring them, and a list of our own.
+
+Kopf forgets what was deleted while its watch was broken. So both kinds are also listed, whole, once at the start and
+every half minute, and what the list does not hold is gone. Which of the two ways was faster is decided by each
+object's resourceVersion (see `Table`).
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from exposure.cluster.client import Client
+from exposure.cluster.discovery import Discovery
+from exposure.cluster.metrics import Metrics
+from exposure.cluster.reflector import Reflector
+from exposure.cluster.tables import Table
+from exposure.parse.fields import Raw
+
+RELIST_SECONDS = 30.0
+
+
+class Intents:
+    """`take` is called with each watch event; `run` lists. `synced` is set once both kinds were listed."""
+
+    def __init__(self, client: Client, tables: Sequence[Table], discovery: Discovery, metrics: Metrics) -> None:
+        self.synced = asyncio.Event()
+        self._lists = [Reflector(client, table, discovery, metrics) for table in tables]
+        self._tables = {table.kind.kind: table for table in tables}
+        self._metrics = metrics
+
+    def take(self, kind: str, what: str | None, raw: Raw) -> None:
+        """One event: `what` is None (listed), ADDED, MODIFIED or DELETED."""
+        table = self._tables[kind]
+        self._metrics.events[table.kind.plural] += 1
+        if what == "DELETED":
+            table.remove(raw)
+        else:
+            table.put(raw)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.gather(*(each.fill() for each in self._lists))
+            self.synced.set()
+            await asyncio.sleep(RELIST_SECONDS * random.uniform(0.8, 1.2))

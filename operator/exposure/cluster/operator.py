@@ -1,0 +1,234 @@
+"""The operator's own loop: watch, ring, resolve, plan, apply, report. Kopf's part is in `host`."""
+
+import asyncio
+import gc
+import logging
+import os
+import platform
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from exposure.cluster.apply import Outcome, apply
+from exposure.cluster.client import Client, configuration
+from exposure.cluster.clusterwide import ClusterReporter
+from exposure.cluster.discovery import Discovery
+from exposure.cluster.events import Events, Subject
+from exposure.cluster.intents import Intents
+from exposure.cluster.lease import Lease, NoLease
+from exposure.cluster.metrics import Metrics
+from exposure.cluster.probes import Probes
+from exposure.cluster.queue import Queue
+from exposure.cluster.reflector import Reflector
+from exposure.cluster.status import Reporter, State
+from exposure.cluster.store import Store
+from exposure.cluster.writer import Writer
+from exposure.plan import make_plan
+from exposure.resolve import resolve
+from exposure.values.config import Config
+
+LEASE_NAME = "exposure-operator"
+#: Of the ten seconds that a stop may take: for writes under way.
+STOP_WRITES_SECONDS = 5.5
+#: ClusterExposurePolicies are reported together, as if they were one namespace more; no namespace has an empty name.
+CLUSTER = ""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    config: Config
+    kubeconfig: str | None = None
+    context: str | None = None
+    listen: str = ":8080"
+    leader_elect: bool = True
+
+
+class Operator:
+    """Everything that runs beside Kopf. Made and used on one event loop."""
+
+    def __init__(self, options: Options, client: Client) -> None:
+        self.client = client
+        self.metrics = Metrics()
+        self.store = Store(options.config, self.ring)
+        self.discovery = Discovery(client)
+        intents = ("ExposurePolicy", "ClusterExposurePolicy")
+        self.intents = Intents(client, [self.store.tables[kind] for kind in intents], self.discovery, self.metrics)
+        self.reflectors = [
+            Reflector(client, table, self.discovery, self.metrics)
+            for table in self.store.all_tables
+            if table.kind.kind not in intents
+        ]
+        identity = os.environ.get("POD_NAME") or f"{platform.node()}-{uuid.uuid4().hex[:8]}"
+        self.lease: Lease | NoLease = NoLease()
+        if options.leader_elect:
+            namespace = options.config.operator_namespace
+            self.lease = Lease(client, namespace, LEASE_NAME, identity, self._gained, self._lost)
+        self.writer = Writer(client, self.lease, self.metrics)
+        self.events = Events(self.writer, identity)
+        self.reporter = Reporter(self.store, self.writer, self.events, self.metrics)
+        self.cluster_reporter = ClusterReporter(self.store, self.reporter)
+        self.queue = Queue(self._policies, self._reports, lambda: self.writer.has_room, self._refresh, self.metrics)
+        self.probes = Probes(options.listen, self.missing, self.metrics)
+        self._states: dict[str, State] = {}
+        #: Policies of the last complete pass: what differs from them while the plan does not is drift.
+        self._settled: dict[str, int] = {}
+        self._synced = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.metrics.leader.set_function(lambda: float(self.lease.leading))
+
+    def missing(self) -> list[str]:
+        """Plurals of the kinds that were not read yet."""
+        unread = [each.kind.plural for each in self.reflectors if not each.synced.is_set()]
+        return unread + ([] if self.intents.synced.is_set() else ["exposurepolicies"])
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set; RuntimeError when a part that should never end has ended."""
+        await self.probes.start()
+        parts = [
+            self.discovery.run(),
+            self.intents.run(),
+            *(each.run() for each in self.reflectors),
+            self._start_work(),
+        ]
+        if isinstance(self.lease, Lease):
+            parts.append(self.lease.run())
+        gc.disable()  # reading a whole cluster makes no garbage cycles, only passes of the collector over all of it
+        self._tasks = [asyncio.create_task(part) for part in parts]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                raise RuntimeError("a part of the operator has ended") from task.exception()
+        finally:
+            stopping.cancel()
+            await self._stop()
+
+    def ring(self, namespaces: Iterable[str]) -> None:
+        if self.lease.leading and self._synced:
+            self.queue.policies.ring(namespaces)
+
+    async def _start_work(self) -> None:
+        started = time.monotonic()
+        for synced in [self.intents.synced, *(each.synced for each in self.reflectors)]:
+            await synced.wait()
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(50_000, 20, 50)
+        self._synced = True
+        log.info("read everything", extra={"seconds": round(time.monotonic() - started, 3)})
+        self.store.begin()
+        await self.queue.run()
+
+    async def _stop(self) -> None:
+        """No new writes; those under way are answered; then the lease goes to whoever waits."""
+        for stage in (self.queue.policies, self.queue.reports):
+            stage.clear()
+        self._synced = False
+        await asyncio.gather(
+            self.queue.policies.stop(STOP_WRITES_SECONDS), self.queue.reports.stop(STOP_WRITES_SECONDS)
+        )
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if isinstance(self.lease, Lease):
+            await self.lease.release()
+        await self.probes.stop()
+        await self.client.close()
+
+    def _gained(self) -> None:
+        if self._synced:
+            self.store.ring_everything()
+
+    def _lost(self) -> None:
+        self.queue.policies.clear()
+        self.queue.reports.clear()
+        self._states.clear()
+
+    def _refresh(self) -> None:
+        """Once per burst: the facts of the cluster, and whoever they concern is rung."""
+        if self.store.survey_is_stale and self.lease.leading:
+            self.store.survey()
+            self.queue.reports.ring((CLUSTER,))
+
+    async def _policies(self, namespace: str) -> bool | float:
+        """The way of the data, once: snapshot, resolve, plan, apply; the report follows when policies are done."""
+        started = time.perf_counter()
+        known = self.store.world.namespaces.get(namespace)
+        if known is None or known.deleting:
+            self._forget(namespace)
+            return True
+        resolution = resolve(self.store.world, self.store.survey(), namespace)
+        live = self.store.policies.in_namespace(namespace)
+        # The plan is what it was when it was last carried out: whatever there is to write, somebody else undid.
+        drifted = self._settled.get(namespace) == hash(resolution.policies)
+        plan = make_plan(resolution, live)
+        outcome = await apply(plan, self.store, self.writer)
+        seconds = time.perf_counter() - started
+        self._states[namespace] = State(resolution, plan, outcome)
+        if outcome.complete:
+            self._settled[namespace] = hash(resolution.policies)
+        self.queue.reports.ring((namespace,))
+        self.metrics.reconcile_seconds.observe(seconds)
+        failed = bool(outcome.failures)
+        self.metrics.reconciles.labels("failed" if failed else "ok").inc()
+        if drifted and outcome.writes:
+            self._tell_drift(namespace, [change.name for change in plan.writes])
+        self._log(namespace, outcome, resolution.exposures, seconds)
+        return (outcome.retry_after or False) if failed else True
+
+    async def _reports(self, namespace: str) -> bool | float:
+        if namespace == CLUSTER:
+            report = await self.cluster_reporter.report()
+            return (report.retry_after or False) if report.failures else True
+        state = self._states.get(namespace)
+        if state is None or state.outcome.terminating:
+            return True
+        report = await self.reporter.report(state)
+        if self._states.get(namespace) is state and not report.failures:
+            del self._states[namespace]
+        if self.cluster_reporter.take(namespace, state, self.reporter.shortcoming(state)):
+            self.queue.reports.ring((CLUSTER,))
+        return (report.retry_after or False) if report.failures else True
+
+    def _forget(self, namespace: str) -> None:
+        self._states.pop(namespace, None)
+        self._settled.pop(namespace, None)
+        self.reporter.forget(namespace)
+        if self.cluster_reporter.forget(namespace):
+            self.queue.reports.ring((CLUSTER,))
+
+    def _tell_drift(self, namespace: str, names: Sequence[str]) -> None:
+        self.metrics.drift.inc(len(names))
+        for name in names:
+            subject = Subject("networking.k8s.io/v1", "NetworkPolicy", namespace, name)
+            self.events.post(
+                subject, "DriftPutBack", "It was changed by somebody else and has been put back.", warning=True
+            )
+
+    def _log(self, namespace: str, outcome: Outcome, exposures: Sequence[object], seconds: float) -> None:
+        level = (
+            logging.ERROR if outcome.failures else logging.INFO if outcome.writes or outcome.taken else logging.DEBUG
+        )
+        if not log.isEnabledFor(level):
+            return
+        extra = {
+            "namespace": namespace,
+            "created": outcome.created,
+            "updated": outcome.updated,
+            "deleted": outcome.deleted,
+            "kept": outcome.kept,
+            "exposures": len(exposures),
+            "seconds": round(seconds, 4),
+        }
+        if outcome.taken:
+            extra["taken"] = list(outcome.taken)
+        if outcome.failures:
+            extra["failures"] = outcome.failures[:5]
+        log.log(level, "reconciled", extra=extra)
+
+
+async def make(options: Options) -> Operator:
+    return Operator(options, Client(await configuration(options.kubeconfig, options.context)))

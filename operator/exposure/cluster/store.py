@@ -1,0 +1,134 @@
+"""The world as last seen, and whose bell an event rings. No decision lives here.
+
+One thread, one event loop: values are replaced in place between two awaits, so a `World` read in one go is consistent.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from exposure.cluster.bearing import Bearing
+from exposure.cluster.tables import Key, Table
+from exposure.parse.fields import Raw, integer, mapping, objects, text
+from exposure.parse.kinds import API_GROUP, KINDS, Kind
+from exposure.resolve.survey import Survey, survey
+from exposure.values.config import Config
+from exposure.values.network_policy import NetworkPolicy
+from exposure.values.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenExposure:
+    """What is kept of a live Exposure: enough to see whether it says what it should."""
+
+    uid: str
+    digest: bytes
+    conditions: tuple[Mapping[str, Any], ...] = ()
+    blind_spots: frozenset[str] = frozenset()
+
+
+EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", lambda raw: written_exposure(raw))
+
+
+def written_exposure(raw: Raw) -> WrittenExposure:
+    head, status = mapping(raw, "metadata"), mapping(raw, "status")
+    return WrittenExposure(
+        uid=text(head, "uid"),
+        digest=digest(raw),
+        conditions=tuple(objects(status, "conditions")),
+        blind_spots=frozenset(sys.intern(text(each, "reason")) for each in objects(status, "blindSpots")),
+    )
+
+
+def digest(raw: Raw) -> bytes:
+    """Of what an Exposure says: status without the times of its conditions, labels, annotations, owners."""
+    head, status = mapping(raw, "metadata"), dict(mapping(raw, "status"))
+    status["conditions"] = [
+        {key: value for key, value in each.items() if key != "lastTransitionTime"}
+        for each in objects(status, "conditions")
+    ]
+    owners = [
+        {key: value for key, value in each.items() if value is not False} for each in objects(head, "ownerReferences")
+    ]
+    said = [status, head.get("labels") or {}, head.get("annotations") or {}, owners]
+    return blake2b(json.dumps(said, sort_keys=True, separators=(",", ":")).encode(), digest_size=16).digest()
+
+
+def generation_of(raw: Raw) -> int:
+    return integer(mapping(raw, "metadata"), "generation", 1)
+
+
+class Store:
+    """`ring` is called with the namespaces that may have to change; `tables` is kind → Table."""
+
+    def __init__(self, config: Config, ring: Callable[[Iterable[str]], None]) -> None:
+        self._ring = ring
+        written = {"NetworkPolicy", "ExposurePolicy", "ClusterExposurePolicy"}
+        self.tables: dict[str, Table] = {
+            kind.kind: Table(kind, self._changed, versioned=kind.kind in written, keep_raw=kind.group == API_GROUP)
+            for kind in KINDS
+        }
+        self.exposures = Table(EXPOSURE, self._changed, versioned=True)
+        self.world = World(config, **{kind.world: self.tables[kind.kind].values for kind in KINDS})
+        self.policies = self.tables["NetworkPolicy"]
+        self._survey: Survey | None = None
+        self._stale = True
+        self._bearing = Bearing(None)
+        self._expected: dict[Key, NetworkPolicy | None] = {}
+        self._quiet = True
+
+    @property
+    def all_tables(self) -> list[Table]:
+        return [*self.tables.values(), self.exposures]
+
+    def begin(self) -> None:
+        """Every kind has been read once: from now on, changes ring."""
+        self._quiet = False
+        self.ring_everything()
+
+    def ring_everything(self) -> None:
+        self._ring(self.namespaces())
+
+    def namespaces(self) -> list[str]:
+        """Every namespace there is, and those of which only something of ours is left."""
+        return sorted({*self.world.namespaces, *self.exposures.values})
+
+    def survey(self) -> Survey:
+        """The facts that hold for the whole cluster, computed anew after something of theirs changed."""
+        if self._survey is None or self._stale:
+            before, self._survey = self._survey, survey(self.world)
+            self._stale = False
+            self._bearing = Bearing(self._survey)
+            if before is not None and before != self._survey:
+                affected = self._survey.affected(before)
+                self._ring(self.namespaces() if affected is None else affected)
+        return self._survey
+
+    @property
+    def survey_is_stale(self) -> bool:
+        return self._stale
+
+    def expect(self, key: Key, policy: NetworkPolicy | None) -> None:
+        """What our own write is about to make of a NetworkPolicy: seeing just that rings nobody."""
+        self._expected[key] = policy
+
+    def expected_no_more(self, key: Key) -> None:
+        self._expected.pop(key, None)
+
+    def _changed(self, kind: Kind, key: Key, before: Any, after: Any) -> None:
+        name = kind.kind
+        if not self._stale and self._bearing.of(kind, key, before, after, self.world):
+            self._stale = True
+        if self._quiet:
+            return
+        if name == "NetworkPolicy" and key in self._expected and self._expected[key] == after:
+            return
+        if kind.namespaced:
+            self._ring((key[0], *self._bearing.told_elsewhere(key[0])))
+        elif name == "Namespace":
+            self._ring((key[1],))
+        else:
+            self._ring(())
