@@ -37,6 +37,7 @@ SERVICE_ANNOTATION_MARKS = (
     "lbipam.cilium.io/",
     "io.cilium/",
     "svccontroller.k3s.cattle.io/",
+    "alb.ingress.kubernetes.io/",
 )
 NODE_ANNOTATION_MARKS = ("projectcalico.org/", "flannel.", "k8s.ovn.org/", "node.antrea.io/", "kube-router.io/", "k3s.io/")
 NODE_ANNOTATION_WORDS = ("cilium.io/",)

@@ -74,7 +74,7 @@ class Exposure:
     profile: str = ""
     cni: str = ""
     refusal: str = ""
-    open_to: str | None = None
+    deny_stands: bool = False
 
     @property
     def ref(self) -> Ref:
@@ -105,6 +105,7 @@ class PolicyOutcome:
     mode: str
     services: tuple[ServiceOutcome, ...] = ()
     uid: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

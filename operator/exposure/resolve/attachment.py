@@ -1,0 +1,103 @@
+"""Which routes hang on a Gateway, by the rules of the Gateway API.
+
+https://gateway-api.sigs.k8s.io/reference/spec/ (Listener.allowedRoutes, ParentReference, ReferenceGrant, Hostname)
+"""
+
+from collections.abc import Iterator
+
+from exposure.values.objects import Backend, Gateway, Listener, ParentRef, ReferenceGrant, Route, RouteKind
+from exposure.values.world import World
+
+GROUP = "gateway.networking.k8s.io"
+#: What a listener accepts where allowedRoutes.kinds is unset.
+KINDS_BY_PROTOCOL = {
+    "HTTP": ("HTTPRoute", "GRPCRoute"),
+    "HTTPS": ("HTTPRoute", "GRPCRoute"),
+    "TLS": ("TLSRoute", "TCPRoute"),
+    "TCP": ("TCPRoute",),
+}
+
+
+def attached_backends(world: World, gateway: Gateway) -> Iterator[tuple[Backend, str, bool]]:
+    """Each backend that the Gateway's routes lead to, with the route and whether ReferenceGrants permit it."""
+    seen: set[tuple[Backend, str]] = set()
+    for route in routes(world):
+        if not any(_attaches(world, gateway, route, parent) for parent in route.parents):
+            continue
+        shown = f"{route.kind} {route.ref}"
+        for backend in route.backends:
+            if (backend, shown) not in seen:
+                seen.add((backend, shown))
+                yield backend, shown, _permitted(world, route, backend)
+
+
+def routes(world: World) -> Iterator[Route]:
+    """Every route of every kind, in a stable order."""
+    kinds = (("HTTPRoute", world.http_routes), ("GRPCRoute", world.grpc_routes), ("TLSRoute", world.tls_routes))
+    for _, by_namespace in (*kinds, ("TCPRoute", world.tcp_routes)):
+        for namespace in sorted(by_namespace):
+            for name in sorted(by_namespace[namespace]):
+                yield by_namespace[namespace][name]
+
+
+def _attaches(world: World, gateway: Gateway, route: Route, parent: ParentRef) -> bool:
+    return parent.gateway == gateway.ref and any(
+        parent.section in (None, listener.name)
+        and parent.port in (None, listener.port)
+        and _kind_allowed(listener, route)
+        and _namespace_allowed(world, gateway, listener, route)
+        and _hostnames_meet(listener.hostname, route)
+        for listener in gateway.listeners
+    )
+
+
+def _kind_allowed(listener: Listener, route: Route) -> bool:
+    if listener.allowed_kinds:
+        return RouteKind(GROUP, route.kind) in listener.allowed_kinds
+    # A protocol of somebody's own says nothing about kinds; its implementation decides.
+    return route.kind in KINDS_BY_PROTOCOL.get(listener.protocol, (route.kind,))
+
+
+def _namespace_allowed(world: World, gateway: Gateway, listener: Listener, route: Route) -> bool:
+    match listener.allowed_from:
+        case "All":
+            return True
+        case "Same":
+            return route.namespace == gateway.namespace
+        case "Selector":
+            namespace = world.namespaces.get(route.namespace)
+            return (
+                namespace is not None
+                and listener.allowed_selector is not None
+                and listener.allowed_selector.matches(dict(namespace.labels))
+            )
+        case _:
+            return False
+
+
+def _hostnames_meet(listener: str, route: Route) -> bool:
+    if not listener or not route.hostnames or route.kind == "TCPRoute":
+        return True
+    return any(hostnames_meet(listener, hostname) for hostname in route.hostnames)
+
+
+def hostnames_meet(one: str, other: str) -> bool:
+    """Whether some host name is meant by both: `*.` stands for one or more labels."""
+    one, other = one.lower(), other.lower()
+    if one == other:
+        return True
+    if one.startswith("*.") and other.startswith("*."):
+        return one.endswith(other[1:]) or other.endswith(one[1:])
+    wildcard, exact = (one, other) if one.startswith("*.") else (other, one)
+    return wildcard.startswith("*.") and exact.endswith(wildcard[1:])
+
+
+def _permitted(world: World, route: Route, backend: Backend) -> bool:
+    if backend.service.namespace == route.namespace:
+        return True
+    grants = world.reference_grants.get(backend.service.namespace, {}).values()
+    return any(_permits(grant, route, backend.service.name) for grant in grants)
+
+
+def _permits(grant: ReferenceGrant, route: Route, service: str) -> bool:
+    return (route.namespace, route.kind) in grant.sources and (grant.every_service or service in grant.services)

@@ -1,0 +1,104 @@
+"""C: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges where they hold."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exposure.facts.providers import SOURCE_RANGES, Profile
+from exposure.facts.reasons import blind_spot
+from exposure.resolve.tenancy import Bounds
+from exposure.values.addresses import Block, Family, Network, admits_everyone, blocks, everyone, family, intersection, network
+from exposure.values.exposures import BlindSpot
+from exposure.values.objects import Service
+from exposure.values.policies import Clients
+
+#: Annotations of other controllers that ask for source ranges; where the profile does not honour one, nobody does.
+RANGE_ANNOTATIONS = (
+    SOURCE_RANGES,
+    "service.beta.kubernetes.io/azure-allowed-ip-ranges",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRanges:
+    """C of one door. `narrowed_by` holds policy, limits, field or annotation, as far as each narrowed it."""
+
+    blocks: tuple[Block, ...]
+    families: tuple[Family, ...]
+    narrowed_by: frozenset[str]
+    spots: tuple[BlindSpot, ...] = ()
+
+    @property
+    def narrow(self) -> bool:
+        return not admits_everyone(self.blocks, self.families)
+
+
+def families_of(service: Service, pod_families: tuple[Family, ...]) -> tuple[Family, ...]:
+    """The Service's families: ipFamilies, else its clusterIPs, else the pods', else IPv4."""
+    written = tuple(sorted({each for each in service.ip_families if each in ("IPv4", "IPv6")}))
+    from_ips = sorted({family(network(ip)) for ip in service.cluster_ips if ip and ip != "None"})
+    return written or tuple(from_ips) or pod_families or ("IPv4",)  # type: ignore[return-value]
+
+
+def client_ranges(
+    service: Service, door: str, profile: Profile, clients: Clients, limit: Bounds, families: tuple[Family, ...]
+) -> ClientRanges:
+    """C = clients ∩ limits ∩ the Service's ranges (LoadBalancer doors only), each where it is said; else everyone."""
+    found = everyone(families)
+    narrowed: set[str] = set()
+    spots: list[BlindSpot] = []
+    if clients.blocks is not None:
+        found = clients.blocks
+        narrowed.add("policy")
+    if limit.clients is not None:
+        found = intersection(found, limit.clients)
+        narrowed.add("limits")
+    if door == "LoadBalancer":
+        ranges, origin, spots = service_ranges(service, profile)
+        if origin:
+            found = intersection(found, blocks(ranges))
+            narrowed.add(origin)
+            if len(families) > 1 and len({family(each) for each in ranges}) == 1:
+                spots.append(blind_spot("FamilyRangesMissing", f"Listed: {', '.join(map(str, ranges))}."))
+    known = bool(service.ip_families or service.cluster_ips)
+    kept = tuple(each for each in found if not known or family(each.cidr) in families)
+    return ClientRanges(kept, families, frozenset(narrowed), tuple(spots))
+
+
+def service_ranges(service: Service, profile: Profile) -> tuple[tuple[Network, ...], str, list[BlindSpot]]:
+    """The ranges the Service itself asks for, where they came from (`field`, `annotation` or ""), and what that hides."""
+    spots: list[BlindSpot] = []
+    field = _networks(service.source_ranges)
+    annotated: list[Network] = []
+    asked = False
+    for key in profile.range_annotations:
+        value = service.annotation(key)
+        if value:
+            asked = True
+            annotated += _networks(value.split(","))
+    for key in RANGE_ANNOTATIONS:
+        if service.annotation(key) and key not in profile.range_annotations:
+            spots.append(blind_spot("AnnotationNotEnforced", f"{key} is not read by {profile.slug} controllers."))
+    if profile.range_conflict and service.source_ranges and asked:
+        spots.append(blind_spot("ConflictingSourceRanges"))
+    if any(service.annotation(key) for key in profile.tag_annotations):
+        # With ranges beside them the policy holds the ranges alone; without, it holds nothing and the provider does.
+        effect = "Cuts" if field or annotated else "Opens"
+        spots.append(blind_spot("ServiceTagsNotExpressible", effect=effect))  # type: ignore[arg-type]
+    if service.source_ranges:
+        return field, "field", spots
+    if annotated:
+        return tuple(annotated), "annotation", spots
+    if asked:
+        spots.append(blind_spot("AnnotationNotEnforced", "None of its entries is a CIDR."))
+    return (), "", spots
+
+
+def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(network(text))
+        except ValueError:
+            # Never wider than what is understood: an entry that nobody can read admits nobody.
+            continue
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,243 @@
+"""Exposures: each door of a namespace with what is open, from where, by which policy, and what nothing can hold."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from exposure.facts.providers import PROFILES
+from exposure.facts.reasons import REASONS, blind_spot
+from exposure.resolve.clients import client_ranges, families_of
+from exposure.resolve.fronts import Front, RouteGrant
+from exposure.resolve.grants import Grant
+from exposure.resolve.ports import routed_port, selected
+from exposure.resolve.profiles import profile_of
+from exposure.resolve.scene import SERVICE_DOORS, Scene
+from exposure.resolve.survey import Survey
+from exposure.resolve.tenancy import Bounds
+from exposure.values.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, PolicyRef, Source
+from exposure.values.labels import selecting
+from exposure.values.network_policy import Owner, PolicyPort
+from exposure.values.objects import Ref, Service, ServicePort
+from exposure.values.policies import Clients, LoadBalancerOverrides
+from exposure.values.world import World
+
+UNGOVERNED_ROW = "ungoverned"
+ORDER = {name: index for index, name in enumerate(REASONS)}
+
+
+def ordered(spots: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:
+    """Each blind spot once, in the order of the catalogue."""
+    return tuple(sorted(dict.fromkeys(spots), key=lambda spot: (ORDER[spot.reason], spot.message)))
+
+
+def governed_exposure(
+    scene: Scene, survey: Survey, grant: Grant, more: Iterable[BlindSpot], policies: tuple[Ref, ...], deny_stands: bool
+) -> Exposure:
+    service = grant.service
+    spots = [*grant.spots, *more, *cluster_spots(survey)]
+    doors = shown_doors(service, scene, frozenset(grant.voice.spec.open_doors))
+    through = frozenset(SERVICE_DOORS)
+    sources = tuple(source for source in grant.sources if source.door in through)
+    opened = tuple(open_port(each.port) for each in grant.ports if each.targets and grant.ingress)
+    return Exposure(
+        namespace=service.namespace,
+        name=f"service-{service.name}",
+        owner=Owner("v1", "Service", service.name, service.uid),
+        doors=doors,
+        addresses=addresses_of(service),
+        ports=opened,
+        sources=sources,
+        backends=(backend(scene, service),),
+        policy=grant.voice.ref,
+        network_policies=policies,
+        blind_spots=ordered(spots),
+        mode=scene.mode or grant.voice.mode,
+        profile=grant.profile.slug,
+        cni=survey.cni.slug,
+        refusal=grant.refusal,
+        deny_stands=deny_stands,
+    )
+
+
+def ungoverned_exposure(scene: Scene, survey: Survey, service: Service, deny_stands: bool) -> Exposure:
+    """A door without a policy: what the load balancer itself lets in, unless a default-deny of ours stands behind it."""
+    profile = profile_of(service, LoadBalancerOverrides(), survey)
+    families = families_of(service, survey.pod_ranges.families)
+    doors = shown_doors(service, scene, frozenset())
+    spots: list[BlindSpot] = []
+    sources: list[Source] = []
+    if not deny_stands:
+        spots.append(blind_spot("Ungoverned"))
+        for door in doors:
+            found = client_ranges(service, door, profile, Clients(), Bounds(), families)
+            why = "No policy governs this door: this is what the load balancer itself lets in."
+            sources.append(Source("C", found.blocks, (), UNGOVERNED_ROW, why, profile.source, door=door))
+            spots += found.spots
+    return Exposure(
+        namespace=service.namespace,
+        name=f"service-{service.name}",
+        owner=Owner("v1", "Service", service.name, service.uid),
+        doors=doors,
+        addresses=addresses_of(service),
+        ports=() if deny_stands else tuple(open_port(port) for port in service.ports),
+        sources=tuple(sources),
+        backends=(backend(scene, service),),
+        policy=None,
+        network_policies=(),
+        blind_spots=ordered(spots),
+        profile=profile.slug,
+        cni=survey.cni.slug,
+        deny_stands=deny_stands,
+    )
+
+
+def cluster_spots(survey: Survey) -> list[BlindSpot]:
+    """What is blind at every governed door of a cluster with this CNI."""
+    found: list[BlindSpot] = []
+    cni = survey.cni
+    if not cni.enforces:
+        found.append(blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."))
+    if cni.slug == "unknown":
+        found.append(blind_spot("CNIUnknown"))
+    if cni.own_node_bypass:
+        found.append(blind_spot("OwnNodeBypass", f"CNI: {cni.slug}."))
+    return found
+
+
+def shown_doors(service: Service, scene: Scene, asked: frozenset[str]) -> tuple[str, ...]:
+    """The doors of the Service itself. The node ports behind a load balancer are one only where they are asked for."""
+    has = scene.doors[service.name]
+    behind = "NodePort" if "LoadBalancer" in has and "NodePort" not in asked else ""
+    return tuple(door for door in SERVICE_DOORS if door in has and door != behind)
+
+
+def addresses_of(service: Service) -> tuple[str, ...]:
+    published = tuple(map(str, service.published)) if service.type == "LoadBalancer" else ()
+    return tuple(dict.fromkeys((*published, *service.external_ips)))
+
+
+def open_port(port: ServicePort) -> OpenPort:
+    return OpenPort(port.name, port.port, port.target_port, port.protocol)
+
+
+def backend(scene: Scene, service: Service) -> BackendSummary:
+    """Ready and known endpoints, counted once each; pods where no EndpointSlice is at hand."""
+    ready: set[str] = set()
+    known: set[str] = set()
+    for each in scene.slices.get(service.name, ()):
+        for endpoint in each.endpoints:
+            key = endpoint.pod or ",".join(endpoint.addresses)
+            known.add(key)
+            if endpoint.ready:
+                ready.add(key)
+    selector = selecting(dict(service.selector or ()))
+    if not known and service.selector:
+        pods = selected(scene.pods, selector)
+        known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
+    return BackendSummary(service.ref, str(selector) if service.selector else "", len(ready), len(known))
+
+
+def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey) -> Exposure:
+    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
+    spots: list[BlindSpot] = []
+    match front.proxy.kind:
+        case "ambiguous":
+            spots.append(blind_spot("ProxyAmbiguous", front.proxy.detail))
+        case "missing":
+            spots.append(blind_spot("ProxyNotFound", front.proxy.detail))
+        case _:
+            pass
+    sources: list[Source] = []
+    ports: list[OpenPort] = []
+    backends: dict[Ref, BackendSummary] = {}
+    governors: list[PolicyRef] = []
+    carrying: list[Ref] = []
+    shut: list[bool] = []
+    for route in front.grants:
+        target = route.backend.service
+        scene = scenes.of(target.namespace)
+        service = world.services.get(target.namespace, {}).get(target.name)
+        if service is None:
+            spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}, which does not exist."))
+            continue
+        backends[target] = backend(scene, service)
+        shut.append(scenes.denies(target.namespace))
+        grant = scenes.grant(target)
+        why_not = not_granted(route, grant, service)
+        if grant is None:
+            if shut[-1] or not route.permitted:
+                spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
+            continue
+        governors.append(grant.voice.ref)
+        if why_not:
+            spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
+            continue
+        port = routed_port(service, route.backend.port)
+        if port is not None:
+            ports.append(open_port(port))
+        carrying.append(Ref(target.namespace, f"exposure-to-{target.name}"))
+        sources += [
+            source for source in grant.sources if source.door == front.ref.door and _leads(source, front, route, grant)
+        ]
+        spots += [spot for spot in grant.spots if spot.reason not in ("SharedPods", "AdditivePolicy")]
+    if not governors and not all(shut):
+        spots.append(blind_spot("Ungoverned"))
+    if governors:
+        spots += cluster_spots(survey)
+    policy = governors[0] if governors else None
+    modes = {grant.voice.mode for target in backends if (grant := scenes.grant(target)) is not None}
+    return Exposure(
+        namespace=front.ref.namespace,
+        name=f"{front.ref.door.lower()}-{front.ref.name}",
+        owner=front.owner,
+        doors=(front.ref.door,),
+        addresses=tuple(dict.fromkeys(map(str, front.addresses))),
+        ports=tuple(dict.fromkeys(ports)),
+        sources=tuple(dict.fromkeys(sources)),
+        backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
+        policy=policy,
+        network_policies=tuple(dict.fromkeys(carrying)),
+        blind_spots=ordered(spots),
+        mode=next(iter(sorted(modes)), "Enforce") if len(modes) <= 1 else "Enforce",
+        profile=front.proxy.profile if front.proxy.profile in PROFILES else "",
+        cni=survey.cni.slug,
+        deny_stands=bool(shut) and all(shut),
+    )
+
+
+def _leads(source: Source, front: Front, route: RouteGrant, grant: Grant) -> bool:
+    """Whether this source of the backend stands for this door's proxy."""
+    if route.proxy.peer is not None:
+        return route.proxy.peer in source.peers
+    return not source.peers
+
+
+def not_granted(route: RouteGrant, grant: Grant | None, service: Service) -> str:
+    """Why the backend's policy does not open it to this route; "" where it does."""
+    if not route.permitted:
+        return "no ReferenceGrant permits it"
+    if grant is None:
+        return "no policy opens it, and a default-deny stands"
+    door = route.front.door
+    if door not in grant.voice.spec.open_doors:
+        return f"{grant.voice.ref} opens no {door} doors"
+    if grant.refusal:
+        return grant.refusal.rstrip(".")
+    port = routed_port(service, route.backend.port)
+    if port is None:
+        return "the Service has no such port"
+    targets: tuple[PolicyPort, ...] = next((each.targets for each in grant.ports if each.port == port), ())
+    if not targets:
+        return f"port {port.port} is not among the ports that {grant.voice.ref} exposes"
+    if route.proxy.kind in ("ambiguous", "missing"):
+        return "the proxy is not known"
+    return ""
+
+
+class Scenes(Protocol):
+    """What other namespaces grant, looked up as the doors that lead there ask for it."""
+
+    def of(self, namespace: str) -> Scene: ...
+
+    def grant(self, service: Ref) -> Grant | None: ...
+
+    def denies(self, namespace: str) -> bool: ...

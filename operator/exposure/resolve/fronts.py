@@ -1,0 +1,215 @@
+"""Ingresses and Gateways as doors: which proxy stands behind each, found by its address, and where its routes lead."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from exposure.facts.providers import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
+from exposure.resolve.attachment import attached_backends
+from exposure.values.labels import selecting
+from exposure.values.network_policy import Owner, Peer
+from exposure.values.objects import Backend, Gateway, Ingress, PublishedAddress, Ref, Service
+from exposure.values.world import World
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
+PART_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of")
+INGRESS_PORTS = frozenset({80, 443})
+
+#: `pods`: the proxy's pods call the backend; `nodes`: a proxy that shares its node's network; `cloud`: a load balancer
+#: without pods (`profile`); `ambiguous` and `missing`: nobody can be named, and nothing is granted.
+ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    kind: ProxyKind
+    peer: Peer | None = None
+    service: Ref | None = None
+    profile: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteGrant:
+    """One way from a door to a backend: `permitted` is False where a ReferenceGrant is missing."""
+
+    front: "FrontRef"
+    backend: Backend
+    proxy: Proxy
+    route: str
+    permitted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrontRef:
+    door: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.door} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    ref: FrontRef
+    owner: Owner
+    addresses: tuple[PublishedAddress, ...]
+    listening: tuple[int, ...]
+    proxy: Proxy
+    grants: tuple[RouteGrant, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+def fronts_of(world: World, provider: str | None, node_addresses: frozenset[str]) -> dict[str, tuple[Front, ...]]:
+    """Every Ingress and Gateway of the cluster, by namespace, in the order of their names."""
+    if not any(world.ingresses.values()) and not any(world.gateways.values()):
+        return {}
+    publishers = _publishers(world)
+    found: dict[str, list[Front]] = {}
+    for ingresses in world.ingresses.values():
+        for ingress in ingresses.values():
+            found.setdefault(ingress.namespace, []).append(
+                _ingress_front(world, ingress, publishers, provider, node_addresses)
+            )
+    for gateways in world.gateways.values():
+        for gateway in gateways.values():
+            found.setdefault(gateway.namespace, []).append(_gateway_front(world, gateway, publishers, node_addresses))
+    return {ns: tuple(sorted(fronts, key=lambda f: (f.ref.door, f.ref.name))) for ns, fronts in sorted(found.items())}
+
+
+def grants_by_backend(fronts: Mapping[str, tuple[Front, ...]]) -> dict[Ref, tuple[RouteGrant, ...]]:
+    by_backend: dict[Ref, list[RouteGrant]] = {}
+    for each in (grant for doors in fronts.values() for front in doors for grant in front.grants):
+        if each.permitted:
+            by_backend.setdefault(each.backend.service, []).append(each)
+    return {backend: tuple(grants) for backend, grants in by_backend.items()}
+
+
+def _ingress_front(
+    world: World,
+    ingress: Ingress,
+    publishers: Mapping[str, tuple[Service, ...]],
+    provider: str | None,
+    node_addresses: frozenset[str],
+) -> Front:
+    class_name = ingress.ingress_class or next(
+        (each.name for each in world.ingress_classes.values() if each.default), None
+    )
+    known = world.ingress_classes.get(class_name or "")
+    controller = known.controller if known else ""
+    cloud = L7_BY_CONTROLLER.get(controller) or L7_BY_CLASS.get(class_name or "")
+    if class_name is None and provider == "gce":
+        cloud = L7_BY_CLASS["gce"]
+    ref = FrontRef("Ingress", ingress.namespace, ingress.name)
+    if cloud:
+        proxy = Proxy("cloud", profile=cloud, detail=f"class {class_name or 'gce'}")
+    else:
+        candidates = _serving(publishers, ingress.published, INGRESS_PORTS)
+        proxy = _choose(world, candidates, ingress.published, node_addresses, _last_part(controller), None)
+    grants = tuple(RouteGrant(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
+    owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
+    listening = (80, 443) if ingress.tls else (80,)
+    return Front(ref, owner, ingress.published, listening, proxy, grants, ingress.annotations)
+
+
+def _gateway_front(
+    world: World, gateway: Gateway, publishers: Mapping[str, tuple[Service, ...]], node_addresses: frozenset[str]
+) -> Front:
+    ref = FrontRef("Gateway", gateway.namespace, gateway.name)
+    known = world.gateway_classes.get(gateway.gateway_class)
+    controller = known.controller if known else ""
+    cloud = L7_BY_CLASS.get(gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)) or L7_BY_CONTROLLER.get(controller)
+    listening = tuple(sorted({listener.port for listener in gateway.listeners}))
+    if cloud:
+        proxy = Proxy("cloud", profile=cloud, detail=f"class {gateway.gateway_class}")
+    else:
+        candidates = _serving(publishers, gateway.published, frozenset(listening))
+        proxy = _choose(world, candidates, gateway.published, node_addresses, _last_part(controller), gateway)
+    grants = tuple(
+        RouteGrant(ref, backend, proxy, route, permitted)
+        for backend, route, permitted in attached_backends(world, gateway)
+    )
+    owner = Owner(gateway.api_version, "Gateway", gateway.name, gateway.uid)
+    return Front(ref, owner, gateway.published, listening, proxy, grants, gateway.annotations)
+
+
+def _publishers(world: World) -> dict[str, tuple[Service, ...]]:
+    """LoadBalancer Services by each address or host name that they publish."""
+    found: dict[str, list[Service]] = {}
+    for services in world.services.values():
+        for service in services.values():
+            if service.type == "LoadBalancer":
+                for published in service.published:
+                    found.setdefault(str(published), []).append(service)
+    return {key: tuple(each) for key, each in found.items()}
+
+
+def _serving(
+    publishers: Mapping[str, tuple[Service, ...]], published: Iterable[PublishedAddress], ports: frozenset[int]
+) -> tuple[Service, ...]:
+    found: dict[Ref, Service] = {}
+    for each in published:
+        for service in publishers.get(str(each), ()):
+            if any(port.port in ports for port in service.ports):
+                found[service.ref] = service
+    return tuple(found[ref] for ref in sorted(found, key=str))
+
+
+def _choose(
+    world: World,
+    candidates: tuple[Service, ...],
+    published: tuple[PublishedAddress, ...],
+    node_addresses: frozenset[str],
+    part: str,
+    gateway: Gateway | None,
+) -> Proxy:
+    if gateway is not None:
+        own = _made_for(world, candidates, gateway)
+        candidates = own or candidates
+    if len(candidates) > 1 and part:
+        candidates = tuple(each for each in candidates if part in _part_names(world, each)) or candidates
+    names = ", ".join(str(each.ref) for each in candidates)
+    if len(candidates) > 1:
+        return Proxy("ambiguous", detail=f"Published by {names}.")
+    if candidates:
+        return _proxy_of(world, candidates[0])
+    if any(str(each) in node_addresses for each in published):
+        return Proxy("nodes", detail="the door's address is a node's")
+    shown = ", ".join(map(str, published)) or "none yet"
+    return Proxy("missing", detail=f"Published addresses: {shown}.")
+
+
+def _proxy_of(world: World, service: Service) -> Proxy:
+    if not service.selector:
+        return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
+    wanted = selecting(dict(service.selector))
+    pods = [p for p in world.pods.get(service.namespace, {}).values() if not p.finished and wanted.matches(dict(p.labels))]
+    if pods and all(pod.host_network for pod in pods):
+        return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} share their nodes' network")
+    namespaces = selecting({NAMESPACE_LABEL: service.namespace})
+    return Proxy("pods", Peer(pods=wanted, namespaces=namespaces), service.ref)
+
+
+def _made_for(world: World, candidates: tuple[Service, ...], gateway: Gateway) -> tuple[Service, ...]:
+    def belongs(service: Service) -> bool:
+        owned = any(owner.kind == "Gateway" and owner.name == gateway.name for owner in service.owners)
+        labelled = (GATEWAY_NAME_LABEL, gateway.name) in service.labels
+        return service.namespace == gateway.namespace and (owned or labelled)
+
+    return tuple(each for each in candidates if belongs(each))
+
+
+def _part_names(world: World, service: Service) -> Iterator[str]:
+    """What the labels of a Service's pods say they are part of; the selector itself says so too."""
+    wanted = dict(service.selector or ())
+    yield from (value for key, value in wanted.items() if key in PART_LABELS)
+    for pod in world.pods.get(service.namespace, {}).values():
+        labels = dict(pod.labels)
+        if wanted and wanted.items() <= labels.items():
+            yield from (labels[key] for key in PART_LABELS if key in labels)
+
+
+def _last_part(controller: str) -> str:
+    return controller.rsplit("/", 1)[-1]

@@ -1,0 +1,182 @@
+"""Resolving one namespace: Services × policies × cluster facts → what should exist, and what is said about it."""
+
+from dataclasses import dataclass, field
+
+from exposure.facts.reasons import blind_spot
+from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
+from exposure.resolve.governance import Voice
+from exposure.resolve.grants import Grant, grant_for
+from exposure.resolve.overlaps import additive, is_ours, shared_pods
+from exposure.resolve.scene import SERVICE_DOORS, Scene, gather
+from exposure.resolve.survey import Survey
+from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
+from exposure.values.exposures import BlindSpot, Exposure, PolicyOutcome, Resolution, ServiceOutcome
+from exposure.values.network_policy import NetworkPolicy
+from exposure.values.objects import Ref, Service
+from exposure.values.world import World
+
+ALL_MODES = ("Enforce", "Audit", "Paused")
+
+
+def resolve(world: World, survey: Survey, namespace: str) -> Resolution:
+    """Everything that follows for one namespace. Pure: equal inputs give equal results, in an order of their own."""
+    scenes = _Gathered(world, survey)
+    scene = scenes.of(namespace)
+    grants = scenes.grants(namespace)
+    policies, audited, frozen = _policies(scene, grants)
+    exposures = _service_exposures(scene, survey, grants, scenes)
+    exposures += [front_exposure(front, world, scenes, survey) for front in survey.fronts.get(namespace, ())]
+    return Resolution(
+        namespace=namespace,
+        policies=policies,
+        exposures=tuple(exposures),
+        outcomes=_outcomes(scene, grants),
+        audited=audited,
+        frozen=frozen,
+        paused=scene.mode == "Paused" or scene.namespace.deleting,
+    )
+
+
+def _policies(
+    scene: Scene, grants: dict[str, Grant]
+) -> tuple[tuple[NetworkPolicy, ...], tuple[NetworkPolicy, ...], frozenset[str]]:
+    """What should exist, what Audit only plans (the whole picture, grants and denials), and what a pause freezes."""
+    name = scene.namespace.name
+    if not scene.voices:
+        return (), (), frozenset()
+    by_mode: dict[str, list[NetworkPolicy]] = {mode: [] for mode in ALL_MODES}
+    for grant in grants.values():
+        policy = grant_policy(grant)
+        if policy is not None:
+            by_mode[grant.voice.mode].append(policy)
+    modes = {voice.mode for voice in scene.voices}
+    enforced = isolation_policies(name, scene.isolation({"Enforce"}))
+    frozen = {policy.name for policy in by_mode["Paused"]}
+    if "Paused" in modes:
+        whole = isolation_policies(name, scene.isolation({"Enforce", "Paused"}))
+        if whole != enforced:
+            frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
+            enforced = []
+    planned = isolation_policies(name, scene.isolation({"Enforce", "Audit"}))
+    if scene.mode == "Audit":
+        return (), _sorted([*planned, *by_mode["Enforce"], *by_mode["Audit"]]), frozenset()
+    policies = _sorted([*enforced, *by_mode["Enforce"]])
+    audited = _sorted([*planned, *by_mode["Enforce"], *by_mode["Audit"]]) if "Audit" in modes else ()
+    return policies, audited, frozenset(frozen)
+
+
+def _sorted(policies: list[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
+    return tuple(sorted(policies, key=lambda policy: policy.name))
+
+
+def _service_exposures(
+    scene: Scene, survey: Survey, grants: dict[str, Grant], scenes: "_Gathered"
+) -> list[Exposure]:
+    denies = scenes.denies(scene.namespace.name)
+    shared = shared_pods(grants.values())
+    standing = scenes.world.network_policies.get(scene.namespace.name, {})
+    found: list[Exposure] = []
+    for service in scene.services:
+        if not scene.doors[service.name].intersection(SERVICE_DOORS):
+            continue
+        grant = grants.get(service.name)
+        if grant is None:
+            found.append(ungoverned_exposure(scene, survey, service, denies))
+            continue
+        more = [*shared.get(service.name, ()), *additive(grant, standing.values())]
+        more += _wall_spots(scene, grant, standing.get(TO_SERVICE + service.name), denies)
+        refs = tuple(Ref(scene.namespace.name, name) for name in _carrying(scene, grant))
+        found.append(governed_exposure(scene, survey, grant, more, refs, denies))
+    return found
+
+
+def _wall_spots(scene: Scene, grant: Grant, holder: NetworkPolicy | None, denies: bool) -> list[BlindSpot]:
+    found: list[BlindSpot] = []
+    if holder is not None and not is_ours(holder):
+        found.append(blind_spot("ForeignPolicySameName", f"NetworkPolicy {holder.namespace}/{holder.name}."))
+    if not denies:
+        found.append(blind_spot("NotIsolated", f"Namespace {scene.namespace.name}."))
+    return found
+
+
+def _carrying(scene: Scene, grant: Grant) -> list[str]:
+    """The names of the NetworkPolicies that carry this exposure."""
+    if scene.mode in ("Audit",) or grant.voice.mode == "Audit":
+        return []
+    names = [] if grant.subject.selector is None else [TO_SERVICE + grant.service.name]
+    walls = isolation_policies(scene.namespace.name, scene.isolation({"Enforce", "Paused"}))
+    return [*names, *(policy.name for policy in walls)]
+
+
+def _outcomes(scene: Scene, grants: dict[str, Grant]) -> tuple[PolicyOutcome, ...]:
+    found: list[PolicyOutcome] = []
+    for voice in scene.voices:
+        services = [
+            ServiceOutcome(name, grant.refusal or _summary(grant)) for name, grant in grants.items() if grant.voice.ref == voice.ref
+        ]
+        for name, (winner, losers) in sorted(scene.governors.items()):
+            if winner is not None and any(loser.ref == voice.ref for loser in losers):
+                services.append(ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False))
+        found.append(
+            PolicyOutcome(
+                policy=voice.ref,
+                generation=voice.generation,
+                verdict=voice.verdict,
+                mode=scene.mode or voice.mode,
+                services=tuple(sorted(services, key=lambda each: each.name)),
+                uid=voice.uid,
+                note=scene.note,
+            )
+        )
+    return tuple(found)
+
+
+def _summary(grant: Grant) -> str:
+    letters = "".join(dict.fromkeys(source.letter for source in grant.sources))
+    peers = f" and {len(grant.voice.spec.peers)} peers" if grant.voice.spec.peers else ""
+    return f"Opens {len(grant.ports)} ports to sources {letters or 'none'}{peers}."
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Scenes and grants by namespace, gathered as they are asked for."""
+
+    world: World
+    survey: Survey
+    scenes: dict[str, Scene] = field(default_factory=dict)
+    granted: dict[str, dict[str, Grant]] = field(default_factory=dict)
+
+    def of(self, namespace: str) -> Scene:
+        if namespace not in self.scenes:
+            self.scenes[namespace] = gather(self.world, self.survey, namespace)
+        return self.scenes[namespace]
+
+    def grants(self, namespace: str) -> dict[str, Grant]:
+        if namespace not in self.granted:
+            scene = self.of(namespace)
+            self.granted[namespace] = {
+                service.name: self._grant(scene, service, voice)
+                for service in scene.services
+                if (voice := scene.governor_of(service.name)) is not None
+            }
+        return self.granted[namespace]
+
+    def _grant(self, scene: Scene, service: Service, voice: Voice) -> Grant:
+        routes = self.survey.grants.get(service.ref, ())
+        return grant_for(scene, self.survey, service, voice, routes)
+
+    def grant(self, service: Ref) -> Grant | None:
+        return self.grants(service.namespace).get(service.name)
+
+    def denies(self, namespace: str) -> bool:
+        """Whether a default-deny of ours stands for what comes in: planned, or left standing by a pause."""
+        scene = self.of(namespace)
+        standing = self.world.network_policies.get(namespace, {}).get(DEFAULT_DENY)
+        stands = standing is not None and is_ours(standing) and standing.spec.ingress is not None
+        if scene.mode == "Audit":
+            return False
+        if scene.mode == "Paused":
+            return stands
+        if scene.isolation({"Enforce"}).ingress:
+            return True
+        return stands and any(voice.mode == "Paused" for voice in scene.voices)

@@ -1,0 +1,82 @@
+"""What else touches the same pods: other exposed Services, and policies that other people wrote."""
+
+from collections.abc import Iterable, Iterator
+
+from exposure.facts.reasons import blind_spot
+from exposure.resolve.grants import Grant
+from exposure.values.addresses import covered
+from exposure.values.exposures import BlindSpot
+from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, Rule
+
+MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
+
+
+def is_ours(policy: NetworkPolicy) -> bool:
+    """Whether the operator wrote this NetworkPolicy: only then may it be changed or deleted."""
+    return MANAGED_BY in policy.labels
+
+
+def shared_pods(grants: Iterable[Grant]) -> dict[str, list[BlindSpot]]:
+    """For each Service, the other exposed Services that select pods of its own."""
+    found: dict[str, list[BlindSpot]] = {}
+    selecting = [grant for grant in grants if grant.subject.selector is not None]
+    for one in selecting:
+        others = [other.service.name for other in selecting if other is not one and _share(one, other)]
+        if others:
+            found[one.service.name] = [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(others))}.")]
+    return found
+
+
+def _share(one: Grant, other: Grant) -> bool:
+    left, right = one.subject.selector, other.subject.selector
+    if left is None or right is None:
+        return False
+    if left.covers(right) or right.covers(left):
+        return True
+    return bool({pod.name for pod in one.subject.pods} & {pod.name for pod in other.subject.pods})
+
+
+def additive(grant: Grant, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
+    """Foreign policies that select the grant's pods and admit what it does not."""
+    for policy in sorted(policies, key=lambda each: each.name):
+        if is_ours(policy) or not policy.spec.ingress or not _touches(grant, policy):
+            continue
+        more = next((rule for rule in policy.spec.ingress if not _within(rule, grant.ingress)), None)
+        if more is not None:
+            yield blind_spot("AdditivePolicy", f"NetworkPolicy {policy.namespace}/{policy.name} admits {_shown(more)}.")
+
+
+def _touches(grant: Grant, policy: NetworkPolicy) -> bool:
+    selector = grant.subject.selector
+    if selector is None:
+        return False
+    if policy.spec.subject.covers(selector) or policy.spec.subject.matches(dict(selector.labels)):
+        return True
+    return any(policy.spec.subject.matches(dict(pod.labels)) for pod in grant.subject.pods)
+
+
+def _within(rule: Rule, ours: tuple[Rule, ...]) -> bool:
+    """Whether what a rule admits is certainly admitted by ours too."""
+    if rule.peers is None or rule.ports is None:
+        return False
+    return all(_admitted(peer, port, ours) for peer in rule.peers for port in rule.ports)
+
+
+def _admitted(peer: Peer, port: PolicyPort, ours: tuple[Rule, ...]) -> bool:
+    for rule in ours:
+        if rule.ports is not None and port not in rule.ports:
+            continue
+        if rule.peers is None or peer in rule.peers:
+            return True
+        blocks = [each.block for each in rule.peers if each.block is not None]
+        if peer.block is not None and any(
+            covered(peer.block.cidr, [block.cidr]) and set(block.excepts) <= set(peer.block.excepts) for block in blocks
+        ):
+            return True
+    return False
+
+
+def _shown(rule: Rule) -> str:
+    who = "everyone" if rule.peers is None else ", ".join(map(str, rule.peers))
+    where = "every port" if rule.ports is None else ", ".join(map(str, rule.ports))
+    return f"{who} to {where}"

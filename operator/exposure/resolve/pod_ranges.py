@@ -1,0 +1,123 @@
+"""Which addresses are pods', and cutting them out of what outside clients may be."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from exposure.facts.cnis import Cni
+from exposure.values.addresses import (
+    Address,
+    Block,
+    Family,
+    Network,
+    address,
+    block,
+    collapsed,
+    family,
+    inside,
+    network,
+    overlap,
+    union,
+)
+from exposure.values.world import World
+
+#: Ranges that pods and load balancers of one private network share; a public range holds no pods.
+PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+STRAYS_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PodRanges:
+    """`carved` is cut out of wider blocks; `open_because` says why some pods may stay inside, and "" that none do."""
+
+    carved: tuple[Network, ...] = ()
+    open_because: str = ""
+    strays: tuple[Network, ...] = ()
+    families: tuple[Family, ...] = ()
+
+    def holds(self, text: str) -> bool:
+        """Whether a pod's address is one that is already accounted for, so that nothing changes by seeing it."""
+        found = address(text)
+        return found is None or any(inside(network(text), each) for each in (*self.carved, *self.strays))
+
+    def can_hold_pods(self, emitted: Block) -> bool:
+        if not self.open_because or emitted.cidr.num_addresses == 1:
+            return False
+        suspects = self.strays or PRIVATE
+        return any(overlap(emitted.cidr, each) and not any(inside(each, cut) for cut in emitted.excepts) for each in suspects)
+
+    def carve(self, blocks: Iterable[Block]) -> tuple[tuple[Block, ...], bool]:
+        """The blocks without the pod CIDRs that lie strictly inside them, and whether anything was cut."""
+        result: list[Block] = []
+        cut = False
+        for each in blocks:
+            inner = [pods for pods in self.carved if inside(pods, each.cidr) and pods != each.cidr]
+            carved = block(each.cidr, (*each.excepts, *inner)) if inner else each
+            cut = cut or (carved != each)
+            if carved is not None:
+                result.append(carved)
+        return union(result), cut
+
+
+def pod_ranges(world: World, cni: Cni) -> PodRanges:
+    """Configured ranges win; else Calico's pools; else the nodes' podCIDRs as far as the pods seen bear them out."""
+    if cni.pod_ranges == "matched-by-identity":
+        return PodRanges(families=_families(_node_cidrs(world)))
+    if cni.pod_ranges == "shared":
+        because = "Pods, nodes and load balancers share one network here."
+        return PodRanges((), because, families=_families(_node_cidrs(world)))
+    if world.config.pod_cidrs:
+        return PodRanges(collapsed(world.config.pod_cidrs), families=_families(world.config.pod_cidrs))
+    pools = tuple(network(pool.cidr) for pool in world.ip_pools.values() if pool.cidr)
+    if pools:
+        return PodRanges(collapsed(pools), families=_families(pools))
+    return _by_nodes(world, cni)
+
+
+def _by_nodes(world: World, cni: Cni) -> PodRanges:
+    cidrs = collapsed(_node_cidrs(world))
+    families = _families(cidrs)
+    if not cidrs:
+        return PodRanges((), "The pod CIDRs are not known.", families=families)
+    seen = False
+    strays: set[Network] = set()
+    for found in pod_addresses(world):
+        seen = True
+        if not any(found in cidr for cidr in cidrs):
+            strays.add(network(str(found)))
+    calico = cni.slug.startswith("calico")
+    if calico and not seen:
+        because = "No pod address has been seen, and Calico's own IPAM ignores the nodes' podCIDRs."
+        return PodRanges((), because, families=families)
+    if not strays:
+        return PodRanges(cidrs, families=families)
+    first = sorted(strays, key=lambda each: (each.version, each))[:STRAYS_KEPT]
+    because = f"The pod address {first[0].network_address} lies outside the nodes' podCIDRs."
+    # Azure CNI without overlay gives pods addresses of the virtual network, as Calico's IPAM gives its pools'.
+    ignored = calico or cni.slug == "azure-npm"
+    return PodRanges(() if ignored else cidrs, because, tuple(first), families)
+
+
+def pod_addresses(world: World) -> Iterator[Address]:
+    """Every pod address seen, in Pods and EndpointSlices; pods that share their node's network are left out."""
+    hosts = {ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips)}
+    for pods in world.pods.values():
+        for pod in pods.values():
+            if not pod.host_network and not pod.finished:
+                yield from _parsed(ip for ip in pod.ips if ip not in hosts)
+    for slices in world.endpoint_slices.values():
+        for each in slices.values():
+            for endpoint in each.endpoints:
+                if endpoint.pod:
+                    yield from _parsed(ip for ip in endpoint.addresses if ip not in hosts)
+
+
+def _parsed(texts: Iterable[str]) -> Iterator[Address]:
+    return (found for text in texts if (found := address(text)) is not None)
+
+
+def _node_cidrs(world: World) -> tuple[Network, ...]:
+    return tuple(network(cidr) for node in world.nodes.values() for cidr in node.pod_cidrs)
+
+
+def _families(networks: Iterable[Network]) -> tuple[Family, ...]:
+    return tuple(sorted({family(each) for each in networks}))

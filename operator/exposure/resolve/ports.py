@@ -1,0 +1,81 @@
+"""Target ports: what the pod listens on, by name where the CNI can be trusted with names, else by number."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exposure.facts.cnis import Cni
+from exposure.values.labels import LabelSelector
+from exposure.values.network_policy import PolicyPort
+from exposure.values.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePorts:
+    """A Service port and the target ports that stand for it: empty where a name could not be resolved."""
+
+    port: ServicePort
+    targets: tuple[PolicyPort, ...]
+
+
+def exposed_ports(service: Service, wanted: tuple[int | str, ...] | None, limit: frozenset[int] | None) -> tuple[ServicePort, ...]:
+    """The Service ports that a policy exposes, inside its limits: by number or by name; omitted means all."""
+    return tuple(
+        port
+        for port in service.ports
+        if (wanted is None or port.port in wanted or (port.name and port.name in wanted))
+        and (limit is None or port.port in limit)
+    )
+
+
+def target_ports(
+    service: Service, ports: Iterable[ServicePort], cni: Cni, slices: Iterable[EndpointSlice], pods: Iterable[Pod]
+) -> tuple[ServicePorts, ...]:
+    by_name = cni.named_ports == "by-name"
+    found: list[ServicePorts] = []
+    for port in ports:
+        if isinstance(port.target_port, int) or by_name:
+            found.append(ServicePorts(port, (PolicyPort(port.protocol, port.target_port),)))
+        else:
+            numbers = known_numbers(port, slices, pods)
+            found.append(ServicePorts(port, tuple(PolicyPort(port.protocol, number) for number in numbers)))
+    return tuple(found)
+
+
+def known_numbers(port: ServicePort, slices: Iterable[EndpointSlice], pods: Iterable[Pod]) -> tuple[int, ...]:
+    """Every number that a named target port has: in EndpointSlices (older rollouts included), else in the pods."""
+    numbers = {
+        each.port
+        for endpoint_slice in slices
+        for each in endpoint_slice.ports
+        if each.name == port.name and each.protocol == port.protocol and each.port is not None
+    }
+    if not numbers:
+        numbers = {
+            each.port
+            for pod in pods
+            if not pod.finished
+            for each in pod.ports
+            if each.name == port.target_port and each.protocol == port.protocol
+        }
+    return tuple(sorted(numbers))
+
+
+def routed_port(service: Service, wanted: BackendPort) -> ServicePort | None:
+    """The Service port that a route means: by number, by name, or the only one there is."""
+    if wanted.number is not None:
+        return next((port for port in service.ports if port.port == wanted.number), None)
+    if wanted.name is not None:
+        return next((port for port in service.ports if port.name == wanted.name), None)
+    return service.ports[0] if len(service.ports) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPod:
+    """A pod with its labels as a mapping, so that a namespace's pods are turned over once."""
+
+    labels: Mapping[str, str]
+    pod: Pod
+
+
+def selected(pods: Iterable[LabelledPod], by: LabelSelector) -> tuple[Pod, ...]:
+    return tuple(each.pod for each in pods if not each.pod.finished and by.matches(each.labels))

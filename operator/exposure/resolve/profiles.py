@@ -1,0 +1,217 @@
+"""Which load balancer stands before a Service, and how its traffic arrives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exposure.facts.providers import (
+    ALB_TARGET_TYPE,
+    ALIBABA_TCPSSL,
+    AWS_QUIC,
+    AWS_TARGET_TYPE,
+    AWS_TCP_UDP,
+    BY_ANNOTATION,
+    BY_CLASS,
+    BY_PROVIDER,
+    DIGITALOCEAN_NETWORK_SINCE,
+    DIGITALOCEAN_TYPE,
+    GKE_NEG_ANNOTATION,
+    PROFILES,
+    Choice,
+    Profile,
+)
+from exposure.resolve.survey import Survey
+from exposure.values.addresses import Family, Network, address, family, network
+from exposure.values.objects import PublishedAddress, Service, ServicePort
+from exposure.values.policies import LoadBalancerOverrides
+
+PRIVATE_V4 = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+
+
+def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Survey) -> Profile:
+    """The profile of a Service: the policy's, else by class, annotations, the nodes' provider, the configured one."""
+    annotations = dict(service.annotations)
+    if overrides.profile is not None:
+        name = overrides.profile
+    elif service.load_balancer_class is not None:
+        name = _first(BY_CLASS, annotations, service.load_balancer_class) or "unknown"
+        if service.load_balancer_class == "eks.amazonaws.com/nlb" and AWS_TARGET_TYPE not in annotations:
+            # EKS Auto Mode targets pods unless told otherwise: docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html
+            name = "aws-nlb-ip"
+    else:
+        name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[survey.provider or "on-premises"]
+    return PROFILES[_variant(name, annotations, survey)]
+
+
+def _variant(name: str, annotations: Mapping[str, str], survey: Survey) -> str:
+    if name == "digitalocean":
+        default = "REGIONAL_NETWORK" if survey.kubelet_minor >= DIGITALOCEAN_NETWORK_SINCE else "REGIONAL"
+        return "digitalocean-network" if annotations.get(DIGITALOCEAN_TYPE, default) == "REGIONAL_NETWORK" else name
+    if name == "alibaba-nlb":
+        ip_group = annotations.get("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-server-group-type") == "Ip"
+        tcpssl = "tcpssl" in annotations.get(ALIBABA_TCPSSL, "").lower()
+        return "alibaba-nlb-proxied" if ip_group or tcpssl else name
+    if name == "aws-alb":
+        return "aws-alb-ip" if annotations.get(ALB_TARGET_TYPE) == "ip" else name
+    return name
+
+
+def _first(choices: tuple[Choice, ...], annotations: Mapping[str, str], load_balancer_class: str | None) -> str | None:
+    for choice in choices:
+        if load_balancer_class is not None and load_balancer_class not in choice.classes:
+            continue
+        if all(_has(annotations, key, values) for key, values in choice.annotations.items()):
+            return choice.profile
+    return None
+
+
+def _has(annotations: Mapping[str, str], key: str, values: tuple[str, ...]) -> bool:
+    if key.endswith("*"):
+        return any(each.startswith(key[:-1]) for each in annotations)
+    if key not in annotations:
+        return False
+    written = [part.strip().lower() for part in annotations[key].split(",")]
+    return not values or any(part in values for part in written)
+
+
+def l7_profile(name: str, door: str, front: Mapping[str, str], service: Service) -> Profile:
+    """The profile of a cloud L7 front end for one backend Service: targets are pods or node ports by annotation.
+
+    `door` is Ingress or Gateway, `front` the door's annotations; the Service's own win.
+    """
+    annotations = {**dict(front), **dict(service.annotations)}
+    if name.startswith("aws-alb"):
+        default = "ip" if name == "aws-alb-ip" else "instance"
+        return PROFILES["aws-alb-ip" if annotations.get(ALB_TARGET_TYPE, default) == "ip" else "aws-alb"]
+    if name == "gke-neg" and door == "Ingress" and GKE_NEG_ANNOTATION not in annotations:
+        return PROFILES["gke-instance-group"]
+    return PROFILES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How traffic for one Service port arrives: L and H are None where they are needed and not known."""
+
+    profile: Profile
+    preserved: bool
+    load_balancer: tuple[Network, ...] | None
+    probes: tuple[Network, ...] | None
+    probe_port: int | None
+    beside_clients: tuple[Network, ...] = ()
+
+
+def arrival(
+    profile: Profile,
+    service: Service,
+    port: ServicePort,
+    overrides: LoadBalancerOverrides,
+    survey: Survey,
+    families: tuple[Family, ...],
+    published: tuple[PublishedAddress, ...] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Arrival:
+    """`published` and `annotations` are the door's own, where the door is not the Service itself."""
+    notes = dict(service.annotations) if annotations is None else annotations
+    given = overrides.cidrs or survey.config.load_balancer_cidrs
+    own = _own_addresses(profile, given, service.published if published is None else published, notes)
+    local = service.external_traffic_policy == "Local"
+    probes = _probes(profile, own, local, notes)
+    if overrides.health_check_cidrs:
+        probes = (*(probes or ()), *overrides.health_check_cidrs)
+    preserved = _preserved(profile, service, port, local, notes)
+    beside: tuple[Network, ...] = ()
+    if preserved and profile.front_families_annotation:
+        dualstack = notes.get(profile.front_families_annotation, "").lower() == "dualstack"
+        if own and dualstack and families == ("IPv4",):
+            beside = own
+        elif own and profile.slug.startswith("aws-nlb") and "IPv6" in families and len(families) > 1:
+            # An IPv6 target group: the NLB translates IPv4 clients to its own IPv6 addresses.
+            beside = tuple(each for each in own if family(each) == "IPv6")
+    if preserved and profile.shared_front and overrides.cidrs:
+        beside = (*beside, *overrides.cidrs)
+    return Arrival(profile, preserved, own, probes, _probe_port(profile, service, notes), beside)
+
+
+def _own_addresses(
+    profile: Profile, given: tuple[Network, ...], published: tuple[PublishedAddress, ...], notes: Mapping[str, str]
+) -> tuple[Network, ...] | None:
+    match profile.load_balancer:
+        case "none":
+            return given
+        case "configured":
+            return given or None
+        case "published":
+            return given or _published(profile, published, notes)
+        case fixed:
+            return given or fixed
+
+
+def _published(
+    profile: Profile, published: tuple[PublishedAddress, ...], notes: Mapping[str, str]
+) -> tuple[Network, ...] | None:
+    """The addresses in the door's status: the private ones where the load balancer uses those, else the public ones."""
+    private = notes.get(profile.private_switch, "").lower() == "true"
+    ips = [network(each.ip) for each in published if address(each.ip) is not None]
+    chosen = tuple(each for each in ips if _is_private(each) == private)
+    return chosen or None
+
+
+def _is_private(of: Network) -> bool:
+    return any(of.version == 4 and of.subnet_of(each) for each in PRIVATE_V4) or (of.version == 6 and of.is_private)  # type: ignore[arg-type]
+
+
+def _probes(
+    profile: Profile, own: tuple[Network, ...] | None, local: bool, notes: Mapping[str, str]
+) -> tuple[Network, ...] | None:
+    if profile.probes == "none":
+        return ()
+    if local and profile.probes_when != "always":
+        to_traffic_port = notes.get(profile.probe_port_annotation) == "traffic-port"
+        if not (profile.probes_when == "cluster-or-traffic-port" and to_traffic_port):
+            return ()
+    return own if profile.probes == "load-balancer" else profile.probes
+
+
+def _probe_port(profile: Profile, service: Service, notes: Mapping[str, str]) -> int | None:
+    """The pod port that is probed instead of the target port; None: the target port itself."""
+    written = notes.get(profile.probe_port_annotation, "") if profile.probe_port_annotation else ""
+    if profile.delivery != "pod" or not written or written == "traffic-port":
+        return None
+    if written.isdigit():
+        return int(written)
+    named = next((port.target_port for port in service.ports if port.name == written), None)
+    return named if isinstance(named, int) else None
+
+
+def _preserved(
+    profile: Profile, service: Service, port: ServicePort, local: bool, notes: Mapping[str, str]
+) -> bool:
+    if profile.preserved_with == "Local" and not local:
+        return False
+    protocols = {port.protocol}
+    if profile.shared_front and port.protocol == "TCP" and _joined_with_udp(service, port, notes):
+        # One target group for both protocols of a port number keeps the client's address for both.
+        return True
+    kept = protocols <= set(profile.preserved)
+    if profile.switch is not None and port.protocol in profile.switchable:
+        switched = _switched(notes, profile.switch.annotation, profile.switch.attribute, port)
+        return kept if switched is None else switched
+    return kept
+
+
+def _joined_with_udp(service: Service, port: ServicePort, notes: Mapping[str, str]) -> bool:
+    both = any(other.port == port.port and other.protocol == "UDP" for other in service.ports)
+    quic = str(port.port) in [each.strip() for each in notes.get(AWS_QUIC, "").split(",")]
+    return both and (notes.get(AWS_TCP_UDP, "").lower() == "true" or quic)
+
+
+def _switched(notes: Mapping[str, str], key: str, attribute: str, port: ServicePort) -> bool | None:
+    """What the annotation says about this port: a key with the port's number behind it wins."""
+    value = notes.get(f"{key}.{port.port}") or notes.get(key)
+    if value is None:
+        return None
+    if attribute:
+        attributes = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+        value = attributes.get(attribute, "")
+    return {"true": True, "on": True, "false": False, "off": False}.get(value.strip().lower())
+
+

@@ -1,0 +1,230 @@
+"""The sources of one door: the decision table applied to each Service port, letters turned into addresses."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from exposure.facts.decision import Row, decide
+from exposure.facts.reasons import blind_spot
+from exposure.resolve.clients import ClientRanges
+from exposure.resolve.nodes import snat_sources
+from exposure.resolve.ports import ServicePorts
+from exposure.resolve.profiles import Arrival
+from exposure.resolve.survey import Survey
+from exposure.values.addresses import Block, blocks, everyone, of_families
+from exposure.values.exposures import BlindSpot, Source
+from exposure.values.labels import selecting
+from exposure.values.network_policy import Peer, PolicyPort
+from exposure.values.objects import Service
+
+K3S_NAMESPACE = "kube-system"
+K3S_LABELS = ("svccontroller.k3s.cattle.io/svcname", "svccontroller.k3s.cattle.io/svcnamespace")
+EXPLANATIONS = {
+    "C": "Clients reach the pod with their own addresses: {why}.",
+    "L": "The load balancer's own addresses arrive: {why}.",
+    "H": "Health checks of the load balancer arrive at the pod's port.",
+    "N": "Nodes SNAT to these addresses: {why}.",
+    "E": "Everyone outside the cluster: {why}.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSources:
+    sources: tuple[Source, ...]
+    spots: tuple[BlindSpot, ...]
+
+
+def door_sources(
+    service: Service,
+    door: str,
+    arrivals: Iterable[tuple[ServicePorts, Arrival]],
+    clients: ClientRanges,
+    unenforceable: str,
+    survey: Survey,
+) -> DoorSources:
+    """What arrives through one door at each of its target ports; nothing at all where no client may come in."""
+    if not clients.blocks:
+        return DoorSources((), ())
+    found: list[Source] = []
+    spots: list[BlindSpot] = []
+    for ports, arrival in arrivals:
+        opened = _PortSources(service, door, ports, arrival, clients, unenforceable, survey)
+        sources, seen = opened.found()
+        found += sources
+        spots += seen
+    return DoorSources(_merged(found), tuple(dict.fromkeys(spots)))
+
+
+def _merged(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """One source for what differs in its ports alone."""
+    by_meaning: dict[Source, list[PolicyPort]] = {}
+    for each in sources:
+        by_meaning.setdefault(replace(each, ports=()), []).extend(each.ports)
+    return tuple(replace(each, ports=tuple(dict.fromkeys(ports))) for each, ports in by_meaning.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _PortSources:
+    """One Service port of one door."""
+
+    service: Service
+    door: str
+    ports: ServicePorts
+    arrival: Arrival
+    clients: ClientRanges
+    unenforceable: str
+    survey: Survey
+
+    def found(self) -> tuple[list[Source], list[BlindSpot]]:
+        profile, survey = self.arrival.profile, self.survey
+        preserved = self.arrival.preserved
+        row = decide(profile.delivery, preserved, self.service.external_traffic_policy, survey.cni.position)
+        letters = row.sources
+        spots: list[BlindSpot] = []
+        # A whole family in place of node addresses, or node addresses themselves: what a narrow C cannot survive.
+        hides = "N" in letters or "E" in letters
+        if hides and self.clients.narrow:
+            if self.unenforceable == "Deny":
+                letters = ("C" if preserved else "L") + "H"
+                spots.append(blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny."))
+                hides = False
+            else:
+                spots += self._lost(row)
+        sources: list[Source] = []
+        for letter in letters:
+            found, seen = self._letter(letter, row, preserved)
+            sources += found
+            spots += seen
+        spots += self._unheld(letters, hides)
+        if profile.service_proxy_pods:
+            sources.append(self._proxy_pods(row))
+            if "policy" in self.clients.narrowed_by and not any(s.reason == "SourceFilterLost" for s in spots):
+                spots.append(blind_spot("SourceFilterLost", "ServiceLB's pods masquerade, and hold only the Service's own ranges."))
+        return sources, [*spots, *self._crossing(letters, row)]
+
+    def _lost(self, row: Row) -> list[BlindSpot]:
+        service, clients = self.service, self.clients
+        by_kube_proxy = clients.narrowed_by <= {"field"} and self._kube_proxy_holds_field()
+        if self.door == "LoadBalancer" and not service.allocates_node_ports and by_kube_proxy:
+            return []
+        spots = [blind_spot("SourceFilterLost", f"Asked for: {_shown(clients.blocks)}.")]
+        if row.sources == "E":
+            spots.append(
+                blind_spot(
+                    "CrossNodeTrafficDropped",
+                    "Cilium gives what another node SNATed the identity world or remote-node, by version and routing mode.",
+                    effect="Unproven",
+                )
+            )
+        return spots
+
+    def _kube_proxy_holds_field(self) -> bool:
+        """kube-proxy and its replacements filter the field's ranges on addresses they treat as VIPs."""
+        published = self.service.published
+        return self.arrival.profile.delivery == "node" and all(each.ip and each.ip_mode == "VIP" for each in published)
+
+    def _unheld(self, letters: str, hides: bool) -> list[BlindSpot]:
+        """Narrow C that nobody holds: not the policy (it admits L), not the load balancer, not kube-proxy."""
+        clients, profile = self.clients, self.arrival.profile
+        if not clients.narrow or ("C" in letters and not hides):
+            return []
+        by_balancer = profile.enforces_ranges
+        by_kube_proxy = self.arrival.preserved and self._kube_proxy_holds_field()
+        unheld = set()
+        if "field" in clients.narrowed_by and not (by_balancer or by_kube_proxy):
+            unheld.add("spec.loadBalancerSourceRanges")
+        if "annotation" in clients.narrowed_by and not by_balancer:
+            unheld.add("the source range annotation")
+        if not hides:
+            unheld |= {name for key, name in (("policy", "clients"), ("limits", "limits.clients")) if key in clients.narrowed_by}
+        return [blind_spot("SourceRangesUnenforced", f"Held by nobody: {', '.join(sorted(unheld))}.")] if unheld else []
+
+    def _letter(self, letter: str, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
+        families, arrival, survey = self.clients.families, self.arrival, self.survey
+        targets = self.ports.targets
+        match letter:
+            case "C":
+                sources = [self._source("C", self.clients.blocks, targets, row)]
+                beside = of_families(blocks(arrival.beside_clients), families) if arrival.beside_clients else ()
+                if beside:
+                    why = "PrivateLink, and clients of the other address family, arrive from the load balancer"
+                    sources.append(replace(self._source("L", beside, targets, row), explanation=f"{why}."))
+                return sources, []
+            case "L":
+                if arrival.load_balancer is None:
+                    return [], [blind_spot("LoadBalancerAddressesRequired", f"Profile {arrival.profile.slug}.")]
+                return [self._source("L", of_families(blocks(arrival.load_balancer), families), targets, row)], []
+            case "H":
+                return self._probes(row, preserved)
+            case "E":
+                return [self._source("E", everyone(families), targets, row)], []
+            case _:
+                carved = survey.pod_ranges.carved
+                found, widened = snat_sources(survey.snat, families, survey.config.node_address_limit, carved)
+                spots = [blind_spot("NodeRangesWidened", f"{len(found)} ranges stand for {len(survey.snat)}.")] if widened else []
+                return [self._source("N", blocks(found), targets, row)], spots
+
+    def _probes(self, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
+        probes, profile = self.arrival.probes, self.arrival.profile
+        if probes is None:
+            # Where everyone may come in, or L is missing anyway, nothing more is lost by not knowing who probes.
+            known = not self.clients.narrow or not preserved
+            return [], [] if known else [blind_spot("HealthCheckSourcesUnknown", f"Profile {profile.slug}.")]
+        found = of_families(blocks(probes), self.clients.families)
+        targets = self._probe_targets()
+        return ([self._source("H", found, targets, row)] if found and targets else []), []
+
+    def _probe_targets(self) -> tuple[PolicyPort, ...]:
+        if self.arrival.probe_port is not None:
+            return (PolicyPort("TCP", self.arrival.probe_port),)
+        if self.ports.port.protocol != "UDP":
+            return self.ports.targets
+        if self.arrival.profile.delivery != "pod":
+            return ()
+        # A UDP target is probed on TCP of the same number; a name stands for its own protocol only.
+        return tuple(replace(each, protocol="TCP") for each in self.ports.targets if isinstance(each.port, int))
+
+    def _proxy_pods(self, row: Row) -> Source:
+        peer = Peer(
+            namespaces=selecting({"kubernetes.io/metadata.name": K3S_NAMESPACE}),
+            pods=selecting(dict(zip(K3S_LABELS, (self.service.name, self.service.namespace), strict=True))),
+        )
+        explanation = "ServiceLB's pods forward to the Service and masquerade."
+        reference = self.arrival.profile.source
+        return Source("L", (), self.ports.targets, row.id, explanation, reference, (peer,), self.door)
+
+    def _crossing(self, letters: str, row: Row) -> list[BlindSpot]:
+        """Cross-node traffic that would need N where no node address is known."""
+        if "N" not in letters or self.survey.snat:
+            return []
+        if "C" in letters and not self.clients.narrow:
+            return []
+        detail = "No node address is known: give Nodes, or set network.nodeCIDRs."
+        return [blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")]
+
+    def _source(self, letter: str, found: tuple[Block, ...], ports: tuple[PolicyPort, ...], row: Row) -> Source:
+        explanation = EXPLANATIONS[letter].format(why=row.why)
+        reference = self.arrival.profile.source if letter in "LH" else row.reference
+        return Source(letter, found, ports, row.id, explanation, reference, door=self.door)
+
+
+def _shown(found: tuple[Block, ...]) -> str:
+    return ", ".join(map(str, found))
+
+
+def carved(sources: Iterable[Source], survey: Survey) -> tuple[tuple[Source, ...], tuple[BlindSpot, ...]]:
+    """The sources without pod addresses, and what that cuts or leaves open."""
+    result: list[Source] = []
+    cut, open_blocks = False, []
+    for each in sources:
+        kept, was_cut = survey.pod_ranges.carve(each.blocks)
+        cut = cut or was_cut
+        open_blocks += [block for block in kept if survey.pod_ranges.can_hold_pods(block)]
+        if kept or each.peers:
+            result.append(replace(each, blocks=kept))
+    spots: list[BlindSpot] = []
+    if cut:
+        spots.append(blind_spot("InClusterClientsExcluded"))
+    if open_blocks:
+        spots.append(blind_spot("EastWestOpen", survey.pod_ranges.open_because))
+    return tuple(result), tuple(spots)
+

@@ -1,0 +1,102 @@
+"""What holds for the whole cluster: computed once, read by every namespace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+from exposure.facts.cnis import Cni
+from exposure.facts.egress import DNS_SERVICES, NODE_LOCAL_DNS_LABEL
+from exposure.resolve.fronts import Front, RouteGrant, fronts_of, grants_by_backend
+from exposure.resolve.nodes import agent_names, detect_cni, detect_provider, is_agent_namespace, snat_networks
+from exposure.resolve.pod_ranges import PodRanges, pod_ranges
+from exposure.values.config import Config
+from exposure.values.objects import EndpointSlice, Ref, Service
+from exposure.values.world import World
+
+API_SERVER = Ref("default", "kubernetes")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Cluster facts. `fronts` by the namespace of the door; `grants` by the backend Service they lead to."""
+
+    config: Config
+    cni: Cni
+    provider: str | None
+    kubelet_minor: tuple[int, int]
+    snat: tuple[Any, ...]
+    pod_ranges: PodRanges
+    node_addresses: frozenset[str]
+    dns_service: Service | None
+    node_local_dns: bool
+    api_server: tuple[EndpointSlice, ...]
+    api_server_service: Service | None
+    fronts: Mapping[str, tuple[Front, ...]]
+    grants: Mapping[Ref, tuple[RouteGrant, ...]]
+
+    def affected(self, previous: "Survey | None") -> frozenset[str] | None:
+        """The namespaces whose outcome may differ from what `previous` led to; None: all of them."""
+        if previous is None:
+            return None
+        by_namespace = ("fronts", "grants")
+        for each in fields(self):
+            if each.name not in by_namespace and getattr(self, each.name) != getattr(previous, each.name):
+                return None
+        moved = {ns for ns in {*self.fronts, *previous.fronts} if self.fronts.get(ns) != previous.fronts.get(ns)}
+        for backend in {*self.grants, *previous.grants}:
+            if self.grants.get(backend) != previous.grants.get(backend):
+                moved.add(backend.namespace)
+        for fronts in (*self.fronts.values(), *previous.fronts.values()):
+            # A front's own Exposure tells of its backends, wherever they are.
+            for front in fronts:
+                if any(grant.backend.service.namespace in moved for grant in front.grants):
+                    moved.add(front.ref.namespace)
+        return frozenset(moved)
+
+
+def survey(world: World) -> Survey:
+    provider = detect_provider(world)
+    cni = detect_cni(world, provider)
+    node_addresses = frozenset(
+        ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips)
+    )
+    dns = [world.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES]
+    slices = world.endpoint_slices.get(API_SERVER.namespace, {}).values()
+    fronts = fronts_of(world, provider, node_addresses)
+    return Survey(
+        config=world.config,
+        cni=cni,
+        provider=provider,
+        kubelet_minor=max((_minor(node.kubelet_version) for node in world.nodes.values()), default=(0, 0)),
+        snat=snat_networks(world, cni),
+        pod_ranges=pod_ranges(world, cni),
+        node_addresses=node_addresses,
+        dns_service=next((service for service in dns if service is not None), None),
+        node_local_dns=any(
+            NODE_LOCAL_DNS_LABEL in agent_names(pod)
+            for namespace, pods in world.pods.items()
+            if is_agent_namespace(namespace)
+            for pod in pods.values()
+        ),
+        api_server=tuple(sorted((s for s in slices if s.service == API_SERVER.name), key=lambda s: s.name)),
+        api_server_service=world.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
+        fronts=fronts,
+        grants=grants_by_backend(fronts),
+    )
+
+
+def _minor(version: str) -> tuple[int, int]:
+    """(1, 33) of v1.33.1-gke.100; (0, 0) where it cannot be read."""
+    parts = version.lstrip("v").split(".")
+    try:
+        return int(parts[0]), int("".join(c for c in parts[1] if c.isdigit()))
+    except (ValueError, IndexError):
+        return 0, 0
+
+
+def is_system(namespace: str, config: Config) -> bool:
+    """Whether no ClusterExposurePolicy reaches this namespace unless it names it."""
+    return namespace == config.operator_namespace or any(
+        fnmatchcase(namespace, pattern) for pattern in ("kube-*", *config.system_namespaces)
+    )

@@ -1,0 +1,233 @@
+"""Tenancy: the limits that hold in a namespace, which policies are accepted under them, and what isolation results."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exposure.facts.providers import SLUGS
+from exposure.resolve.governance import Voice
+from exposure.resolve.survey import is_system
+from exposure.values.addresses import Block, Network, collapsed, covered, intersection, whole_families
+from exposure.values.exposures import PolicyRef, Verdict
+from exposure.values.objects import Namespace, Service
+from exposure.values.policies import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, Isolation, Unreadable
+from exposure.values.world import World
+
+ACCEPTED = Verdict(True, "Accepted", "Every field is understood and inside every limit.")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of every ClusterExposurePolicy that covers a namespace, intersected. None and `()` limit nothing.
+
+    `clients` may be an empty tuple where limits are disjoint: then nothing is left. `modes` None: no limit at all.
+    """
+
+    clients: tuple[Block, ...] | None = None
+    ports: frozenset[int] | None = None
+    allow_public: bool = True
+    modes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Covering:
+    """A ClusterExposurePolicy that covers a namespace, with the meaning that is accepted (None: none ever was)."""
+
+    policy: ClusterExposurePolicy
+    spec: ClusterSpec | None
+    verdict: Verdict
+
+
+def covering(world: World, namespace: Namespace) -> tuple[Covering, ...]:
+    """The ClusterExposurePolicies that cover a namespace, by name."""
+    found = (cluster_meaning(world.cluster_exposure_policies[name]) for name in sorted(world.cluster_exposure_policies))
+    return tuple(each for each in found if covers(each.spec, namespace, world))
+
+
+def cluster_meaning(policy: ClusterExposurePolicy) -> Covering:
+    if isinstance(policy.spec, ClusterSpec):
+        return Covering(policy, policy.spec, ACCEPTED)
+    verdict = _invalid(policy.spec)
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    return Covering(policy, last if isinstance(last, ClusterSpec) else None, verdict)
+
+
+def covers(spec: ClusterSpec | None, namespace: Namespace, world: World) -> bool:
+    if spec is None:
+        return False
+    if is_system(namespace.name, world.config):
+        return namespace.name in spec.include_system_namespaces
+    return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
+
+
+def bounds(coverings: Iterable[Covering]) -> Bounds:
+    result = Bounds()
+    for spec in (each.spec for each in coverings if each.spec is not None):
+        limits = spec.limits
+        modes = limits.modes or ("Enforce",)
+        clients, ports = result.clients, result.ports
+        if limits.cidrs:
+            here = tuple(Block(cidr) for cidr in collapsed(limits.cidrs))
+            clients = here if clients is None else intersection(clients, here)
+        if limits.ports:
+            ports = frozenset(limits.ports) if ports is None else ports & frozenset(limits.ports)
+        result = Bounds(
+            clients,
+            ports,
+            result.allow_public and limits.allow_public,
+            modes if result.modes is None else tuple(mode for mode in result.modes if mode in modes),
+        )
+    return result
+
+
+def exceeds(spec: ExposureSpec, limit: Bounds, services: Iterable[Service]) -> tuple[str, str] | None:
+    """The first field that names something outside the limits, and what to do about it; None where none does."""
+    if spec.load_balancer.profile is not None and spec.load_balancer.profile not in SLUGS:
+        return "spec.loadBalancer.profile", f"{spec.load_balancer.profile!r} is unknown; known: {', '.join(SLUGS)}"
+    if limit.modes is not None and (spec.mode or "Enforce") not in limit.modes:
+        allowed = ", ".join(limit.modes) or "none"
+        return "spec.mode", f"{spec.mode or 'Enforce'} is not allowed here; allowed by limits.allowModes: {allowed}"
+    outside = _first_outside(spec, limit)
+    if outside is not None:
+        return outside
+    if not limit.allow_public:
+        families = whole_families(spec.clients.cidrs)
+        if families:
+            return "spec.clients.cidrs", f"holds all of {' and '.join(sorted(families))}, and limits.allowPublic is false"
+    return _port_outside(spec, limit, services)
+
+
+def _first_outside(spec: ExposureSpec, limit: Bounds) -> tuple[str, str] | None:
+    if limit.clients is None:
+        return None
+    allowed = tuple(each.cidr for each in limit.clients)
+    named: list[tuple[str, Network]] = [
+        *((f"spec.clients.cidrs[{i}]", cidr) for i, cidr in enumerate(spec.clients.cidrs)),
+        *((f"spec.peers[{i}].ipBlock", p.block.cidr) for i, p in enumerate(spec.peers) if p.block is not None),
+        *((f"spec.loadBalancer.cidrs[{i}]", cidr) for i, cidr in enumerate(spec.load_balancer.cidrs)),
+        *((f"spec.loadBalancer.healthCheckCIDRs[{i}]", c) for i, c in enumerate(spec.load_balancer.health_check_cidrs)),
+    ]
+    for field, cidr in named:
+        if not covered(cidr, allowed):
+            shown = ", ".join(map(str, allowed)) or "nothing"
+            return field, f"{cidr} lies outside limits.clients.cidrs; allowed: {shown}"
+    return None
+
+
+def _port_outside(spec: ExposureSpec, limit: Bounds, services: Iterable[Service]) -> tuple[str, str] | None:
+    if limit.ports is None or spec.ports is None:
+        return None
+    shown = ", ".join(map(str, sorted(limit.ports))) or "none"
+    numbers = {
+        port.name: port.port
+        for service in services
+        if (spec.names is None or service.name in spec.names)
+        and (spec.selector is None or spec.selector.matches(dict(service.labels)))
+        for port in service.ports
+    }
+    for index, port in enumerate(spec.ports):
+        number = port if isinstance(port, int) else numbers.get(port)
+        if number is not None and number not in limit.ports:
+            return f"spec.ports[{index}]", f"{port} (Service port {number}) lies outside limits.ports; allowed: {shown}"
+    return None
+
+
+def voices(
+    policies: Iterable[ExposurePolicy], coverings: Sequence[Covering], limit: Bounds, services: Sequence[Service]
+) -> tuple[Voice, ...]:
+    """Every policy that speaks in a namespace, each with the meaning that is accepted, in a stable order."""
+    heard = [_voice(policy, limit, services) for policy in sorted(policies, key=lambda each: each.name)]
+    heard += [_cluster_voice(each, limit, services) for each in coverings]
+    return tuple(_audit_alone(voice, heard) for voice in heard)
+
+
+def _voice(policy: ExposurePolicy, limit: Bounds, services: Sequence[Service]) -> Voice:
+    ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    accepted = last if isinstance(last, ExposureSpec) else None
+    return _meaning(ref, policy.spec, accepted, limit, services, policy.created, policy.generation, policy.uid)
+
+
+def _cluster_voice(each: Covering, limit: Bounds, services: Sequence[Service]) -> Voice:
+    ref = PolicyRef("ClusterExposurePolicy", each.policy.name)
+    spec = each.spec or ClusterSpec()
+    # The isolation of a ClusterExposurePolicy is its own; its defaults are a spec for Services, and may not add to it.
+    defaults = replace(spec.defaults, isolation=spec.isolation)
+    policy = each.policy
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    accepted = replace(last.defaults, isolation=last.isolation) if isinstance(last, ClusterSpec) else None
+    # What a tenant may suspend is limited; the platform team's own defaults may say Audit.
+    own = replace(limit, modes=None)
+    voice = _meaning(ref, defaults, accepted, own, services, policy.created, policy.generation, policy.uid)
+    verdict = voice.verdict if each.verdict.accepted else each.verdict
+    return replace(voice, cluster=True, verdict=verdict)
+
+
+def _meaning(
+    ref: PolicyRef,
+    written: ExposureSpec | Unreadable,
+    accepted: ExposureSpec | None,
+    limit: Bounds,
+    services: Sequence[Service],
+    created: str,
+    generation: int,
+    uid: str,
+) -> Voice:
+    if isinstance(written, Unreadable):
+        verdict = _invalid(written)
+        spec = accepted or ExposureSpec()
+        return Voice(ref, spec, spec, verdict, created, generation, uid, refused=accepted is None)
+    wrong = exceeds(written, limit, services)
+    if wrong is None:
+        return Voice(ref, written, written, ACCEPTED, created, generation, uid)
+    verdict = Verdict(False, "OutsideLimits", f"{wrong[0]}: {wrong[1]}. {_kept(accepted)}")
+    if wrong[0] == "spec.loadBalancer.profile":
+        verdict = replace(verdict, reason="Invalid")
+    spec = accepted if accepted is not None else replace(written, mode=None)
+    return Voice(ref, spec, written, verdict, created, generation, uid, refused=accepted is None)
+
+
+def _invalid(written: Unreadable) -> Verdict:
+    return Verdict(False, "Invalid", f"{written.field}: {written.message}. The last accepted meaning holds.")
+
+
+def _kept(accepted: ExposureSpec | None) -> str:
+    if accepted is None:
+        return "Nothing was accepted before, so nothing is granted."
+    return "The last accepted meaning holds."
+
+
+def _audit_alone(voice: Voice, heard: Sequence[Voice]) -> Voice:
+    """Audit for one policy's part is refused while another isolates the namespace: grants would go, the denial stay."""
+    if voice.mode != "Audit" or voice.refused:
+        return voice
+    others = [each for each in heard if each is not voice and each.mode == "Enforce" and isolates(each.spec.isolation)]
+    if not others:
+        return voice
+    message = (
+        f"spec.mode: Audit for this policy alone would take its grants away, while {others[0].ref} goes on isolating "
+        "the namespace. Annotate the namespace with exposure.dev/mode: Audit, or audit both policies."
+    )
+    return replace(
+        voice,
+        spec=replace(voice.spec, mode="Enforce"),
+        verdict=Verdict(False, "AuditWouldCut", message),
+    )
+
+
+def isolates(isolation: Isolation) -> bool:
+    return isolation.ingress is not False or isolation.egress is True
+
+
+def merged(isolations: Iterable[Isolation]) -> Isolation:
+    """What several policies say together: a denial that is written beats an allowance; silence leaves the default."""
+    said = list(isolations)
+    if not said:
+        return Isolation(False, False, False)
+    ingress = [each.ingress for each in said if each.ingress is not None]
+    egress = [each.egress for each in said if each.egress is not None]
+    same = [each.allow_same_namespace for each in said if each.allow_same_namespace is not None]
+    return Isolation(
+        ingress=any(ingress) if ingress else True,
+        egress=any(egress),
+        allow_same_namespace=all(same) if same else False,
+    )
