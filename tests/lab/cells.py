@@ -208,7 +208,8 @@ class Stage:
         self, policy: str, service: Service, way: Way, name: str, sender: LabPod | Host, protocol: str,
         model: Model, oracle: Oracle | None,
     ) -> Cell:  # fmt: skip
-        arrives = arrival(way, sender, service.backend, TARGET, service.local_only, self.lab.position)
+        arrives = arrival(way, sender, service.backend, TARGET, service.local_only, self.lab.position,
+                          self.lab.proxy_mode)  # fmt: skip
         if arrives is None:
             return Cell(policy, service.name, way, name, protocol, False, "")
         receiver = ipaddress.ip_address(service.backend.host.addresses[way.family])

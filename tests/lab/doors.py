@@ -54,11 +54,17 @@ class Arrival:
 
 
 def arrival(
-    way: Way, sender: LabPod | Host, receiver: LabPod, target: int, local_only: bool, position: str
+    way: Way,
+    sender: LabPod | Host,
+    receiver: LabPod,
+    target: int,
+    local_only: bool,
+    position: str,
+    proxy_mode: str,
 ) -> Arrival | None:
     """What arrives at `receiver` (the only backend) on its port `target`; None: nothing can, whatever policies say.
 
-    `local_only` is externalTrafficPolicy Local; `position` is "pre" or "post".
+    `local_only` is externalTrafficPolicy Local; `position` is "pre" or "post"; `proxy_mode` is kube-proxy's.
     """
     family = way.family
     inside = isinstance(sender, LabPod)
@@ -82,9 +88,11 @@ def arrival(
         # Pods of the cluster reach every backend, without SNAT; from outside only the landing node's own are served.
         if not inside and home is not turned_at:
             return None
-        if inside and sender is not receiver and not turned_at_home and home is not turned_at:
-            # The backend answers the caller without passing the node that turned the packet, so nobody turns it back.
-            return None
+        if inside and not turned_at_home and home is not turned_at:
+            # The backend answers the caller without passing the node that turned the packet, so nobody turns it back;
+            # but a pod that so meets itself is masqueraded in iptables mode (nftables mode does it on its own node only).
+            if sender is not receiver or proxy_mode == "nftables":
+                return None
         masquerade = False
     elif external:
         masquerade = True

@@ -36,6 +36,8 @@ _EVERYWHERE = {
     "ipv4/conf/all/rp_filter": 0,
     "ipv4/conf/default/rp_filter": 0,
 }
+# A probe's source port may come again soon, and must not meet what is remembered of the last one.
+_FORGETFUL = {"netfilter/nf_conntrack_udp_timeout": 1, "netfilter/nf_conntrack_udp_timeout_stream": 1}
 _ROUTER = {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1, "ipv6/conf/default/forwarding": 1}
 
 
@@ -113,7 +115,7 @@ class Network:
     def _new(self, name: str) -> Netns:
         host = Netns(name)
         self._hosts.append(host)
-        host.set(_EVERYWHERE)
+        host.set({**_EVERYWHERE, **_FORGETFUL})
         return host
 
     def attach(self, hosts: Sequence[tuple[str, tuple[str, str]]], *, routers: bool = False) -> list[Host]:

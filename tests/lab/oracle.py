@@ -81,12 +81,10 @@ class Oracle:
             for pod in cluster.pods
             for each in pod["status"]["podIPs"]
         }
-        fixed = [*cluster.namespaces, *cluster.pods]
         with ThreadPoolExecutor(2) as both:
-            ingress, egress = both.map(
-                lambda direction: _ask([*fixed, *_only(cluster.policies, direction)]), ("Ingress", "Egress")
-            )
-        self._ingress, self._egress = _by_pod(ingress, 1), _by_pod(egress, 0)
+            ingress, egress = both.map(lambda direction: _ask_for(cluster, direction), ("Ingress", "Egress"))
+        self._ingress = None if ingress is None else _by_pod(ingress, 1)
+        self._egress = None if egress is None else _by_pod(egress, 0)
 
     def allows(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
         """Whether a new connection between two addresses passes."""
@@ -96,14 +94,14 @@ class Oracle:
     def leaves(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
         """Whether the sender's egress lets it out."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
-        if sender is None or sender == receiver:
+        if self._egress is None or sender is None or sender == receiver:
             return True
         return _allowed(self._egress.get(sender, []), receiver, destination, (port, protocol), 1)
 
     def enters(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
         """Whether the receiver's ingress lets it in."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
-        if receiver is None or sender == receiver:
+        if self._ingress is None or receiver is None or sender == receiver:
             return True
         return _allowed(self._ingress.get(receiver, []), sender, source, (port, protocol), 0)
 
@@ -138,6 +136,12 @@ def _only(policies: Iterable[Manifest], direction: str) -> list[Manifest]:
             only = {"podSelector": spec["podSelector"], "policyTypes": [direction], section: spec.get(section) or []}
             kept.append({**policy, "spec": only})
     return kept
+
+
+def _ask_for(cluster: Generated, direction: str) -> _Lines | None:
+    """None: no policy speaks about this direction, so nothing is closed in it."""
+    policies = _only(cluster.policies, direction)
+    return _ask([*cluster.namespaces, *cluster.pods, *policies]) if policies else None
 
 
 def _ask(manifests: list[Manifest]) -> _Lines:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import itertools
 import socket
 import struct
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -88,6 +89,7 @@ class Traffic:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab-traffic", daemon=True)
         self._thread.start()
         self._servers: dict[Netns, list[socket.socket]] = {}
+        self._ports: dict[Netns, Iterator[int]] = {}
 
     def __enter__(self) -> Traffic:
         return self
@@ -156,6 +158,8 @@ class Traffic:
         with probe.source.inside():
             client = socket.socket(family, _TYPES[probe.protocol])
         client.setblocking(False)
+        if probe.protocol == "UDP":
+            self._bind(client, probe.source)
         started = time.monotonic()
         try:
             async with asyncio.timeout(probe.timeout):
@@ -174,6 +178,18 @@ class Traffic:
                 # Thousands of closed connections must not hold their ports for a minute each.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             client.close()
+
+
+    def _bind(self, client: socket.socket, source: Netns) -> None:
+        """A source port not used for long: connection tracking on the way would take an old one for established."""
+        ports = self._ports.setdefault(source, itertools.cycle(range(20000, 60000)))
+        for port in itertools.islice(ports, 100):
+            try:
+                client.bind(("", port))
+                return
+            except OSError:  # somebody else's
+                continue
+        raise RuntimeError(f"{source}: 100 source ports in a row are taken")
 
 
 def _accept(server: socket.socket, name: bytes) -> None:
