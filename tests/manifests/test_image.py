@@ -1,0 +1,59 @@
+"""The image's recipe: no engine runs here, so what can be held to it is read from it."""
+
+import json
+import re
+import tomllib
+
+from tests.manifests.reading import REPOSITORY, kustomized, only
+
+RECIPE = (REPOSITORY / "Dockerfile").read_text()
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Each instruction with its arguments, continuation lines joined and comments left out."""
+    lines = [line for line in RECIPE.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines()) if word]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    last = max(index for index, (word, _) in enumerate(instructions()) if word == "FROM")
+    return instructions()[last:]
+
+
+def test_it_runs_as_the_user_that_the_deployment_asks_for() -> None:
+    """Non-root, by number, the same in both places."""
+    context = only(kustomized("base"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    [user] = [rest for word, rest in final_stage() if word == "USER"]
+    assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
+
+
+def test_it_starts_without_a_shell() -> None:
+    """The entry point is in exec form, so that SIGTERM arrives, and names a script that the package installs."""
+    [entry] = [json.loads(rest) for word, rest in final_stage() if word == "ENTRYPOINT"]
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    assert (["exposure-operator"], True) == (entry, entry[0] in scripts)
+
+
+def test_everything_that_is_copied_exists_and_is_let_through() -> None:
+    """.dockerignore shuts everything out but what the recipe copies."""
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    allowed = {line.removeprefix("!").removesuffix("/*.yaml") for line in ignored if line.startswith("!")}
+    copied = [
+        path for word, rest in instructions() if word == "COPY" and "--from" not in rest for path in rest.split()[:-1]
+    ]
+    missing = [path for path in copied if not (REPOSITORY / path).exists()]
+    shut_out = [path for path in copied if not any(each == path or each.startswith(f"{path}/") for each in allowed)]
+    assert ([], [], "*") == (missing, shut_out, next(line for line in ignored if line and not line.startswith("#")))
+
+
+def test_every_package_is_held_to_its_hash() -> None:
+    """Each pip install either demands hashes or may use no index at all."""
+    [*runs] = [step for word, rest in instructions() if word == "RUN" for step in rest.split("&&")]
+    installs = [step.strip() for step in runs if "pip install" in step]
+    assert [] == [step for step in installs if "--require-hashes" not in step and "--no-index" not in step]
+
+
+def test_the_final_stage_runs_nothing() -> None:
+    """What is in the image was made in the build stage; the final one only copies."""
+    assert [] == [rest for word, rest in final_stage() if word in ("RUN", "ADD")]

@@ -1,0 +1,207 @@
+"""The install: accepted by a real API server, allowed what it does and no more, the same by kustomize and by Helm."""
+
+import json
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exposure.parse.config import config
+from exposure.parse.kinds import API_GROUP, KINDS
+from exposure.values.config import Config
+from tests.cluster.control_plane import ControlPlane
+from tests.manifests.reading import MANIFESTS, Object, kustomized, only, templated
+
+DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
+OPERATOR = "system:serviceaccount:exposure-system:exposure-operator"
+
+
+@pytest.mark.parametrize("overlay", ["base", "overlays/single-replica", "overlays/monitoring"])
+def test_every_variant_is_accepted_by_the_api_server(installed: ControlPlane, overlay: str) -> None:
+    """Whatever one builds with `kubectl kustomize`, the API server takes, every field known to it."""
+    path = str(MANIFESTS / overlay)
+    ran = installed.kubectl_result(*DRY_RUN, "--field-manager=overlay", "-k", path)
+    assert (0, "") == (ran.returncode, ran.stderr)
+
+
+def _pod(overrides: Object | None = None) -> Object:
+    template = deepcopy(only(kustomized("base"), "Deployment")["spec"]["template"])
+    template["spec"]["containers"][0]["securityContext"].update(overrides or {})
+    metadata = {**template["metadata"], "name": "operator", "namespace": "exposure-system"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def test_the_pod_is_admitted_under_pod_security_restricted(installed: ControlPlane) -> None:
+    """The namespace enforces `restricted`, and lets the operator's pod in without a warning."""
+    ran = installed.kubectl_result("create", "--dry-run=server", "-f", "-", input=json.dumps(_pod()))
+    assert (0, "") == (ran.returncode, ran.stderr)
+
+
+def test_the_namespace_really_enforces(installed: ControlPlane) -> None:
+    """The same pod with one right more is refused, so that the test above means something."""
+    looser = json.dumps(_pod({"allowPrivilegeEscalation": True}))
+    ran = installed.kubectl_result("create", "--dry-run=server", "-f", "-", input=looser)
+    assert (1, True) == (ran.returncode, 'violates PodSecurity "restricted:latest"' in ran.stderr)
+
+
+def test_the_root_file_system_is_read_only() -> None:
+    """Nothing can be written in the container but below /tmp."""
+    container = only(kustomized("base"), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert (True, ["/tmp"]) == (container["securityContext"]["readOnlyRootFilesystem"], writable)
+
+
+def _verbs(role: Object) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
+    return found
+
+
+def test_the_operator_reads_each_kind_it_knows_and_writes_only_its_own() -> None:
+    """The ClusterRole is the table of kinds, plus what is written, and not one verb besides."""
+    expected = {f"{kind.plural}.{kind.group}".rstrip("."): {"list", "watch"} for kind in KINDS}
+    expected["networkpolicies.networking.k8s.io"] |= {"create", "patch", "delete"}
+    expected[f"exposures.{API_GROUP}"] = {"list", "watch", "create", "patch", "delete"}
+    for policies in ("exposurepolicies", "clusterexposurepolicies"):
+        expected[f"{policies}/status.{API_GROUP}"] = {"patch"}
+    expected["events.events.k8s.io"] = {"create"}
+    assert expected == _verbs(only(kustomized("base"), "ClusterRole"))
+
+
+def test_the_map_role_reads_each_kind_and_writes_nothing() -> None:
+    """Who may run `kubectl exposure map` is one binding away, and gains nothing else."""
+    expected = {f"{kind.plural}.{kind.group}".rstrip("."): {"list"} for kind in KINDS}
+    assert {**expected, "configmaps": {"get"}} == _verbs(
+        only(kustomized("base"), "ClusterRole", "exposure-operator-map")
+    )
+
+
+@pytest.mark.parametrize(
+    "verb, resource, namespace, allowed",
+    [
+        pytest.param("list", "services", "shop", True, id="reads-services"),
+        pytest.param("patch", "services", "shop", False, id="never-writes-a-service"),
+        pytest.param("patch", "services/status", "shop", False, id="nor-its-status"),
+        pytest.param("patch", "namespaces", "", False, id="never-writes-a-namespace"),
+        pytest.param("patch", "networkpolicies.networking.k8s.io", "shop", True, id="applies-network-policies"),
+        pytest.param("update", "networkpolicies.networking.k8s.io", "shop", False, id="replaces-none"),
+        pytest.param("patch", "exposurepolicies.exposure.dev", "shop", False, id="never-writes-intent"),
+        pytest.param("patch", "exposurepolicies.exposure.dev/status", "shop", True, id="writes-its-status"),
+        pytest.param("get", "secrets", "exposure-system", False, id="reads-no-secret"),
+        pytest.param("list", "configmaps", "exposure-system", False, id="reads-no-config-map"),
+        pytest.param("create", "leases.coordination.k8s.io", "exposure-system", True, id="has-a-lease-at-home"),
+        pytest.param("create", "leases.coordination.k8s.io", "shop", False, id="and-none-elsewhere"),
+    ],
+)
+def test_what_the_operator_may_do(
+    installed: ControlPlane, verb: str, resource: str, namespace: str, allowed: bool
+) -> None:
+    """RBAC as the API server reads it, for the operator's own ServiceAccount."""
+    assert allowed == _may(installed, OPERATOR, verb, resource, namespace)
+
+
+def _may(cluster: ControlPlane, user: str, verb: str, resource: str, namespace: str) -> bool:
+    name, _, subresource = resource.partition("/")
+    below = [f"--subresource={subresource}"] if subresource else []
+    where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+    groups = [] if user.startswith("system:") else ["--as-group=tenants"]
+    answer = cluster.kubectl_result("auth", "can-i", verb, name, *below, *where, f"--as={user}", *groups)
+    return answer.stdout.strip() == "yes"
+
+
+@pytest.fixture(scope="module")
+def tenants(installed: ControlPlane) -> ControlPlane:
+    """A namespace in which anna has the cluster's own role `view`, otto `edit`, and ada `admin`."""
+    installed.kubectl("create", "namespace", "team")
+    for person, role in (("anna", "view"), ("otto", "edit"), ("ada", "admin")):
+        installed.kubectl("create", "rolebinding", person, f"--clusterrole={role}", f"--user={person}", "-n", "team")
+    # The roles that carry ours are put together by a controller, a moment after the install.
+    deadline = time.monotonic() + 20
+    while not _may(installed, "ada", "create", "exposurepolicies.exposure.dev", "team"):
+        assert time.monotonic() < deadline, "the roles were never aggregated"
+        time.sleep(0.2)
+    return installed
+
+
+@pytest.mark.parametrize(
+    "person, verb, resource, allowed",
+    [
+        pytest.param("anna", "get", "exposures.exposure.dev", True, id="view-sees-the-doors"),
+        pytest.param("anna", "list", "exposurepolicies.exposure.dev", True, id="view-sees-the-policies"),
+        pytest.param("anna", "create", "exposurepolicies.exposure.dev", False, id="view-writes-none"),
+        pytest.param("otto", "create", "exposurepolicies.exposure.dev", True, id="edit-writes-policies"),
+        pytest.param("otto", "delete", "exposurepolicies.exposure.dev", True, id="edit-deletes-policies"),
+        pytest.param("otto", "patch", "exposurepolicies.exposure.dev/status", False, id="edit-claims-no-status"),
+        pytest.param("otto", "patch", "exposures.exposure.dev", False, id="edit-writes-no-exposure"),
+        pytest.param("otto", "patch", "clusterexposurepolicies.exposure.dev", False, id="edit-lifts-no-limit"),
+        pytest.param("ada", "update", "exposurepolicies.exposure.dev", True, id="admin-writes-policies"),
+        pytest.param("ada", "create", "clusterexposurepolicies.exposure.dev", False, id="admin-sets-no-limit"),
+        pytest.param("ada", "delete", "exposures.exposure.dev", False, id="admin-deletes-no-exposure"),
+    ],
+)
+def test_what_tenants_may_do(tenants: ControlPlane, person: str, verb: str, resource: str, allowed: bool) -> None:
+    """The cluster's own roles carry ours: a tenant says what is exposed, and never what the limits are."""
+    where = "" if resource.startswith("cluster") else "team"
+    assert allowed == _may(tenants, person, verb, resource, where)
+
+
+def test_the_installed_configuration_is_the_default() -> None:
+    """The ConfigMap shows every setting, and changes none."""
+    written = only(kustomized("base"), "ConfigMap")["data"]["config.yaml"]
+    assert Config() == config(yaml.safe_load(written))
+
+
+def _comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
+    """By kind and name, without what only one of the two can have: Helm's labels, the namespace, a checksum."""
+    found = {}
+    for each in deepcopy(objects):
+        if each["kind"] == "Namespace":
+            continue
+        for label in ("app.kubernetes.io/managed-by", "helm.sh/chart", "app.kubernetes.io/name"):
+            each["metadata"].get("labels", {}).pop(label, None)
+        if each["kind"] == "Deployment":
+            each["spec"]["template"]["metadata"]["annotations"].pop("checksum/config", None)
+        if each["kind"] == "ConfigMap":
+            each["data"] = {key: yaml.safe_load(value) for key, value in each["data"].items()}
+        found[each["kind"], each["metadata"]["name"]] = each
+    return found
+
+
+def test_the_chart_installs_what_kustomize_does(tmp_path: Path) -> None:
+    """Helm with its default values and `kubectl apply -k manifests/base` give the same objects, the CRDs included."""
+    assert _comparable(kustomized("base")) == _comparable(templated({}, tmp_path))
+
+
+def test_the_chart_is_accepted_with_every_value_set(installed: ControlPlane, tmp_path: Path) -> None:
+    """No value leads to a manifest that the API server refuses."""
+    values = {
+        "image": {"repository": "example.com/exposure-operator", "tag": "1.2.3", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "replicas": 3,
+        "priorityClassName": "",
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+        "podAnnotations": {"example.com/team": "platform"},
+        "rbac": {"aggregate": False},
+        "metrics": {"scrape": True},
+        "config": {"network": {"cni": "calico"}},
+    }
+    objects = templated(values, tmp_path)
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    ran = installed.kubectl_result(*DRY_RUN, "--field-manager=helm", "-f", "-", input=items)
+    roles = sorted(each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRole")
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert ["exposure-operator", "exposure-operator-map", "exposure-operator-platform"] == roles
+
+
+def test_the_overlays_change_what_they_say() -> None:
+    """One replica; annotations for a scraper."""
+    single = only(kustomized("overlays/single-replica"), "Deployment")["spec"]["replicas"]
+    template = only(kustomized("overlays/monitoring"), "Deployment")["spec"]["template"]
+    assert (1, "true") == (single, template["metadata"]["annotations"]["prometheus.io/scrape"])
