@@ -1,0 +1,89 @@
+"""From a world to what follows: the same resolve and plan that the operator runs, for the namespaces asked for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from exposure.plan import is_ours, make_plan
+from exposure.resolve import resolve, survey
+from exposure.values.changes import Plan
+from exposure.values.exposures import Exposure, Resolution
+from exposure.values.network_policy import NetworkPolicy
+from exposure.values.policies import ClusterSpec, ExposureSpec, Unreadable
+from exposure.values.world import World
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What follows for each of `namespaces`, resolved once, when first asked."""
+
+    world: World
+    namespaces: tuple[str, ...]
+
+    @cached_property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        facts = survey(self.world)
+        return tuple(resolve(self.world, facts, namespace) for namespace in self.namespaces)
+
+    def exposures(self) -> list[Exposure]:
+        found = [exposure for resolution in self.resolutions for exposure in resolution.exposures]
+        return sorted(found, key=lambda each: (each.namespace, each.name))
+
+    def plans(self) -> list[Plan]:
+        return [
+            make_plan(resolution, self.world.network_policies.get(resolution.namespace, {}))
+            for resolution in self.resolutions
+        ]
+
+    def policies(self) -> list[NetworkPolicy]:
+        """Every NetworkPolicy of ours that enforcement asks for, changed or not, sorted by namespace and name."""
+        found = [policy for resolution in self.resolutions for policy in _enforced(resolution)]
+        return sorted(found, key=lambda each: (each.namespace, each.name))
+
+
+def _enforced(resolution: Resolution) -> Iterator[NetworkPolicy]:
+    if not resolution.paused:
+        yield from (policy for policy in resolution.policies if policy.name not in resolution.frozen)
+
+
+def ours(policies: Iterable[NetworkPolicy]) -> list[NetworkPolicy]:
+    return [policy for policy in policies if is_ours(policy)]
+
+
+def as_enforced(world: World) -> World:
+    """The same world, in which nobody asked for Audit or Paused: no mode in a policy, no annotation on a namespace."""
+    return replace(
+        world,
+        namespaces={name: replace(each, mode=None) for name, each in world.namespaces.items()},
+        exposure_policies={
+            namespace: {
+                name: replace(
+                    each,
+                    spec=_enforce(each.spec),
+                    last_accepted=(
+                        each.last_accepted and replace(each.last_accepted, spec=_enforce(each.last_accepted.spec))
+                    ),
+                )
+                for name, each in policies.items()
+            }
+            for namespace, policies in world.exposure_policies.items()
+        },
+        cluster_exposure_policies={
+            name: replace(
+                each,
+                spec=_enforce_defaults(each.spec),
+                last_accepted=(
+                    each.last_accepted and replace(each.last_accepted, spec=_enforce_defaults(each.last_accepted.spec))
+                ),
+            )
+            for name, each in world.cluster_exposure_policies.items()
+        },
+    )
+
+
+def _enforce(spec: ExposureSpec | Unreadable) -> ExposureSpec | Unreadable:
+    return spec if isinstance(spec, Unreadable) else replace(spec, mode=None)
+
+
+def _enforce_defaults(spec: ClusterSpec | Unreadable) -> ClusterSpec | Unreadable:
+    return spec if isinstance(spec, Unreadable) else replace(spec, defaults=replace(spec.defaults, mode=None))

@@ -1,0 +1,121 @@
+"""The picture of the doors, as SVG: who comes in, through which door, to which pods, and what nothing holds back.
+
+One row a door, three columns, lines between them. Every text comes from other people's objects and is escaped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from exposure.cli.terminal import safe
+from exposure.cli.wording import addresses_text, doors_text, from_text, policy_text, ports_text, source_text
+from exposure.values.exposures import Exposure
+
+WIDTH = 1120
+COLUMNS = ((10, 320), (400, 320), (790, 320))
+LINE, PAD, GAP = 17, 10, 18
+#: At 12 px in a sans serif face, about so many characters fit in a box of 320 px.
+FITS = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    lines: tuple[str, ...]
+    css: str
+
+    @property
+    def height(self) -> int:
+        return 2 * PAD + LINE * len(self.lines)
+
+
+def picture(exposures: Sequence[Exposure]) -> str:
+    """One `svg` element; its height follows the number of doors."""
+    parts: list[str] = []
+    top = 10
+    for exposure in exposures:
+        row, height = _row(exposure, top)
+        parts.append(row)
+        top += height + GAP
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" role="img" '
+        f'aria-label="Who comes in, through which door, to which pods">\n{"".join(parts)}</svg>\n'
+    )
+
+
+def _row(exposure: Exposure, top: int) -> tuple[str, int]:
+    columns = (_sources(exposure), [_door(exposure)], _backends(exposure))
+    heights = [sum(box.height for box in boxes) + 6 * (len(boxes) - 1) for boxes in columns]
+    height = max(heights)
+    placed: list[list[tuple[int, Box]]] = []
+    for boxes, own in zip(columns, heights, strict=True):
+        y, column = top + (height - own) // 2, []
+        for box in boxes:
+            column.append((y, box))
+            y += box.height + 6
+        placed.append(column)
+    (door_y, door) = placed[1][0]
+    lines = [_line(0, y + box.height // 2, door_y + door.height // 2, box.css) for y, box in placed[0]]
+    lines += [_line(1, door_y + door.height // 2, y + box.height // 2, "backend") for y, box in placed[2]]
+    drawn = [_box(column, y, box) for column, boxes in enumerate(placed) for y, box in boxes]
+    anchor = escape(safe(f"{exposure.namespace}/{exposure.name}"), quote=True)
+    return f'<g><a href="#{anchor}">{"".join(lines)}{"".join(drawn)}</a></g>\n', height
+
+
+def _sources(exposure: Exposure) -> list[Box]:
+    held = "held" if exposure.policy is not None and exposure.mode == "Enforce" else "open"
+    if not exposure.sources:
+        return [Box((from_text(exposure),), held)]
+    return [
+        Box((f"{source.letter}  {source_text(source)}", ", ".join(map(str, source.ports))), held)
+        for source in exposure.sources
+    ]
+
+
+def _door(exposure: Exposure) -> Box:
+    lines = [
+        f"{exposure.namespace}/{exposure.name}",
+        f"{doors_text(exposure)}  {addresses_text(exposure)}",
+        ports_text(exposure),
+        f"policy {policy_text(exposure)}",
+    ]
+    spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
+    return Box((*lines, *spots), "door spotted" if spots else "door")
+
+
+def _backends(exposure: Exposure) -> list[Box]:
+    return [
+        Box(
+            (f"Service {each.service}", f"pods {each.selector or 'none'}", f"{each.ready} of {each.total} ready"),
+            "backend",
+        )
+        for each in exposure.backends
+    ] or [Box(("no pods are served",), "backend")]
+
+
+def _box(column: int, y: int, box: Box) -> str:
+    x, width = COLUMNS[column]
+    texts = "".join(
+        f'<text x="{x + PAD}" y="{y + PAD + LINE * index + 12}"{_style(index, line)}>{_fitted(line)}</text>'
+        for index, line in enumerate(box.lines)
+    )
+    return f'<rect class="{box.css}" x="{x}" y="{y}" width="{width}" height="{box.height}" rx="6"/>{texts}'
+
+
+def _style(index: int, line: str) -> str:
+    if line.startswith("⚠"):
+        return ' class="spot"'
+    return ' class="head"' if index == 0 else ""
+
+
+def _fitted(text: str) -> str:
+    whole = safe(text)
+    shown = whole if len(whole) <= FITS else whole[: FITS - 1] + "…"
+    title = f"<title>{escape(whole)}</title>" if shown != whole else ""
+    return f"{title}{escape(shown)}"
+
+
+def _line(column: int, start: int, end: int, css: str) -> str:
+    x, width = COLUMNS[column]
+    left, right = x + width, COLUMNS[column + 1][0]
+    middle = (left + right) // 2
+    return f'<path class="{css}" d="M{left},{start} C{middle},{start} {middle},{end} {right},{end}"/>'
