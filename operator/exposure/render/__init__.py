@@ -1,0 +1,15 @@
+"""Values into API objects: NetworkPolicies, Exposures, and the status of policies. Pure; times are given by the caller."""
+
+from exposure.render.exposures import exposure_manifest, from_text, open_text
+from exposure.render.network_policies import network_policy_manifest
+from exposure.render.status import condition, conditions, policy_status
+
+__all__ = [
+    "condition",
+    "conditions",
+    "exposure_manifest",
+    "from_text",
+    "network_policy_manifest",
+    "open_text",
+    "policy_status",
+]

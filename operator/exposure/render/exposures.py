@@ -1,0 +1,143 @@
+"""Exposures as API objects: one server-side apply says the whole door."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exposure.facts.decision import ROWS
+from exposure.facts.cnis import CNIS
+from exposure.facts.providers import PROFILES
+from exposure.parse.kinds import API_VERSION
+from exposure.render.network_policies import owner_reference
+from exposure.render.status import condition, conditions
+from exposure.values.exposures import Exposure, Source
+
+#: What fits in a table's cell; the lists beside it are whole.
+CELL_BLOCKS = 3
+NOBODY = "nobody"
+
+
+def exposure_manifest(
+    exposure: Exposure,
+    *,
+    ready: bool,
+    programmed_message: str = "",
+    now: str,
+    previous_conditions: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The object as it is applied. `ready`: the live policies equal the plan; else `programmed_message` says why not."""
+    metadata: dict[str, Any] = {
+        "namespace": exposure.namespace,
+        "name": exposure.name,
+        "labels": {"app.kubernetes.io/managed-by": "exposure-operator"},
+    }
+    if exposure.owner.uid:
+        metadata["ownerReferences"] = [owner_reference(exposure.owner)]
+    status = exposure_status(exposure)
+    status["conditions"] = conditions(_conditions(exposure, ready, programmed_message), previous_conditions, now)
+    return {"apiVersion": API_VERSION, "kind": "Exposure", "metadata": metadata, "status": status}
+
+
+def exposure_status(exposure: Exposure) -> dict[str, Any]:
+    """Everything about a door but its conditions."""
+    status: dict[str, Any] = {
+        "doors": list(exposure.doors),
+        "door": ",".join(exposure.doors),
+        "addresses": list(exposure.addresses),
+        "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
+        "ports": [
+            {
+                **({"name": port.name} if port.name else {}),
+                "port": port.port,
+                "targetPort": port.target,
+                "protocol": port.protocol,
+            }
+            for port in exposure.ports
+        ],
+        "open": open_text(exposure),
+        "sources": [_source(each) for each in exposure.sources],
+        "from": from_text(exposure),
+        "backends": [
+            {
+                "namespace": each.service.namespace,
+                "service": each.service.name,
+                "selector": each.selector,
+                "ready": each.ready,
+                "total": each.total,
+            }
+            for each in exposure.backends
+        ],
+        "policy": "<none>" if exposure.policy is None else exposure.policy.name,
+        "networkPolicies": [{"namespace": each.namespace, "name": each.name} for each in exposure.network_policies],
+        "cni": exposure.cni,
+        "position": CNIS[exposure.cni].position if exposure.cni in CNIS else "",
+        "blindSpots": [
+            {"reason": each.reason, "effect": each.effect, "message": each.message, **({"cure": each.cure} if each.cure else {})}
+            for each in exposure.blind_spots
+        ],
+        "blindSpotReasons": ",".join(dict.fromkeys(each.reason for each in exposure.blind_spots)),
+    }
+    if exposure.profile:
+        status["profile"] = exposure.profile
+        deliveries = {row.id: row.delivery for row in ROWS}
+        found = next((deliveries[s.row] for s in exposure.sources if s.row in deliveries), None)
+        profile = next((p for p in PROFILES.values() if p.slug == exposure.profile), None)
+        status["delivery"] = found or (profile.delivery if profile else "node")
+    if exposure.policy is not None:
+        ref = {"kind": exposure.policy.kind, "name": exposure.policy.name}
+        status["policyRef"] = ref | ({"namespace": exposure.policy.namespace} if exposure.policy.namespace else {})
+    return status
+
+
+def _source(source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "letter": source.letter,
+        "cidrs": [str(each.cidr) for each in source.blocks],
+        "ports": list(map(str, source.ports)),
+        "door": source.door,
+        "explanation": source.explanation,
+        "row": source.row,
+        "source": source.reference,
+    }
+    cuts = sorted({str(cut) for each in source.blocks for cut in each.excepts})
+    if cuts:
+        found["except"] = cuts
+    if source.peers:
+        found["peer"] = "; ".join(map(str, source.peers))
+    return found
+
+
+def open_text(exposure: Exposure) -> str:
+    """`80→http, 443→8443`: Service port to target port."""
+    return ", ".join(f"{port.port}→{port.target}" for port in exposure.ports) or "nothing"
+
+
+def from_text(exposure: Exposure) -> str:
+    """Who is let in, as short as a table's cell must be: the first ranges, and how many more there are."""
+    named = dict.fromkeys(text for source in exposure.sources for text in (*_cells(source),))
+    if not named:
+        return NOBODY
+    shown = list(named)
+    more = f" +{len(shown) - CELL_BLOCKS}" if len(shown) > CELL_BLOCKS else ""
+    return ",".join(shown[:CELL_BLOCKS]) + more
+
+
+def _cells(source: Source) -> Iterable[str]:
+    if source.letter == "H":
+        return ()
+    return (*(str(each.cidr) for each in source.blocks), *map(str, source.peers))
+
+
+def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
+    if exposure.policy is None:
+        held = "A default-deny stands, and nothing opens this door." if exposure.deny_stands else "No policy governs this door."
+        return [condition("Ready", exposure.deny_stands, "Denied" if exposure.deny_stands else "Ungoverned", held)]
+    if exposure.mode != "Enforce":
+        said = "Planned and reported, not written." if exposure.mode == "Audit" else "Left as it stands."
+        return [condition("Programmed", False, exposure.mode, said), condition("Ready", False, exposure.mode, said)]
+    if not ready:
+        text = message or "Not yet written."
+        return [condition("Programmed", False, "NotProgrammed", text), condition("Ready", False, "NotProgrammed", text)]
+    done = condition("Programmed", True, "Programmed", "The live policies equal the plan.")
+    if exposure.refusal:
+        return [done, condition("Ready", False, "Refused", exposure.refusal)]
+    return [done, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
