@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,10 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"exposure-operator: {said.config}: {error}", file=sys.stderr)
         return 2
 
-    from exposure.cluster.host import run
+    from exposure.cluster.data_path import DataPath
     from exposure.cluster.operator import Options
 
-    return run(Options(settings, said.kubeconfig, said.context, said.listen, said.leader_elect))
+    data = DataPath(Options(settings, said.kubeconfig, said.context, said.listen, said.leader_elect))
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: data.stop())
+    data.start()
+    # Kopf takes a third of a second to import: meanwhile the data path is reading.
+    from exposure.cluster.host import run
+
+    return run(data)
 
 
 if __name__ == "__main__":

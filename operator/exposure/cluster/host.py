@@ -5,85 +5,24 @@ ends it cancels every task it finds on its loop; here it is simply started again
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import signal
-import threading
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import Any
 
 import kopf
 from kubernetes.aio.client import Configuration
 
-from exposure.cluster.operator import Operator, Options, make
+from exposure.cluster.data_path import DataPath
+from exposure.cluster.operator import Operator
 from exposure.parse.kinds import API_GROUP
 
 INTENTS = {"exposurepolicies": "ExposurePolicy", "clusterexposurepolicies": "ClusterExposurePolicy"}
 #: Kopf gives up on a request after the last of these, and then on the whole process.
 PATIENCE = (0.2, 0.5, 1, 2, 5, *([10] * 360))
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger(__name__)
-
-
-class DataPath:
-    """The thread of the operator's own loop. `ended` is called on it when it is over, for whatever reason."""
-
-    def __init__(self, options: Options) -> None:
-        self.error: BaseException | None = None
-        self.operator: Operator | None = None
-        self._options = options
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self.over: Future[None] = Future()
-        self.has_intents: Future[None] = Future()
-        self._made = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="data-path", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait_made(self) -> Operator:
-        """The operator, once its credentials are loaded; what went wrong, if they could not be."""
-        self._made.wait()
-        if self.operator is None:
-            assert self.error is not None
-            raise self.error
-        return self.operator
-
-    def call(self, what: Any, *arguments: Any) -> None:
-        """Calls a function on the data path's loop; after its end, nothing happens."""
-        assert self._loop is not None
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(what, *arguments)
-
-    def stop(self) -> None:
-        if self._stop is not None:
-            self.call(self._stop.set)
-
-    def join(self, seconds: float) -> None:
-        self._thread.join(seconds)
-
-    def _main(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except BaseException as error:
-            self.error = error
-        finally:
-            self._made.set()
-            self.over.set_result(None)
-
-    def _tell_intents(self, told: "asyncio.Task[Any]") -> None:
-        if not told.cancelled():
-            self.has_intents.set_result(None)
-
-    async def _run(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.operator = await make(self._options)
-        self._made.set()
-        intents = self.operator.intents.synced
-        told = asyncio.create_task(intents.wait())
-        told.add_done_callback(self._tell_intents)
-        await self.operator.run(self._stop)
 
 
 def registry_for(data: DataPath, operator: Operator) -> kopf.OperatorRegistry:
@@ -177,45 +116,46 @@ async def host(data: DataPath) -> None:
         data.stop()
 
     # Without the kinds in place Kopf would look once, find nothing and stay idle.
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in SIGNALS:
         loop.add_signal_handler(name, stop_now)
     installed = asyncio.wrap_future(data.has_intents)
     stopped = asyncio.ensure_future(stop.wait())
     waits: list[asyncio.Future[Any]] = [installed, stopped]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     installed.cancel()
+    hosting: asyncio.Task[None] | None = None
     while not stop.is_set():
-        kopf_task = asyncio.create_task(
-            kopf.operator(
-                registry=registry_for(data, operator),
-                settings=kopf.OperatorSettings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=stop,
-            )
-        )
-        try:
-            await kopf_task
-            # It took the signal itself.
-            stop.set()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        hosting = asyncio.create_task(_kopf(data, operator, stop, stop_now))
+        await asyncio.wait([hosting, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if hosting.done() and not stop.is_set():
+            error = hosting.exception()
             log.warning("Kopf has ended and is started again: %s: %s", type(error).__name__, error)
-            for name in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(name, stop_now)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), random.uniform(0.5, 1.5))
+            await asyncio.wait([stopped], timeout=random.uniform(0.5, 1.5))
     data.stop()
     await over
+    # Kopf waits seconds for tasks that have nothing more to do; whatever mattered has ended with the data path.
+    if hosting is not None and not hosting.done():
+        hosting.cancel()
+        await asyncio.wait([hosting], timeout=1.0)
 
 
-def run(options: Options) -> int:
-    """The whole process; the exit status."""
-    data = DataPath(options)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: data.stop())
-    data.start()
+async def _kopf(data: DataPath, operator: Operator, stop: asyncio.Event, stop_now: Callable[[], None]) -> None:
+    present = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry_for(data, operator),
+        settings=kopf.OperatorSettings(),
+        clusterwide=True,
+        standalone=True,
+        stop_flag=stop,
+    )
+    # Kopf has just taken the signals for itself; ours reach the data path at once, and Kopf by its stop flag.
+    for name in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(name, stop_now)
+    await kopf.run_tasks(tasks, ignored=present)
+
+
+def run(data: DataPath) -> int:
+    """Until the process is told to stop; the exit status. `data` has been started."""
     asyncio.run(host(data))
     data.join(1.0)
     if data.error is not None:

@@ -4,12 +4,12 @@ import json
 import logging
 import sys
 import time
-
-_KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+from collections.abc import Mapping
+from typing import Any
 
 
 class JsonLines(logging.Formatter):
-    """time, level, logger, message, and whatever `extra` brought."""
+    """time, level, logger, message, and what the call brought as extra={"fields": …}."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -17,19 +17,24 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **{key: value for key, value in vars(record).items() if key not in _KNOWN and not key.startswith("k8s_")},
+            **_fields(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=str, ensure_ascii=False)
 
 
 class Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        extra = " ".join(f"{key}={value}" for key, value in vars(record).items() if key not in _KNOWN)
-        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:7} {record.getMessage()}"
-        line = f"{line}  {extra}" if extra else line
+        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    found = getattr(record, "fields", None)
+    return found if isinstance(found, dict) else {}
 
 
 def configure(level: str, form: str) -> None:

@@ -118,7 +118,7 @@ class Operator:
         gc.enable()
         gc.set_threshold(50_000, 20, 50)
         self._synced = True
-        log.info("read everything", extra={"seconds": round(time.monotonic() - started, 3)})
+        log.info("read everything", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
         self.store.begin()
         await self.queue.run()
 
@@ -214,7 +214,7 @@ class Operator:
         )
         if not log.isEnabledFor(level):
             return
-        extra = {
+        extra: dict[str, object] = {
             "namespace": namespace,
             "created": outcome.created,
             "updated": outcome.updated,
@@ -227,7 +227,7 @@ class Operator:
             extra["taken"] = list(outcome.taken)
         if outcome.failures:
             extra["failures"] = outcome.failures[:5]
-        log.log(level, "reconciled", extra=extra)
+        log.log(level, "reconciled", extra={"fields": extra})
 
 
 async def make(options: Options) -> Operator:
