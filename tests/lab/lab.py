@@ -32,7 +32,7 @@ CLIENTS = {
     "stranger": ("192.0.2.200", "2001:db8::c0:2"),
 }
 CNI_SETTLE_SECONDS = 3.0
-_FOLDER = "exposure-lab-"
+FOLDER = "exposure-lab-"
 _PLURALS = {"NetworkPolicy": "networkpolicies", "Pod": "pods", "Node": "nodes", "Namespace": "namespaces"}
 _T = TypeVar("_T")
 
@@ -112,7 +112,7 @@ class Lab:
     def start(self) -> None:
         """Bring everything up; RuntimeError or OSError if a part does not come."""
         sweep()
-        self.root = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+        self.root = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self.namespaces = self.root / "netns"
         self.namespaces.mkdir()
         try:
@@ -343,7 +343,7 @@ def _pod_manifest(spec: PodSpec) -> dict[str, Any]:
 
 def sweep() -> None:
     """Remove the folders of labs whose process is gone. (Their namespaces went with it.)"""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
-        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
         if owner.isdigit() and not Path("/proc", owner).exists():
             shutil.rmtree(folder, ignore_errors=True)

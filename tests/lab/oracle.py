@@ -25,7 +25,7 @@ from tests.lab.enforcer.objects import Address
 from tests.lab.generate import Generated, Manifest
 
 VARIABLE = "ORACLE_NCA"
-DEFAULT = ".venv-oracle/bin/nca"
+DEFAULT = Path(__file__).resolve().parents[2] / ".venv-oracle" / "bin" / "nca"
 ORACLE_SECONDS = 120
 
 _LINE = re.compile(r"^(\S+) => (\S+) : (.+)$")
@@ -68,7 +68,7 @@ _Lines = list[tuple[_End, _End, _Connections]]
 
 def executable() -> str:
     """The oracle's command line: $ORACLE_NCA, else the virtual environment that `make` sets up for it."""
-    return os.environ.get(VARIABLE) or DEFAULT
+    return os.environ.get(VARIABLE) or str(DEFAULT)
 
 
 class Oracle:

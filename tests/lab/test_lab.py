@@ -1,0 +1,113 @@
+"""Real packets in a lab of network namespaces."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.lab import cells
+from tests.lab.lab import Lab, PodSpec
+from tests.lab.traffic import Outcome, Probe
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DENY = cells._policy("deny", "shop", {}, {}, ["Ingress"])
+
+
+def _shop(lab: Lab) -> None:
+    lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    lab.add_pods([PodSpec("shop", f"web-{node}", node, {"app": "web"}, serves=[("TCP", 8080)]) for node in lab.nodes])
+
+
+@pytest.mark.parametrize("position, proxy_mode", [("pre", "iptables"), ("post", "iptables"), ("pre", "nftables")])
+def test_packets(position: str, proxy_mode: str) -> None:
+    """By every door, from everybody, under each policy: let in is who the oracle lets in, from the address that theory says."""
+    with Lab(position=position, proxy_mode=proxy_mode) as lab:
+        result = cells.run(cells.Stage(lab))
+    assert [] == [str(each) for each in result.wrong]
+    assert 0 == result.oracle_wrong
+    assert {door.value for door in cells.Door} == {door for door, count in result.by_door.items() if count > 1000}
+    assert 2000 < result.passed < result.cells - 2000
+
+
+def test_updates_neither_cut_nor_open() -> None:
+    """While a policy changes all the time, who is allowed throughout is never refused, and who is not never gets in."""
+    always = {"from": [{"ipBlock": {"cidr": "192.0.2.130/32"}}]}
+    with Lab(metallb=False) as lab:
+        _shop(lab)
+        web = lab.pods["shop/web-n1"].host
+        for client in lab.clients.values():
+            with client.netns.inside():
+                subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
+        lab.apply(DENY, cells._policy("web", "shop", {}, {"ingress": [always]}, ["Ingress"]))
+        seen: Counter[tuple[str, Outcome]] = Counter()
+        for round_ in range(100):
+            sometimes = {"from": [{"ipBlock": {"cidr": f"198.51.100.{round_}/32"}}]}
+            lab.api.apply(cells._policy("web", "shop", {}, {"ingress": [sometimes, always]}, ["Ingress"]))
+            for name in ("allowed", "stranger"):
+                probes = [Probe(lab.clients[name].netns, web.addresses[0], 8080)] * 20
+                seen.update((name, each.outcome) for each in lab.probe(probes))
+    assert {("allowed", Outcome.ANSWERED): 2000, ("stranger", Outcome.REFUSED): 2000} == dict(seen)
+
+
+def test_policies_are_in_force_quickly() -> None:
+    """From the return of the write to the first refused connection takes less than 300 ms."""
+    with Lab(metallb=False) as lab:
+        _shop(lab)
+        caller, web = lab.pods["shop/web-n2"].host, lab.pods["shop/web-n1"].host
+        probe = Probe(caller.netns, web.addresses[1], 8080)
+        lab.wait_until([probe], lambda seen: seen.passed)
+        lab.api.apply(DENY)
+        began = time.monotonic()
+        lab.wait_until([probe], lambda seen: not seen.passed)
+        assert time.monotonic() - began < 0.3
+
+
+def test_two_labs_side_by_side() -> None:
+    """Two labs use the same addresses and know nothing of each other."""
+    with Lab(nodes=1, metallb=False) as one, Lab(nodes=1, metallb=False) as two:
+        for lab in (one, two):
+            _shop(lab)
+        one.apply(DENY)
+        probes = [
+            Probe(lab.nodes["n1"].netns, lab.pods["shop/web-n1"].host.addresses[0], 8080) for lab in (one, two)
+        ]
+        assert [True, True] == [each.passed for each in one.probe(probes[:1]) + two.probe(probes[1:])]
+        assert 1 == len(one.api.list("NetworkPolicy")) and 0 == len(two.api.list("NetworkPolicy"))
+
+
+def test_nothing_is_left_after_a_kill() -> None:
+    """A lab whose process is killed leaves no process, no namespace, and its folder only until the next start."""
+    holder = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab", "up", "--nodes", "1"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout
+        assert "up in" in holder.stdout.readline()
+        running = _mentioning(f"exposure-lab-{holder.pid}-")
+        assert len(running) > 5
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    deadline = time.monotonic() + 15
+    while (left := _mentioning(f"exposure-lab-{holder.pid}-")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [] == left
+
+
+def _mentioning(text: str) -> list[str]:
+    """Command lines (or environments) of running processes that name a text."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            except OSError:  # it has just ended
+                continue
+            if text.encode() in told:
+                found.append(f"{process.name} {told[:80]!r}")
+    return found
