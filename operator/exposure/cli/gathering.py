@@ -32,13 +32,13 @@ class Gathering:
         self._kept: dict[str, dict[str, Any]] = {kind.world: {} for kind in KINDS}
 
     def keep(self, kind: Kind, value: Any) -> bool:
-        """Keeps what `kind.parse` gave, in place of a value of the same name; says whether there was one."""
+        """Keeps what `kind.parse` gave; says whether that replaced another value of the same name."""
         place = self._kept[kind.world]
         if kind.namespaced:
             place = place.setdefault(value.namespace, {})
-        replaced = value.name in place
+        earlier = place.get(value.name, value)
         place[value.name] = value
-        return replaced
+        return bool(earlier != value)
 
     def world(self, config: Config) -> World:
         """What was gathered; a namespace that objects lie in exists, whether or not anything said so."""

@@ -1,6 +1,6 @@
 """From a world to what follows: the same resolve and plan that the operator runs, for the namespaces asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -36,18 +36,19 @@ class Outcomes:
         ]
 
     def policies(self) -> list[NetworkPolicy]:
-        """Every NetworkPolicy of ours that enforcement asks for, changed or not, sorted by namespace and name."""
-        found = [policy for resolution in self.resolutions for policy in _enforced(resolution)]
+        """Every NetworkPolicy of ours that should exist afterwards, changed or not, sorted by namespace and name."""
+        found = [policy for resolution in self.resolutions for policy in self._enforced(resolution)]
         return sorted(found, key=lambda each: (each.namespace, each.name))
 
-
-def _enforced(resolution: Resolution) -> Iterator[NetworkPolicy]:
-    if not resolution.paused:
-        yield from (policy for policy in resolution.policies if policy.name not in resolution.frozen)
-
-
-def ours(policies: Iterable[NetworkPolicy]) -> list[NetworkPolicy]:
-    return [policy for policy in policies if is_ours(policy)]
+    def _enforced(self, resolution: Resolution) -> Iterator[NetworkPolicy]:
+        if resolution.paused:
+            return
+        live = self.world.network_policies.get(resolution.namespace, {})
+        for policy in resolution.policies:
+            standing = live.get(policy.name)
+            # What a pause leaves as it is, and what somebody else holds under our name, is not ours to write.
+            if policy.name not in resolution.frozen and (standing is None or is_ours(standing)):
+                yield policy
 
 
 def as_enforced(world: World) -> World:

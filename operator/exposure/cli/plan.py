@@ -10,7 +10,7 @@ from typing import Any
 
 from exposure.cli.command import DIFFERENT, DONE, Command
 from exposure.cli.inputs import add_input_options, gather
-from exposure.cli.terminal import say, warn
+from exposure.cli.terminal import say
 from exposure.values.changes import Change, Plan
 from exposure.values.network_policy import NetworkPolicy
 
@@ -44,9 +44,6 @@ def _run(arguments: Namespace) -> int:
             sys.stdout.write(json.dumps(_json(plans, outcomes.policies()), indent=2) + "\n")
         case _:
             print_changes(plans)
-    for plan in plans:
-        for name in plan.taken:
-            warn(f"NetworkPolicy {plan.namespace}/{name} is somebody else's and is left alone; rename or delete it")
     return DIFFERENT if arguments.exit_code and any(plan.writes for plan in plans) else DONE
 
 

@@ -36,9 +36,7 @@ def source_text(source: Source) -> str:
 
 
 def from_text(exposure: Exposure) -> str:
-    """Who may come in, over all sources; for a door that no policy holds, whom the load balancer itself lets in."""
-    if exposure.open_to is not None:
-        return exposure.open_to
+    """Who may come in, over all sources, whole: a table that is piped must not leave anything out."""
     blocks = tuple(dict.fromkeys(block for source in exposure.sources for block in source.blocks))
     peers = tuple(dict.fromkeys(str(peer) for source in exposure.sources for peer in source.peers))
     return ", ".join([*([blocks_text(blocks)] if blocks else []), *peers]) or "nobody"
