@@ -65,6 +65,9 @@ def policy_status(
             {"name": each.name, "governed": each.governed, "message": each.message[:MESSAGE_LENGTH]}
             for each in outcome.services[:LISTED]
         ]
+    else:
+        status["namespaceCount"] = len(outcome.namespaces)
+        status["namespaces"] = list(outcome.namespaces[:LISTED])
     return status
 
 

@@ -1,6 +1,6 @@
 """Resolving one namespace: Services × policies × cluster facts → what should exist, and what is said about it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exposure.facts.reasons import blind_spot
 from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
@@ -9,10 +9,20 @@ from exposure.resolve.grants import Grant, grant_for
 from exposure.resolve.overlaps import additive, is_ours, shared_pods
 from exposure.resolve.scene import SERVICE_DOORS, Scene, gather
 from exposure.resolve.survey import Survey
+from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
-from exposure.values.exposures import BlindSpot, Exposure, PolicyOutcome, Resolution, ServiceOutcome
+from exposure.values.exposures import (
+    BlindSpot,
+    Exposure,
+    PolicyOutcome,
+    PolicyRef,
+    Resolution,
+    ServiceOutcome,
+    Verdict,
+)
 from exposure.values.network_policy import NetworkPolicy
 from exposure.values.objects import Ref, Service
+from exposure.values.policies import ClusterSpec
 from exposure.values.world import World
 
 ALL_MODES = ("Enforce", "Audit", "Paused")
@@ -135,6 +145,38 @@ def _summary(grant: Grant) -> str:
     letters = "".join(dict.fromkeys(source.letter for source in grant.sources))
     peers = f" and {len(grant.voice.spec.peers)} peers" if grant.voice.spec.peers else ""
     return f"Opens {len(grant.ports)} ports to sources {letters or 'none'}{peers}."
+
+
+def cluster_outcomes(world: World, survey: Survey) -> tuple[PolicyOutcome, ...]:
+    """What becomes of each ClusterExposurePolicy over all the namespaces that it covers, by name."""
+    found: list[PolicyOutcome] = []
+    for name in sorted(world.cluster_exposure_policies):
+        policy = world.cluster_exposure_policies[name]
+        meaning = cluster_meaning(policy)
+        covered = [each for _, each in sorted(world.namespaces.items()) if covers(meaning.spec, each, world)]
+        spec = meaning.spec
+        found.append(
+            PolicyOutcome(
+                policy=PolicyRef("ClusterExposurePolicy", name),
+                generation=policy.generation,
+                verdict=_cluster_verdict(meaning, spec),
+                mode=(spec.defaults.mode if spec else None) or "Enforce",
+                uid=policy.uid,
+                namespaces=tuple(each.name for each in covered),
+            )
+        )
+    return tuple(found)
+
+
+def _cluster_verdict(meaning: Covering, spec: ClusterSpec | None) -> Verdict:
+    """Its own defaults must keep its own limits: a policy that contradicts itself grants nothing by default."""
+    if not meaning.verdict.accepted or spec is None:
+        return meaning.verdict
+    wrong = exceeds(spec.defaults, replace(bounds((meaning,)), modes=None), ())
+    if wrong is None:
+        return meaning.verdict
+    field = wrong[0].replace("spec.", "spec.defaults.", 1)
+    return Verdict(False, "OutsideLimits", f"{field}: {wrong[1]}.")
 
 
 @dataclass(slots=True)

@@ -106,6 +106,8 @@ class PolicyOutcome:
     services: tuple[ServiceOutcome, ...] = ()
     uid: str = ""
     note: str = ""
+    #: For a ClusterExposurePolicy: the namespaces that it covers.
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
