@@ -1,4 +1,4 @@
-"""The operator as it runs in a cluster: a process of its own, with its ServiceAccount's token and no right beyond it."""
+"""The operator as it runs in a cluster: a process of its own, with its ServiceAccount's token and no other right."""
 
 import signal
 import sys

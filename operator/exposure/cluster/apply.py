@@ -14,11 +14,12 @@ from exposure.cluster.errors import ApiError, Conflict, Invalid, NamespaceTermin
 from exposure.cluster.store import Store
 from exposure.cluster.tables import Key
 from exposure.cluster.writer import NotLeading, Writer
-from exposure.plan import is_ours
+from exposure.plan import is_ours, same
 from exposure.render import network_policy_manifest
 from exposure.values.changes import Change, Plan
+from exposure.values.network_policy import NetworkPolicy
 
-Phase: TypeAlias = tuple[str, bool, bool]
+Phase: TypeAlias = tuple[str, bool, bool, int, int]
 NETWORK_POLICIES = "networkpolicies"
 
 
@@ -43,9 +44,10 @@ class Outcome:
 
 
 def phases(plan: Plan) -> Iterator[list[Change]]:
-    """The writes of the plan, cut where one may rely on the one before: another verb, an interim write, or a wall.
+    """The writes of the plan, cut wherever one may rely on the one before.
 
-    Grants to different Services are independent of each other; a wall (default-deny, same-namespace) is not.
+    Within a phase all have the same verb, are all interim or all final, all grants or all walls, select with equally
+    many labels (the plan writes the narrowest first) and equally give or take: those are independent of each other.
     """
     for _, group in groupby(plan.writes, key=_phase):
         part: list[Change] = []
@@ -60,7 +62,16 @@ def phases(plan: Plan) -> Iterator[list[Change]]:
 
 
 def _phase(change: Change) -> Phase:
-    return change.verb, change.interim, change.name.startswith("exposure-to-")
+    grant = change.name.startswith("exposure-to-")
+    return change.verb, change.interim, grant, len(change.policy.spec.subject.labels), _takes(change)
+
+
+def _takes(change: Change) -> int:
+    """0 where an update takes no rule away, 1 where it gives and takes, 2 where it only takes."""
+    if change.verb != "update" or change.live is None:
+        return 0
+    before, after = set(change.live.spec.ingress or ()), set(change.policy.spec.ingress or ())
+    return 0 if before <= after else 1 if after - before else 2
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> Outcome:
@@ -162,7 +173,11 @@ def differs(plan: Plan, store: Store) -> tuple[str, ...]:
     live = store.policies.in_namespace(plan.namespace)
     # Of several changes to one policy, the last one says what should stand.
     wanted = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
-    return tuple(sorted(name for name, policy in wanted.items() if live.get(name) != policy))
+    return tuple(sorted(name for name, policy in wanted.items() if not _is_so(live.get(name), policy)))
+
+
+def _is_so(live: NetworkPolicy | None, wanted: NetworkPolicy | None) -> bool:
+    return live is None if wanted is None else live is not None and same(live, wanted)
 
 
 def _key(change: Change) -> Key:

@@ -8,7 +8,7 @@ import asyncio
 import datetime
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exposure.cluster.apply import Outcome, differs
@@ -20,11 +20,13 @@ from exposure.cluster.store import Store, digest, generation_of
 from exposure.cluster.tables import Key
 from exposure.cluster.writer import NotLeading, Writer
 from exposure.parse.kinds import API_VERSION
+from exposure.plan import make_plan, plan_text
 from exposure.render import exposure_manifest, policy_status
 from exposure.values.changes import Plan
 from exposure.values.exposures import Exposure, PolicyOutcome, Resolution
 
 API = f"/apis/{API_VERSION}"
+PLANNED = 100
 PLURALS = {"ExposurePolicy": "exposurepolicies", "ClusterExposurePolicy": "clusterexposurepolicies"}
 
 
@@ -55,6 +57,7 @@ class Reporter:
         self._metrics = metrics
         #: What was sent and what the API server made of it, where the two differ (it prunes and defaults).
         self._sent: dict[Key, tuple[bytes, bytes]] = {}
+        self._said: dict[tuple[str, str, str], tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._spots: dict[str, Counter[str]] = {}
 
     async def report(self, state: State) -> Report:
@@ -70,10 +73,12 @@ class Reporter:
             for name, live in self._store.exposures.in_namespace(namespace).items():
                 if name not in wanted:
                     group.create_task(self._delete_exposure((namespace, name), live.uid, report))
+            planned = self._planned(state)
             for outcome in state.resolution.outcomes:
                 if outcome.policy.kind == "ExposurePolicy":
                     key = (namespace, outcome.policy.name)
-                    group.create_task(self.write_policy_status(key, outcome, message, report))
+                    more = {"planned": planned} if planned and outcome.mode == "Audit" else None
+                    group.create_task(self.write_policy_status(key, outcome, message, report, more))
         self._count(state)
         return report
 
@@ -86,6 +91,16 @@ class Reporter:
             return state.outcome.failures[0]
         different = differs(state.plan, self._store)
         return f"NetworkPolicy {', '.join(different)} is not yet as planned." if different else ""
+
+    def _planned(self, state: State) -> list[str]:
+        """What enforcing would change, where something is only audited: a line a change, at most a hundred."""
+        audited = state.resolution.audited
+        if not audited:
+            return []
+        enforced = replace(state.resolution, policies=audited, audited=())
+        plan = make_plan(enforced, self._store.policies.in_namespace(state.plan.namespace))
+        lines = plan_text(replace(plan, changes=plan.writes)).splitlines()
+        return lines if len(lines) <= PLANNED else [*lines[: PLANNED - 1], f"and {len(lines) - PLANNED + 1} more"]
 
     def forget(self, namespace: str) -> None:
         self._spots.pop(namespace, None)
@@ -139,8 +154,10 @@ class Reporter:
         self._sent.pop(key, None)
         self._store.exposures.forget(key, uid)
 
-    async def write_policy_status(self, key: Key, outcome: PolicyOutcome, message: str, report: Report) -> None:
-        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy."""
+    async def write_policy_status(
+        self, key: Key, outcome: PolicyOutcome, message: str, report: Report, more: Object | None = None
+    ) -> None:
+        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy; `more` is added to it."""
         kind = outcome.policy.kind
         table = self._store.tables[kind]
         raw = table.raw.get(key)
@@ -153,11 +170,13 @@ class Reporter:
         status = policy_status(
             outcome, programmed=programmed, message=message, previous_conditions=conditions, now=now()
         )
+        status |= more or {}
         if accepted:
             status["lastAccepted"] = {"generation": outcome.generation, "spec": raw["spec"] or {}}
         elif live.get("lastAccepted"):
             status["lastAccepted"] = live["lastAccepted"]
-        if _said(status) == _said(live):
+        wanted = _said(status)
+        if wanted == _said(live) or self._said.get((kind, *key)) == (wanted, _said(live)):
             return
         name = key[1]
         where = f"namespaces/{key[0]}/" if key[0] else ""
@@ -173,6 +192,11 @@ class Reporter:
             return
         report.writes += 1
         table.put(written)
+        made = _said(written.get("status") or {})
+        if made == wanted:
+            self._said.pop((kind, *key), None)
+        else:
+            self._said[kind, key[0], key[1]] = (wanted, made)
         subject = Subject(API_VERSION, kind, key[0], name, outcome.uid)
         self._tell_transitions(subject, conditions, status.get("conditions") or ())
 

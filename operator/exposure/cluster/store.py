@@ -14,6 +14,7 @@ from exposure.cluster.bearing import Bearing
 from exposure.cluster.tables import Key, Table
 from exposure.parse.fields import Raw, integer, mapping, objects, text
 from exposure.parse.kinds import API_GROUP, KINDS, Kind
+from exposure.plan import same
 from exposure.resolve.survey import Survey, survey
 from exposure.values.config import Config
 from exposure.values.network_policy import NetworkPolicy
@@ -124,7 +125,7 @@ class Store:
             self._stale = True
         if self._quiet:
             return
-        if name == "NetworkPolicy" and key in self._expected and self._expected[key] == after:
+        if name == "NetworkPolicy" and key in self._expected and _as_expected(after, self._expected[key]):
             return
         if kind.namespaced:
             self._ring((key[0], *self._bearing.told_elsewhere(key[0])))
@@ -132,3 +133,7 @@ class Store:
             self._ring((key[1],))
         else:
             self._ring(())
+
+
+def _as_expected(live: NetworkPolicy | None, expected: NetworkPolicy | None) -> bool:
+    return live is None if expected is None else live is not None and same(live, expected)
