@@ -221,11 +221,6 @@ def _except_in_cidr(block: Schema) -> bool:
     return "except" not in block or _cidr(block["cidr"]) is None or _strictly_inside(block["except"], [block["cidr"]])
 
 
-def _no_whole_family(clients: Schema) -> bool:
-    cuts = map(_cidr, clients.get("except", []))
-    return "cidrs" in clients or all(cut is None or cut.prefixlen > 0 for cut in cuts)
-
-
 def _is_port(value: int | str) -> bool:
     if isinstance(value, int):
         return 1 <= value <= 65535
@@ -260,9 +255,8 @@ RULES: Mapping[str, Callable[[Any], bool]] = {
     "!has(self.except) || !has(self.cidrs) || size(self.cidrs) == 0 || !self.cidrs.all(c, isCIDR(c)) || "
     "self.except.all(e, !isCIDR(e) || self.cidrs.exists(c, isCIDR(c) && cidr(c).containsCIDR(cidr(e)) && "
     "cidr(c).prefixLength() < cidr(e).prefixLength()))": _except_in_cidrs,
-    "!has(self.except) || has(self.cidrs) || self.except.all(e, !isCIDR(e) || cidr(e).prefixLength() > 0)": (
-        _no_whole_family
-    ),
+    "!has(self.except) || has(self.cidrs)": lambda o: "except" not in o or "cidrs" in o,
+    "self.all(a, self.exists_one(b, a == b))": lambda o: all(o.count(each) == 1 for each in o),
     "isCIDR(self)": lambda o: _cidr(o) is not None,
     "!isCIDR(self) || cidr(self) == cidr(self).masked()": _has_no_host_bits,
     "type(self) == int ? (self >= 1 && self <= 65535) : "

@@ -127,22 +127,27 @@ def _longest_key(node: yaml.Node, path: str) -> tuple[yaml.ScalarNode, yaml.Node
     return max(fitting, key=lambda pair: len(pair[0].value), default=None)
 
 
-def twice(node: yaml.Node | None) -> yaml.ScalarNode | None:
-    """The first key that a mapping under `node` holds twice: PyYAML would let the last one win, kubectl refuses it."""
-    waiting, seen = [node] if node is not None else [], set()
+def twice(node: yaml.Node | None) -> tuple[str, int] | None:
+    """Path and second line of the first key that a mapping under `node` holds twice; None where there is none.
+
+    PyYAML would let the last one win; kubectl refuses it.
+    """
+    waiting: list[tuple[str, yaml.Node]] = [("", node)] if node is not None else []
+    seen: set[int] = set()
     while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
+        path, current = waiting.pop()
+        if id(current) in seen:  # an alias
             continue
         seen.add(id(current))
         if isinstance(current, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in current.value:
                 if isinstance(key, yaml.ScalarNode):
+                    where = f"{path}.{key.value}".removeprefix(".")
                     if key.value in keys:
-                        return key
+                        return where, key.start_mark.line + 1
                     keys.add(key.value)
-                waiting.append(value)
+                    waiting.append((where, value))
         elif isinstance(current, yaml.SequenceNode):
-            waiting.extend(current.value)
+            waiting.extend((f"{path}[{index}]", value) for index, value in enumerate(current.value))
     return None

@@ -104,6 +104,9 @@ def _keep(
     document: Document, raw: dict[str, Any], at: str, kind: Kind, into: Gathering, namespace: str
 ) -> Iterator[tuple[str, str]]:
     """Gathers one object, and yields what is wrong with it as field and message."""
+    if not raw.get("apiVersion"):
+        yield "apiVersion", f"is missing; write {kind.versions[0]}"
+        return
     if not is_served(kind, str(raw["apiVersion"])):
         if kind.group == API_GROUP:
             yield "apiVersion", f"{raw['apiVersion']} is not served; write {API_GROUP}/{kind.versions[0]}"
@@ -124,7 +127,7 @@ def _keep(
     if kind.group == API_GROUP:
         again = twice(document.node) if not at else None
         if again is not None:
-            yield again.value, f"is written twice; the second time in line {again.start_mark.line + 1}"
+            yield again[0], f"is written twice; the second time in line {again[1]}"
             return
         raw = without_nulls(raw)
         refused = refusals(raw)

@@ -62,7 +62,8 @@ def _row(exposure: Exposure, top: int) -> tuple[str, int]:
 
 
 def _sources(exposure: Exposure) -> list[Box]:
-    held = "held" if exposure.policy is not None and exposure.mode == "Enforce" else "open"
+    governed = exposure.policy is not None and exposure.mode == "Enforce"
+    held = "held" if governed or exposure.deny_stands else "open"
     if not exposure.sources:
         return [Box((from_text(exposure),), held)]
     return [

@@ -1,0 +1,70 @@
+"""The real entry point with real files: arguments in, exit status and both outputs out."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from exposure.cli import main
+from tests.cluster.binaries import gateway_api_crds
+from tests.cluster.control_plane import ControlPlane
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    status: int
+    out: str
+    err: str
+
+
+Run: TypeAlias = Callable[..., Result]
+Write: TypeAlias = Callable[[str, str], str]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`kubectl exposure ARGUMENTS`, in a folder of its own; `stdin` is what is piped into it."""
+    monkeypatch.chdir(tmp_path)
+    # Whoever forgets -f must not reach the person's own cluster.
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+
+    def running(*arguments: str, stdin: str = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        try:
+            status = main(arguments)
+        except SystemExit as left:  # argparse leaves this way
+            status = int(left.code or 0)
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return running
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file below the folder that `run` works in, and gives back its name."""
+
+    def writing(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name
+
+    return writing
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A cluster on which the operator is installed (but does not run), and the examples are applied."""
+    with ControlPlane(tmp_path_factory.mktemp("cli")) as started:
+        started.kubectl("apply", "--server-side", "-f", str(gateway_api_crds() / "standard"))
+        started.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "manifests" / "base"))
+        started.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        started.kubectl("apply", "-f", str(REPOSITORY / "examples"))
+        yield started
