@@ -16,7 +16,7 @@ from exposure.resolve.scene import Scene
 from exposure.resolve.sources import carved, door_sources
 from exposure.resolve.subjects import Subject, subject_of
 from exposure.resolve.survey import Survey
-from exposure.values.addresses import Block, Family, blocks, sort_key, union, whole_families
+from exposure.values.addresses import Block, Family, blocks, union, whole_families
 from exposure.values.exposures import BlindSpot, Source
 from exposure.values.labels import EVERYTHING
 from exposure.values.network_policy import Peer, PolicyPort, Rule
@@ -108,7 +108,7 @@ def source_rules(sources: Iterable[Source]) -> Iterator[Rule]:
             peers += source.peers
     by_peers: dict[tuple[Peer, ...], list[PolicyPort]] = {}
     for port, (found, peers) in by_port.items():
-        from_blocks = (Peer(each) for each in sorted(union(found), key=lambda b: (sort_key(b.cidr), str(b))))
+        from_blocks = (Peer(each) for each in union(found))
         admitted = (*from_blocks, *sorted(set(peers), key=str))
         if admitted:
             by_peers.setdefault(admitted, []).append(port)

@@ -1,6 +1,7 @@
 """Resolving one namespace: Services × policies × cluster facts → what should exist, and what is said about it."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from exposure.facts.reasons import blind_spot
 from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
@@ -28,9 +29,22 @@ from exposure.values.world import World
 ALL_MODES = ("Enforce", "Audit", "Paused")
 
 
-def resolve(world: World, survey: Survey, namespace: str) -> Resolution:
-    """Everything that follows for one namespace. Pure: equal inputs give equal results, in an order of their own."""
-    scenes = _Gathered(world, survey)
+@dataclass(slots=True)
+class Memo:
+    """What was worked out before, by Service: used again only where every input is equal, so it never shows."""
+
+    grants: dict[Ref, tuple[tuple[Any, ...], Grant]] = field(default_factory=dict)
+
+    def forget(self, namespace: str) -> None:
+        self.grants = {ref: known for ref, known in self.grants.items() if ref.namespace != namespace}
+
+
+def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = None) -> Resolution:
+    """Everything that follows for one namespace. Pure: equal inputs give equal results, in an order of their own.
+
+    A caller that resolves again and again passes the same `memo`: one changed Service then costs one Service.
+    """
+    scenes = _Gathered(world, survey, memo or Memo())
     scene = scenes.of(namespace)
     grants = scenes.grants(namespace)
     policies, audited, frozen = _policies(scene, grants)
@@ -185,6 +199,7 @@ class _Gathered:
 
     world: World
     survey: Survey
+    memo: Memo
     scenes: dict[str, Scene] = field(default_factory=dict)
     granted: dict[str, dict[str, Grant]] = field(default_factory=dict)
 
@@ -205,7 +220,16 @@ class _Gathered:
 
     def _grant(self, scene: Scene, service: Service, voice: Voice) -> Grant:
         routes = self.survey.grants.get(service.ref, ())
-        return grant_for(scene, self.survey, service, voice, routes)
+        slices = scene.slices.get(service.name, ())
+        everyone = tuple(self.world.pods.get(service.namespace, {}).values())
+        isolation = scene.isolation({voice.mode, "Enforce"})
+        inputs = (service, voice, scene.limit, scene.doors[service.name], routes, slices, everyone, isolation)
+        known = self.memo.grants.get(service.ref)
+        if known is not None and known[0][0] is self.survey and known[0][1:] == inputs:
+            return known[1]
+        grant = grant_for(scene, self.survey, service, voice, routes)
+        self.memo.grants[service.ref] = ((self.survey, *inputs), grant)
+        return grant
 
     def grant(self, service: Ref) -> Grant | None:
         return self.grants(service.namespace).get(service.name)

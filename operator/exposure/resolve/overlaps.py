@@ -17,23 +17,29 @@ def is_ours(policy: NetworkPolicy) -> bool:
 
 
 def shared_pods(grants: Iterable[Grant]) -> dict[str, list[BlindSpot]]:
-    """For each Service, the other exposed Services that select pods of its own."""
-    found: dict[str, list[BlindSpot]] = {}
-    selecting = [grant for grant in grants if grant.subject.selector is not None]
-    for one in selecting:
-        others = [other.service.name for other in selecting if other is not one and _share(one, other)]
-        if others:
-            found[one.service.name] = [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(others))}.")]
-    return found
+    """For each Service, the other exposed Services that select pods of its own.
+
+    Only Services that have a label of their selectors, or a pod, in common are compared.
+    """
+    meeting: dict[object, list[Grant]] = {}
+    for grant in grants:
+        if grant.subject.selector is not None:
+            for meeting_place in (*grant.subject.selector.labels, *(pod.name for pod in grant.subject.pods)):
+                meeting.setdefault(meeting_place, []).append(grant)
+    others: dict[str, set[str]] = {}
+    for place, met in meeting.items():
+        for one in met if len(met) > 1 else ():
+            for other in met:
+                if other is not one and (isinstance(place, str) or _nested(one, other)):
+                    others.setdefault(one.service.name, set()).add(other.service.name)
+    return {
+        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(found))}.")] for name, found in others.items()
+    }
 
 
-def _share(one: Grant, other: Grant) -> bool:
+def _nested(one: Grant, other: Grant) -> bool:
     left, right = one.subject.selector, other.subject.selector
-    if left is None or right is None:
-        return False
-    if left.covers(right) or right.covers(left):
-        return True
-    return bool({pod.name for pod in one.subject.pods} & {pod.name for pod in other.subject.pods})
+    return left is not None and right is not None and (left.covers(right) or right.covers(left))
 
 
 def additive(grant: Grant, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exposure.facts.cnis import Cni
 from exposure.values.addresses import (
@@ -47,15 +48,20 @@ class PodRanges:
 
     def carve(self, blocks: Iterable[Block]) -> tuple[tuple[Block, ...], bool]:
         """The blocks without the pod CIDRs that lie strictly inside them, and whether anything was cut."""
-        result: list[Block] = []
-        cut = False
-        for each in blocks:
-            inner = [pods for pods in self.carved if inside(pods, each.cidr) and pods != each.cidr]
-            carved = block(each.cidr, (*each.excepts, *inner)) if inner else each
-            cut = cut or (carved != each)
-            if carved is not None:
-                result.append(carved)
-        return union(result), cut
+        return _carve(self.carved, tuple(blocks))
+
+
+@lru_cache(maxsize=8192)
+def _carve(pods: tuple[Network, ...], blocks: tuple[Block, ...]) -> tuple[tuple[Block, ...], bool]:
+    result: list[Block] = []
+    cut = False
+    for each in blocks:
+        inner = [cidr for cidr in pods if inside(cidr, each.cidr) and cidr != each.cidr]
+        carved = block(each.cidr, (*each.excepts, *inner)) if inner else each
+        cut = cut or (carved != each)
+        if carved is not None:
+            result.append(carved)
+    return union(result), cut
 
 
 def pod_ranges(world: World, cni: Cni) -> PodRanges:

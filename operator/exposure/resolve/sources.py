@@ -46,8 +46,11 @@ def door_sources(
         return DoorSources((), ())
     found: list[Source] = []
     spots: list[BlindSpot] = []
+    alike: dict[tuple[str, Arrival], list[PolicyPort]] = {}
     for ports, arrival in arrivals:
-        opened = _PortSources(service, door, ports, arrival, clients, unenforceable, survey)
+        alike.setdefault((ports.port.protocol, arrival), []).extend(ports.targets)
+    for (protocol, arrival), targets in alike.items():
+        opened = _PortSources(service, door, protocol, tuple(targets), arrival, clients, unenforceable, survey)
         sources, seen = opened.found()
         found += sources
         spots += seen
@@ -64,11 +67,12 @@ def _merged(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _PortSources:
-    """One Service port of one door."""
+    """The Service ports of one door whose traffic arrives alike."""
 
     service: Service
     door: str
-    ports: ServicePorts
+    protocol: str
+    targets: tuple[PolicyPort, ...]
     arrival: Arrival
     clients: ClientRanges
     unenforceable: str
@@ -140,7 +144,7 @@ class _PortSources:
 
     def _letter(self, letter: str, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
         families, arrival, survey = self.clients.families, self.arrival, self.survey
-        targets = self.ports.targets
+        targets = self.targets
         match letter:
             case "C":
                 sources = [self._source("C", self.clients.blocks, targets, row)]
@@ -176,12 +180,12 @@ class _PortSources:
     def _probe_targets(self) -> tuple[PolicyPort, ...]:
         if self.arrival.probe_port is not None:
             return (PolicyPort("TCP", self.arrival.probe_port),)
-        if self.ports.port.protocol != "UDP":
-            return self.ports.targets
+        if self.protocol != "UDP":
+            return self.targets
         if self.arrival.profile.delivery != "pod":
             return ()
         # A UDP target is probed on TCP of the same number; a name stands for its own protocol only.
-        return tuple(replace(each, protocol="TCP") for each in self.ports.targets if isinstance(each.port, int))
+        return tuple(replace(each, protocol="TCP") for each in self.targets if isinstance(each.port, int))
 
     def _proxy_pods(self, row: Row) -> Source:
         peer = Peer(
@@ -190,7 +194,7 @@ class _PortSources:
         )
         explanation = "ServiceLB's pods forward to the Service and masquerade."
         reference = self.arrival.profile.source
-        return Source("L", (), self.ports.targets, row.id, explanation, reference, (peer,), self.door)
+        return Source("L", (), self.targets, row.id, explanation, reference, (peer,), self.door)
 
     def _crossing(self, letters: str, row: Row) -> list[BlindSpot]:
         """Cross-node traffic that would need N where no node address is known."""

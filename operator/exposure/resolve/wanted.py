@@ -67,6 +67,6 @@ def explanation(grant: Grant) -> str:
 
 
 def _source(source: Source) -> str:
-    named = [*map(str, source.blocks), *map(str, source.peers)]
+    named = (*source.blocks, *source.peers)
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    return f"{source.letter} {', '.join(named[:SHOWN])}{more}"
+    return f"{source.letter} {', '.join(map(str, named[:SHOWN]))}{more}"

@@ -70,6 +70,12 @@ def overlap(one: Network, other: Network) -> bool:
 
 def collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
     """The fewest networks that hold exactly the same addresses."""
+    return _collapsed(tuple(networks))
+
+
+# The same node addresses and client ranges stand behind thousands of Services: what was worked out once is kept.
+@lru_cache(maxsize=8192)
+def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
     by_family: dict[int, list[Network]] = {4: [], 6: []}
     for each in networks:
         by_family[each.version].append(each)
@@ -117,12 +123,21 @@ def everyone(families: Iterable[Family]) -> tuple[Block, ...]:
 
 def blocks(networks: Iterable[Network], cuts: Iterable[Network] = ()) -> tuple[Block, ...]:
     """The networks as blocks, each without `cuts`, those that lie inside another dropped, sorted."""
-    removed = tuple(cuts)
+    return _blocks(tuple(networks), tuple(cuts))
+
+
+@lru_cache(maxsize=8192)
+def _blocks(networks: tuple[Network, ...], removed: tuple[Network, ...]) -> tuple[Block, ...]:
     return union(found for each in networks if (found := block(each, removed)) is not None)
 
 
 def union(parts: Iterable[Block]) -> tuple[Block, ...]:
     """The blocks, sorted, without those that another one already holds."""
+    return _union(tuple(parts))
+
+
+@lru_cache(maxsize=8192)
+def _union(parts: tuple[Block, ...]) -> tuple[Block, ...]:
     ordered = sorted(set(parts), key=lambda each: (*sort_key(each.cidr), len(each.excepts), str(each)))
     kept: list[Block] = []
     for each in ordered:
@@ -148,7 +163,11 @@ def _part_of(cut: Network, cidr: Network) -> Network:
 
 def intersection(one: Iterable[Block], other: Iterable[Block]) -> tuple[Block, ...]:
     """The addresses that both sides admit."""
-    right = tuple(other)
+    return _intersection(tuple(one), tuple(other))
+
+
+@lru_cache(maxsize=8192)
+def _intersection(one: tuple[Block, ...], right: tuple[Block, ...]) -> tuple[Block, ...]:
     met: list[Block] = []
     for left in one:
         for against in right:
