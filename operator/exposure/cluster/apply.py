@@ -137,7 +137,7 @@ async def _apply(change: Change, store: Store, writer: Writer, *, force: bool, u
     store.expect(key, change.policy)
     try:
         written = await writer.apply(NETWORK_POLICIES, _path(key), body, force=force)
-        store.policies.put(written)
+        store.policies.put(written, quiet=True)
         _share(change, key, store)
     finally:
         store.expected_no_more(key)

@@ -133,7 +133,7 @@ class Reporter:
             _failed(error, report)
             return
         report.writes += 1
-        self._store.exposures.put(written)
+        self._store.exposures.put(written, quiet=True)
         wanted, made = digest(body), digest(written)
         if wanted == made:
             self._sent.pop(key, None)
@@ -191,7 +191,7 @@ class Reporter:
             _failed(error, report)
             return
         report.writes += 1
-        table.put(written)
+        table.put(written, quiet=True)
         made = _said(written.get("status") or {})
         if made == wanted:
             self._said.pop((kind, *key), None)

@@ -131,6 +131,9 @@ class Store:
             self._ring((key[0], *self._bearing.told_elsewhere(key[0])))
         elif name == "Namespace":
             self._ring((key[1],))
+        elif name == "ClusterExposurePolicy":
+            # Whom it reached, and whom it reaches now.
+            self.ring_everything()
         else:
             self._ring(())
 

@@ -42,12 +42,12 @@ class Table:
         found: Mapping[str, Any] = self.values.get(namespace, {})
         return found
 
-    def put(self, raw: Raw) -> None:
-        """An object as a watch or the answer to a write shows it; an older sight of it changes nothing."""
+    def put(self, raw: Raw, *, quiet: bool = False) -> None:
+        """An object as a watch shows it or, `quiet`, the answer to our own write. An older sight changes nothing."""
         key, version, uid = identity(raw)
         if uid in self._deleted or not self._is_news(key, version) or self._is_ghost(key, version):
             return
-        self._store(key, self._kept(raw), self._parsed(key, raw), version)
+        self._store(key, self._kept(raw), self._parsed(key, raw), version, quiet)
 
     def remove(self, raw: Raw) -> None:
         """The object is gone, says a watch; `raw` is its last state."""
@@ -103,7 +103,7 @@ class Table:
             return None
         return {"spec": raw.get("spec"), "status": raw.get("status") or {}, "metadata": raw.get("metadata")}
 
-    def _store(self, key: Key, raw: Raw | None, value: Any, version: int) -> None:
+    def _store(self, key: Key, raw: Raw | None, value: Any, version: int, quiet: bool = False) -> None:
         if self._versions is not None:
             self._versions[key] = version
         if value is None:
@@ -114,6 +114,8 @@ class Table:
             self.raw[key] = raw
         into = self.values.setdefault(key[0], {}) if self.kind.namespaced else self.values
         into[key[1]] = value
+        if quiet:
+            return
         if before != value or (raw is not None and raw_before is not None and raw["status"] != raw_before["status"]):
             self._changed(self.kind, key, before, value)
 

@@ -1,0 +1,150 @@
+"""A cluster in which the operator runs, and questions to ask of it."""
+
+import itertools
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.cluster.api import Api, Object, namespace
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import install_crds
+from tests.cluster.operator_process import USER, OperatorProcess, eventually
+
+_numbers = itertools.count(1)
+#: What the operator may write, as the audit log names resources; status subresources with a slash.
+WRITABLE = frozenset(
+    {
+        "networkpolicies",
+        "exposures",
+        "exposurepolicies/status",
+        "clusterexposurepolicies/status",
+        "events",
+        "leases",
+    }
+)
+
+
+class Operated:
+    """`api` for what a person does, `operator` for the process, and what has become of a namespace."""
+
+    def __init__(self, cluster: ControlPlane, operator: OperatorProcess) -> None:
+        self.cluster = cluster
+        self.operator = operator
+        self.api = Api(cluster)
+
+    def new_namespace(self, **annotations: str) -> str:
+        name = f"t{next(_numbers)}-{uuid.uuid4().hex[:6]}"
+        self.api.create(namespace(name, **annotations))
+        return name
+
+    def policies(self, where: str) -> dict[str, Object]:
+        """The specs of the operator's NetworkPolicies in a namespace, by name."""
+        found = self.api.items("NetworkPolicy", where)
+        return {each["metadata"]["name"]: each["spec"] for each in found if is_ours(each)}
+
+    def exposures(self, where: str) -> dict[str, Object]:
+        return {each["metadata"]["name"]: each["status"] for each in self.api.items("Exposure", where)}
+
+    def until_policies(self, where: str, *names: str, seconds: float = 10.0) -> dict[str, Object]:
+        """Waits until exactly these policies of ours are there."""
+        wanted = set(names)
+        eventually(
+            lambda: set(self.policies(where)) == wanted,
+            seconds,
+            f"policies {sorted(wanted)} in {where}",
+            self.more(where),
+        )
+        return self.policies(where)
+
+    def until_ready(self, where: str, name: str = "edge", seconds: float = 10.0) -> Object:
+        """Waits until an ExposurePolicy is Ready at its present generation; its status."""
+
+        def status() -> Object | None:
+            found = self.api.get("ExposurePolicy", where, name) or {}
+            said = found.get("status", {})
+            fresh = said.get("observedGeneration") == found.get("metadata", {}).get("generation")
+            return said if fresh and condition(said, "Ready")["status"] == "True" else None
+
+        return eventually(status, seconds, f"ExposurePolicy {where}/{name} is Ready", self.more(where)) or {}
+
+    def until_condition(self, where: str, name: str, kind: str, status: str, seconds: float = 10.0) -> Object:
+        def found() -> Object | None:
+            said = condition((self.api.get("ExposurePolicy", where, name) or {}).get("status", {}), kind)
+            return said if said["status"] == status else None
+
+        return eventually(found, seconds, f"{kind}={status} of {where}/{name}", self.more(where)) or {}
+
+    def settle(self, quiet: float = 1.5, seconds: float = 60.0) -> None:
+        """Waits until the operator has written nothing for a while, leases aside."""
+        state = {"mark": self.cluster.audit_mark(), "rounds": 0}
+
+        def still() -> bool:
+            wrote = self.writes(since=int(state["mark"]))
+            state["mark"] = self.cluster.audit_mark()
+            return not wrote and self.operator.metric("exposure_queue_depth", stage="policies") == 0
+
+        eventually(still, seconds, "the operator has nothing left to write", self.operator.tail, pause=quiet)
+
+    def writes(self, since: int = 0) -> list[Object]:
+        """The operator's writes since a mark of the audit log, without the renewal of its lease."""
+        found = self.cluster.writes(USER, since)
+        return [each for each in found if each["objectRef"]["resource"] != "leases"]
+
+    def more(self, where: str) -> Any:
+        return lambda: json.dumps(
+            {"policies": sorted(self.policies(where)), "log": self.operator.tail().splitlines()[-5:]}, indent=1
+        )
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    """A cluster of the module's own, with the operator running in it; afterwards the audit log is held to account."""
+    root = tmp_path_factory.mktemp("operated")
+    with ControlPlane(root / "cluster") as cluster:
+        install_crds(cluster)
+        with OperatorProcess(cluster, root / "operator") as operator:
+            yield Operated(cluster, operator)
+            assert operator.running, operator.tail()
+            assert "Traceback" not in operator.log.read_text(), operator.tail()
+        assert_minds_its_own(cluster)
+
+
+def assert_minds_its_own(cluster: ControlPlane) -> None:
+    """Invariant 6, by the server's own record: no write but to what is ours, nothing forbidden, nothing foreign."""
+    asked = [each for each in cluster.audit_events() if each["user"]["username"] == USER]
+    refused = [
+        f"{each['verb']} {each['requestURI']}"
+        for each in asked
+        # A namespace that is being deleted refuses what is created in it, and that is no lack of rights.
+        if each.get("responseStatus", {}).get("code") == 403 and "being terminated" not in json.dumps(each)
+    ]
+    assert refused == []
+    written = {resource_of(each) for each in cluster.writes(USER)}
+    assert written <= WRITABLE
+    foreign = [
+        each["requestURI"]
+        for each in cluster.writes(USER)
+        if each["objectRef"]["resource"] == "networkpolicies"
+        and not each["objectRef"].get("name", "").startswith("exposure-")
+    ]
+    assert foreign == []
+
+
+def resource_of(event: Mapping[str, Any]) -> str:
+    reference = event["objectRef"]
+    return "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
+
+
+def is_ours(raw: Object) -> bool:
+    labels = raw["metadata"].get("labels") or {}
+    return bool(labels.get("app.kubernetes.io/managed-by") == "exposure-operator")
+
+
+def condition(status: Object, kind: str) -> Object:
+    for each in status.get("conditions") or ():
+        if each["type"] == kind:
+            return dict(each)
+    return {"type": kind, "status": "absent", "reason": "", "message": ""}

@@ -1,0 +1,254 @@
+"""The operator follows what people do, on a real API server, with its own ServiceAccount and rights."""
+
+import time
+
+import pytest
+
+from tests.cluster.api import exposure_policy, network_policy, service
+from tests.cluster.operated import Operated, condition, operated
+from tests.cluster.operator_process import eventually
+
+__all__ = ["operated"]
+
+WALL = "exposure-default-deny"
+
+
+@pytest.fixture
+def shop(operated: Operated) -> str:
+    """A namespace with one LoadBalancer Service `web` and an ExposurePolicy, settled."""
+    where = operated.new_namespace()
+    operated.api.create(service(where, "web"))
+    operated.api.create(exposure_policy(where))
+    operated.until_policies(where, WALL, "exposure-to-web")
+    operated.until_ready(where)
+    return where
+
+
+def test_a_new_service_is_open_and_its_namespace_closed_within_a_second(operated: Operated, shop: str) -> None:
+    """From the return of the create to the policy in the cluster, and `kubectl` says so."""
+    began = time.monotonic()
+    operated.api.create(service(shop, "api", port=443))
+    policies = operated.until_policies(shop, WALL, "exposure-to-web", "exposure-to-api", seconds=1.0)
+    assert time.monotonic() - began < 1.0
+    assert policies["exposure-to-api"]["podSelector"] == {"matchLabels": {"app": "api"}}
+    assert policies["exposure-to-api"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 8080}]
+    assert policies[WALL] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    said = eventually(lambda: operated.exposures(shop).get("service-api"), 5, "an Exposure")
+    assert (said["door"], said["open"], said["policy"]) == ("LoadBalancer", "443→8080", "edge")
+    eventually(lambda: condition(operated.exposures(shop)["service-api"], "Ready")["status"] == "True", 5, "Ready")
+
+
+def test_the_policy_is_owned_by_its_service(operated: Operated, shop: str) -> None:
+    """So it cannot outlive it, even while the operator is down."""
+    policy = operated.api.get("NetworkPolicy", shop, "exposure-to-web")
+    web = operated.api.get("Service", shop, "web")
+    assert policy is not None
+    assert web is not None
+    owner = policy["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Service", "web", web["metadata"]["uid"])
+
+
+def test_the_selector_is_followed(operated: Operated, shop: str) -> None:
+    """Other pods behind the door, other pods in the policy."""
+    operated.api.patch("Service", shop, "web", {"spec": {"selector": {"app": None, "tier": "front"}}})
+    selector = {"matchLabels": {"tier": "front"}}
+    eventually(
+        lambda: operated.policies(shop)["exposure-to-web"]["podSelector"] == selector,
+        3,
+        "the selector",
+        operated.more(shop),
+    )
+
+
+def test_the_ports_are_followed(operated: Operated, shop: str) -> None:
+    """A target port by number becomes one by name; it is the pods' port that is open."""
+    ports = [{"name": "http", "port": 80, "targetPort": "web"}, {"name": "dns", "port": 53, "protocol": "UDP"}]
+    operated.api.patch("Service", shop, "web", {"spec": {"ports": ports}})
+
+    def open_ports() -> list[tuple[str, object]]:
+        rules = operated.policies(shop)["exposure-to-web"].get("ingress", [])
+        return sorted({(p["protocol"], p["port"]) for rule in rules for p in rule["ports"]}, key=str)
+
+    wanted = [("TCP", "web"), ("UDP", 53)]
+    eventually(lambda: open_ports() == wanted, 3, f"ports {wanted}", operated.more(shop))
+
+
+def test_the_source_ranges_are_followed(operated: Operated, shop: str) -> None:
+    """Narrower ranges of the Service narrow the policy."""
+    ranges = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
+    operated.api.patch("Service", shop, "web", {"spec": ranges})
+    wanted = [{"ipBlock": {"cidr": "198.51.100.0/24"}}]
+    eventually(
+        lambda: operated.policies(shop)["exposure-to-web"]["ingress"][0]["from"] == wanted,
+        3,
+        "ranges",
+        operated.more(shop),
+    )
+
+
+def test_a_service_that_is_no_door_any_more_loses_its_policy(operated: Operated, shop: str) -> None:
+    """And gets it back when it is one again; the wall stands all the while."""
+    operated.api.patch("Service", shop, "web", {"spec": {"type": "ClusterIP"}})
+    operated.until_policies(shop, WALL)
+    eventually(lambda: operated.exposures(shop) == {}, 5, "no Exposure")
+    operated.api.patch("Service", shop, "web", {"spec": {"type": "LoadBalancer"}})
+    operated.until_policies(shop, WALL, "exposure-to-web")
+
+
+def test_a_deleted_service_leaves_no_allow_behind(operated: Operated, shop: str) -> None:
+    """Neither a policy nor an Exposure."""
+    operated.api.delete("Service", shop, "web")
+    operated.until_policies(shop, WALL)
+    eventually(lambda: operated.exposures(shop) == {}, 5, "no Exposure")
+
+
+def test_a_deleted_policy_releases_the_namespace(operated: Operated, shop: str) -> None:
+    """Everything of ours goes, and the door is reported as ungoverned."""
+    operated.api.delete("ExposurePolicy", shop, "edge")
+    operated.until_policies(shop)
+    said = eventually(
+        lambda: operated.exposures(shop)["service-web"]["policy"] == "<none>" and operated.exposures(shop),
+        5,
+        "Exposure",
+    )
+    assert "Ungoverned" in said["service-web"]["blindSpotReasons"]
+
+
+@pytest.mark.parametrize("name", [pytest.param(WALL, id="wall"), pytest.param("exposure-to-web", id="grant")])
+@pytest.mark.parametrize("deed", ["changed", "deleted", "stripped-of-a-rule"])
+def test_drift_is_put_back(operated: Operated, shop: str, name: str, deed: str) -> None:
+    """Whatever somebody does to a policy of ours, it is as planned again within moments."""
+    planned = operated.policies(shop)
+    match deed:
+        case "changed":
+            change = {"spec": {"podSelector": {"matchLabels": {"somebody": "else"}}}}
+            operated.api.patch("NetworkPolicy", shop, name, change)
+        case "deleted":
+            operated.api.delete("NetworkPolicy", shop, name)
+        case "stripped-of-a-rule":
+            operated.api.patch("NetworkPolicy", shop, name, {"spec": {"ingress": [{}]}})
+    eventually(lambda: operated.policies(shop) == planned, 3, "as planned", operated.more(shop))
+
+
+def test_an_exposure_that_somebody_edits_is_put_back(operated: Operated, shop: str) -> None:
+    """Exposures are the operator's own words."""
+    operated.settle(quiet=0.5)
+    before = operated.exposures(shop)["service-web"]
+    operated.api.patch("Exposure", shop, "service-web", {"status": {"policy": "a lie"}})
+    eventually(lambda: operated.exposures(shop)["service-web"]["policy"] == before["policy"], 5, "put back")
+
+
+def test_a_foreign_policy_of_the_same_name_is_never_overwritten(operated: Operated) -> None:
+    """It is reported: the policy is not Ready, and says which object is in the way."""
+    where = operated.new_namespace()
+    foreign = operated.api.create(network_policy(where, "exposure-to-web"))
+    operated.api.create(service(where, "web"))
+    operated.api.create(exposure_policy(where))
+    ready = operated.until_condition(where, "edge", "Ready", "False")
+    assert "exposure-to-web" in ready["message"]
+    found = operated.api.get("NetworkPolicy", where, "exposure-to-web")
+    assert found is not None
+    assert found["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
+    operated.api.delete("NetworkPolicy", where, "exposure-to-web")
+    operated.until_ready(where)
+
+
+def test_a_foreign_policy_of_another_name_is_left_alone(operated: Operated, shop: str) -> None:
+    """Also when the namespace is released."""
+    made = operated.api.create(network_policy(shop, "their-own"))
+    operated.api.delete("ExposurePolicy", shop, "edge")
+    operated.until_policies(shop)
+    found = operated.api.get("NetworkPolicy", shop, "their-own")
+    assert found is not None
+    assert found["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
+def test_the_namespace_annotation_audit_takes_ours_away_within_a_second(operated: Operated, shop: str) -> None:
+    """And reporting goes on; taking the annotation away brings everything back."""
+    annotate = {"metadata": {"annotations": {"exposure.dev/mode": "Audit"}}}
+    operated.api.patch("Namespace", "", shop, annotate)
+    operated.until_policies(shop, seconds=1.0)
+    ready = operated.until_condition(shop, "edge", "Ready", "False")
+    assert ready["reason"] == "Audit"
+    planned = eventually(
+        lambda: (operated.api.get("ExposurePolicy", shop, "edge") or {})["status"].get("planned"), 5, "a plan in status"
+    )
+    assert any("exposure-to-web" in line for line in planned)
+    operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": None}}})
+    operated.until_policies(shop, WALL, "exposure-to-web", seconds=1.0)
+    operated.until_ready(shop)
+
+
+def test_the_namespace_annotation_paused_leaves_everything_as_it_stands(operated: Operated, shop: str) -> None:
+    """No policy is written while it lasts; afterwards what was missed is made up for."""
+    operated.settle(quiet=0.5)
+    before = operated.policies(shop)
+    operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": "Paused"}}})
+    operated.until_condition(shop, "edge", "Ready", "False")
+    operated.api.create(service(shop, "late"))
+    operated.api.delete("Service", shop, "late")
+    operated.api.patch("Service", shop, "web", {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 9}]}})
+    operated.settle(quiet=0.5)
+    assert before == operated.policies(shop)
+    operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": None}}})
+    eventually(
+        lambda: operated.policies(shop)["exposure-to-web"]["ingress"][0]["ports"][0]["port"] == 9, 3, "made up for"
+    )
+
+
+def test_an_audit_policy_plans_and_writes_nothing(operated: Operated) -> None:
+    """The plan stands in its status."""
+    where = operated.new_namespace()
+    operated.api.create(service(where, "web"))
+    operated.api.create(exposure_policy(where, mode="Audit"))
+    ready = operated.until_condition(where, "edge", "Ready", "False")
+    assert ready["reason"] == "Audit"
+    assert operated.policies(where) == {}
+    operated.api.patch("ExposurePolicy", where, "edge", {"spec": {"mode": "Enforce"}})
+    operated.until_policies(where, WALL, "exposure-to-web")
+
+
+def test_a_namespace_that_terminates_is_let_go(operated: Operated, shop: str) -> None:
+    """Nothing of ours holds it back, and nothing is reported as a failure."""
+    operated.api.delete("Namespace", "", shop)
+    eventually(lambda: operated.api.get("Namespace", "", shop) is None, 20, "the namespace is gone")
+    errors = [line for line in operated.operator.log.read_text().splitlines() if shop in line and '"error"' in line]
+    assert errors == []
+
+
+def test_transitions_become_events(operated: Operated, shop: str) -> None:
+    """Accepted and Programmed once, on the policy; drift on what was put back."""
+    operated.api.delete("NetworkPolicy", shop, WALL)
+
+    def reasons() -> set[str]:
+        return {each["reason"] for each in operated.api.items("Event", shop)}
+
+    eventually(lambda: {"Accepted", "Programmed", "DriftPutBack"} <= reasons(), 5, "Events", lambda: str(reasons()))
+
+
+def test_a_cluster_policy_reaches_what_it_selects(operated: Operated) -> None:
+    """Its namespaces are isolated without any ExposurePolicy, and its status counts them."""
+    label = {"metadata": {"labels": {"exposed": "yes"}}}
+    where = operated.new_namespace()
+    operated.api.create(service(where, "web"))
+    operated.api.patch("Namespace", "", where, label)
+    operated.api.create(
+        {
+            "apiVersion": "exposure.dev/v1alpha1",
+            "kind": "ClusterExposurePolicy",
+            "metadata": {"name": "platform"},
+            "spec": {"namespaceSelector": {"matchLabels": {"exposed": "yes"}}},
+        }
+    )
+    try:
+        operated.until_policies(where, WALL, "exposure-to-web")
+
+        def status() -> dict[str, object]:
+            found = operated.api.get("ClusterExposurePolicy", "", "platform") or {}
+            return dict(found.get("status", {}))
+
+        eventually(lambda: condition(status(), "Ready")["status"] == "True", 5, "Ready", lambda: str(status()))
+        eventually(lambda: status().get("namespaces") == [where], 5, "its namespaces", lambda: str(status()))
+    finally:
+        operated.api.delete("ClusterExposurePolicy", "", "platform")
+    operated.until_policies(where)
