@@ -82,8 +82,8 @@ def send_packets(report: Report, position: str, proxy_mode: str) -> None:
         result = cells.run(cells.Stage(lab, families=(0,) if os.environ.get("LAB_CNI") else (0, 1)))
     took = time.monotonic() - began
     print(
-        f"packets, {position}-SNAT, kube-proxy {proxy_mode}: up in {up:.1f} s; {result.cells} cells, {result.passed} let "
-        f"through, {len(result.wrong)} wrong, {result.oracle_wrong} where model and oracle differ; {took:.0f} s in all",
+        f"packets, {position}-SNAT, kube-proxy {proxy_mode}: up in {up:.1f} s; {result.cells} cells, {result.passed} "
+        f"let through, {len(result.wrong)} wrong, {result.oracle_wrong} where model and oracle differ; {took:.0f} s",
         flush=True,
     )
     for wrong in result.wrong[:_SHOWN]:
@@ -113,8 +113,8 @@ def up(wants: argparse.Namespace) -> int:
         print(f"up in {sum(lab.timings.values()):.1f} s; Ctrl-C or `python -m tests.lab down` ends it\n")
         for name in sorted(os.listdir(lab.namespaces)):
             print(f"  {name:16} nsenter --net={lab.namespaces / name}")
-        kubectl = lab.cluster.binaries / "kubectl"
-        print(f"\n  nsenter --net={lab.namespaces}/control-plane {kubectl} --kubeconfig {lab.cluster.kubeconfig} get nodes")
+        kubectl = f"{lab.cluster.binaries / 'kubectl'} --kubeconfig {lab.cluster.kubeconfig}"
+        print(f"\n  nsenter --net={lab.namespaces}/control-plane {kubectl} get nodes")
         sys.stdout.flush()
         signal.pause()
     return 0

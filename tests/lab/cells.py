@@ -64,11 +64,12 @@ class Wrong:
     seen: Seen
 
     def __str__(self) -> str:
-        cell = self.cell
+        cell, seen = self.cell, self.seen
+        expected = f"from {cell.logged_from}" if cell.expected else "nothing"
         return (
             f"policy {cell.policy}: {cell.sender} to {cell.service} by {cell.way.door.value} {cell.way.address}:"
-            f"{cell.way.port}/{cell.protocol} landing on {cell.way.landing.name}: expected "
-            f"{'from ' + cell.logged_from if cell.expected else 'nothing'}, saw {self.seen.outcome.value} {self.seen.peer}"
+            f"{cell.way.port}/{cell.protocol} landing on {cell.way.landing.name}: expected {expected}, "
+            f"saw {seen.outcome.value} {seen.peer}"
         )
 
 
@@ -173,9 +174,10 @@ class Stage:
     def _wait_until_served(self) -> None:
         """kube-proxy has every Service on every node: all that can arrive without policies does."""
         cells = [cell for cell in self.cells("none", Generated([], [], [])) if cell.expected]
-        self.lab.wait_until([self._probe(cell) for cell in cells], lambda seen: seen.passed)
+        self.lab.wait_until([self.probe(cell) for cell in cells], lambda seen: seen.passed)
 
-    def _probe(self, cell: Cell) -> Probe:
+    def probe(self, cell: Cell) -> Probe:
+        """The connection that a cell stands for."""
         sender = self.senders[cell.sender]
         netns = sender.host.netns if isinstance(sender, LabPod) else sender.netns
         return Probe(netns, cell.way.address, cell.way.port, cell.protocol)
@@ -186,7 +188,7 @@ class Stage:
             [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
              for name, labels in _LABELS.items()],
             # A list's items do not say what they are.
-            [{"apiVersion": "v1", "kind": "Pod", **each} for name in _LABELS for each in self.lab.api.list("Pod", name)],
+            [{"apiVersion": "v1", "kind": "Pod", **pod} for name in _LABELS for pod in self.lab.api.list("Pod", name)],
             list(policies),
         )  # fmt: skip
 
@@ -234,26 +236,28 @@ def _external_addresses(number: int, node: Node) -> tuple[str, str]:
 def policies(lab: Lab) -> dict[str, list[Manifest]]:
     """The policies that are tried one after the other, by name."""
     web = {"matchLabels": {"app": "web"}}
-    allowed = [{"ipBlock": {"cidr": cidr}} for cidr in ALLOWED_CLIENTS]
-    nodes = [
+    allowed: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in ALLOWED_CLIENTS]
+    nodes: list[Manifest] = [
         {"ipBlock": {"cidr": f"{each}/{32 if '.' in each else 128}"}}
         for node in lab.nodes.values()
         for each in node.addresses
     ]
     one_node = nodes[:2]
-    everyone_but = [
+    everyone_but: list[Manifest] = [
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": [STRANGERS[0], "10.244.0.0/16"]}},
         {"ipBlock": {"cidr": "::/0", "except": [STRANGERS[1], "fd00:10:244::/48"]}},
     ]
-    mates = [{"podSelector": {"matchLabels": {"app": "mate"}}}]
-    bank = [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["shop"]}]}}]
-    http = [{"port": "http"}]
-    both = [{"port": 8000, "endPort": 8100}, {"port": TARGET, "protocol": "UDP"}]
+    mates: list[Manifest] = [{"podSelector": {"matchLabels": {"app": "mate"}}}]
+    bank: list[Manifest] = [
+        {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["shop"]}]}}
+    ]
+    http: list[Manifest] = [{"port": "http"}]
+    both: list[Manifest] = [{"port": 8000, "endPort": 8100}, {"port": TARGET, "protocol": "UDP"}]
 
     def ingress(name: str, peers: list[Manifest], ports: list[Manifest]) -> Manifest:
-        return _policy(name, SHOP, web, {"ingress": [{"from": peers, "ports": ports}]}, ["Ingress"])
+        return policy(name, SHOP, web, {"ingress": [{"from": peers, "ports": ports}]}, ["Ingress"])
 
-    deny = _policy("deny", SHOP, {}, {}, ["Ingress"])
+    deny = policy("deny", SHOP, {}, {}, ["Ingress"])
     egress = {"egress": [{"to": [{"podSelector": web}], "ports": http}, {"to": nodes[:1]}]}
     return {
         "none": [],
@@ -266,16 +270,17 @@ def policies(lab: Lab) -> dict[str, list[Manifest]]:
         "everyone but": [ingress("but", everyone_but, both)],
         "mates": [deny, ingress("mates", mates, both)],
         "bank": [ingress("bank", bank, http)],
-        "egress": [_policy("out", SHOP, {"matchLabels": {"app": "mate"}}, egress, ["Egress"])],
+        "egress": [policy("out", SHOP, {"matchLabels": {"app": "mate"}}, egress, ["Egress"])],
         "egress and ingress": [
             ingress("mates", mates, both),
-            _policy("out", SHOP, {}, egress, ["Egress"]),
-            _policy("out", BANK, {}, {}, ["Egress"]),
+            policy("out", SHOP, {}, egress, ["Egress"]),
+            policy("out", BANK, {}, {}, ["Egress"]),
         ],
     }
 
 
-def _policy(name: str, namespace: str, subject: Manifest, sections: Manifest, types: list[str]) -> Manifest:
+def policy(name: str, namespace: str, subject: Manifest, sections: Manifest, types: list[str]) -> Manifest:
+    """A NetworkPolicy's manifest: subject is its podSelector, sections its ingress and egress."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -296,7 +301,7 @@ def run(stage: Stage) -> Result:
         by_model = list(stage.cells(name, cluster))
         by_oracle = list(stage.cells(name, cluster, Oracle(cluster)))
         oracle_wrong += sum(a.expected != b.expected for a, b in zip(by_model, by_oracle, strict=True))
-        seen = lab.probe([stage._probe(cell) for cell in by_oracle])
+        seen = lab.probe([stage.probe(cell) for cell in by_oracle])
         for cell, each in zip(by_oracle, seen, strict=True):
             cells += 1
             passed += each.passed

@@ -74,7 +74,7 @@ def arrival(
     if way.door is Door.POD:
         return Arrival(destination if inside else "", target, source, source, False)
 
-    # Where kube-proxy turns it: at once on a pod's own node, but for another node's port, which is just an address there.
+    # Where kube-proxy turns it: on a pod's own node at once, but for another node's port, just an address there.
     turned_at = way.landing
     if isinstance(sender, LabPod) and not (
         way.door is Door.NODE_PORT and way.address != sender.host.node.addresses[family]
@@ -88,11 +88,11 @@ def arrival(
         # Pods of the cluster reach every backend, without SNAT; from outside only the landing node's own are served.
         if not inside and home is not turned_at:
             return None
-        if inside and not turned_at_home and home is not turned_at:
-            # The backend answers the caller without passing the node that turned the packet, so nobody turns it back;
-            # but a pod that so meets itself is masqueraded in iptables mode (nftables mode does it on its own node only).
-            if sender is not receiver or proxy_mode == "nftables":
-                return None
+        # A backend elsewhere answers the caller past the node that turned the packet, so nobody turns the answer back;
+        # but a pod that so meets itself is masqueraded in iptables mode (in nftables mode on its own node only).
+        meets_itself = sender is receiver and proxy_mode == "iptables"
+        if inside and not turned_at_home and home is not turned_at and not meets_itself:
+            return None
         masquerade = False
     elif external:
         masquerade = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Generated:
 def generate(seed: int, *, pods: int = 8, policies: int = 6) -> Generated:
     """A cluster of three namespaces on two nodes. Some pods have both families, some only one."""
     pick = random.Random(seed)
-    namespaces = [
+    namespaces: list[Manifest] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _labels(pick, NAMESPACE_LABELS)}}
         for name in ("alpha", "beta", "gamma")
     ]
@@ -54,7 +55,7 @@ def generate(seed: int, *, pods: int = 8, policies: int = 6) -> Generated:
     )
 
 
-def _labels(pick: random.Random, choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
+def _labels(pick: random.Random, choices: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return {key: pick.choice(values) for key, values in choices.items() if pick.random() < 0.8}
 
 
@@ -81,7 +82,7 @@ def _pod(pick: random.Random, namespace: str, number: int) -> Manifest:
     }
 
 
-def _selector(pick: random.Random, choices: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def _selector(pick: random.Random, choices: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     if pick.random() < 0.3:
         return {}
     key = pick.choice(sorted(choices))
@@ -133,7 +134,8 @@ def _rule(pick: random.Random, direction: str) -> dict[str, Any]:
         peers = [_peer(pick, blocks) for _ in range(pick.randint(0 if blocks else 1, 3))]
         if peers:
             rule[direction] = peers
-    ports = [_port(pick, names and (direction == "from" or direction in rule)) for _ in range(pick.choice([0, 1, 1, 2]))]
+    names = names and (direction == "from" or direction in rule)
+    ports = [_port(pick, names) for _ in range(pick.choice([0, 1, 1, 2]))]
     if ports:
         rule["ports"] = ports
     return rule

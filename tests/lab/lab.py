@@ -1,9 +1,9 @@
-"""One lab: a real control plane, nodes, kube-proxy, MetalLB, an enforcer, pods and clients. Up in seconds, gone at once.
+"""One lab: control plane, nodes, kube-proxy, MetalLB, an enforcer, pods and clients. Up in seconds, gone at once.
 
-    with Lab(nodes=2) as lab:
-        web = lab.add_pods([PodSpec("shop", "web-0", "n1", {"app": "web"}, serves=(("TCP", 8080),))])[0]
-        lab.apply({"kind": "Service", …})
-        [seen] = lab.probe([Probe(lab.clients["allowed"].netns, "192.0.2.64", 80)])
+with Lab(nodes=2) as lab:
+    web = lab.add_pods([PodSpec("shop", "web-0", "n1", {"app": "web"}, serves=(("TCP", 8080),))])[0]
+    lab.apply({"kind": "Service", …})
+    [seen] = lab.probe([Probe(lab.clients["allowed"].netns, "192.0.2.64", 80)])
 """
 
 from __future__ import annotations
@@ -322,7 +322,9 @@ class Lab:
             if not wrong:
                 return seen
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(wrong)} of {len(probes)} probes not as awaited after {seconds:.0f} s: {wrong[:3]}")
+                raise TimeoutError(
+                    f"{len(wrong)} of {len(probes)} probes still wrong after {seconds:.0f} s: {wrong[:3]}"
+                )
             time.sleep(0.02)
 
 

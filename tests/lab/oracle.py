@@ -1,10 +1,14 @@
-"""The independent oracle: network-config-analyzer (https://github.com/np-guard/network-config-analyzer), asked by its CLI.
+"""The independent oracle: network-config-analyzer, asked by its CLI (https://github.com/np-guard).
 
-It differs from the API reference in one point, which is taken out here rather than in what is judged: it takes an ipBlock
-for addresses outside the cluster only, while the reference says "a particular CIDR that is allowed", and every CNI that
-filters by address lets a pod through whose address lies in it. So each direction is asked for by itself, once for the
-pod as a pod and once for its address as an address, and the answers are put together as the reference says: a rule
-allows whom any of its peers names, and a connection needs the consent of both ends.
+Where it and the API reference differ, the question is put so that the difference does not matter:
+
+- To it an ipBlock means addresses outside the cluster only. The reference says "a particular CIDR that is allowed", and
+  every CNI that filters by address lets a pod through whose address lies in it. So each direction is asked for by
+  itself, once for the pod as a pod and once for its address as an address, and the answers are put together as the
+  reference says: a rule allows whom any of its peers names, and a connection needs the consent of both ends.
+- `Exists` and `DoesNotExist` in a podSelector beside a namespaceSelector select from the policy's own namespace only
+  (its get_peers_with_key is given that namespace). The reference: "the pods matching podSelector in the namespaces
+  selected by namespaceSelector". So they are written as In and NotIn of every value that occurs.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +33,7 @@ DEFAULT = Path(__file__).resolve().parents[2] / ".venv-oracle" / "bin" / "nca"
 ORACLE_SECONDS = 120
 
 _LINE = re.compile(r"^(\S+) => (\S+) : (.+)$")
-_PROTOCOL = re.compile(r"protocols:([A-Z-]+(?:,[A-Z-]+)*)")
-_PORTS = re.compile(r"dst_ports:([0-9,-]+)")
+_SOME = re.compile(r"\{protocols:([A-Z]+(?:, [A-Z]+)*)(?:,dst_ports:([0-9,-]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +128,44 @@ def _by_pod(lines: _Lines, side: int) -> dict[str, _Lines]:
     return found
 
 
-def _only(policies: Iterable[Manifest], direction: str) -> list[Manifest]:
+def _only(cluster: Generated, direction: str) -> list[Manifest]:
     """The same policies, speaking about one direction only; those that never spoke about it are left out."""
+    values: dict[str, set[str]] = {}
+    for pod in cluster.pods:
+        for key, value in (pod["metadata"].get("labels") or {}).items():
+            values.setdefault(key, set()).add(value)
     kept = []
-    for policy in policies:
+    for policy in cluster.policies:
         spec: dict[str, Any] = policy["spec"]
         types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
         if direction in types:
             section = direction.lower()
-            only = {"podSelector": spec["podSelector"], "policyTypes": [direction], section: spec.get(section) or []}
+            peers = "from" if direction == "Ingress" else "to"
+            rules = [
+                {**rule, **({peers: [_spelled_out(peer, values) for peer in rule[peers]]} if rule.get(peers) else {})}
+                for rule in spec.get(section) or []
+            ]
+            only = {"podSelector": spec["podSelector"], "policyTypes": [direction], section: rules}
             kept.append({**policy, "spec": only})
     return kept
 
 
+def _spelled_out(peer: Manifest, values: Mapping[str, set[str]]) -> Manifest:
+    expressions = (peer.get("podSelector") or {}).get("matchExpressions")
+    if not expressions or "namespaceSelector" not in peer:
+        return peer
+    spelled = [
+        {"key": each["key"], "operator": operator, "values": sorted(values.get(each["key"]) or {"nobody-has-it"})}
+        if (operator := {"Exists": "In", "DoesNotExist": "NotIn"}.get(each["operator"]))
+        else each
+        for each in expressions
+    ]
+    return {**peer, "podSelector": {**peer["podSelector"], "matchExpressions": spelled}}
+
+
 def _ask_for(cluster: Generated, direction: str) -> _Lines | None:
     """None: no policy speaks about this direction, so nothing is closed in it."""
-    policies = _only(cluster.policies, direction)
+    policies = _only(cluster, direction)
     return _ask([*cluster.namespaces, *cluster.pods, *policies]) if policies else None
 
 
@@ -175,12 +200,12 @@ def _end(text: str) -> _End:
 def _connections(text: str) -> _Connections:
     if text == "All connections":
         return _Connections(None, None)
-    protocols, ports = _PROTOCOL.search(text), _PORTS.search(text)
-    if protocols is None:
+    found = _SOME.fullmatch(text)
+    if found is None:
         raise RuntimeError(f"the oracle speaks of connections in a way we do not know: {text}")
     ranges = None
-    if ports is not None:
+    if found[2]:
         ranges = tuple(
-            (int(low), int(high or low)) for low, _, high in (each.partition("-") for each in ports[1].split(","))
+            (int(low), int(high or low)) for low, _, high in (each.partition("-") for each in found[2].split(","))
         )
-    return _Connections(frozenset(protocols[1].split(",")), ranges)
+    return _Connections(frozenset(found[1].split(", ")), ranges)

@@ -66,7 +66,8 @@ def install_metallb(api: Api) -> None:
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": METALLB_NAMESPACE}})
     for crd in crds:
         _wait_established(api, crd["metadata"]["name"])
-    own: dict[str, Any] = {"apiVersion": "metallb.io/v1beta1", "metadata": {"name": "lan", "namespace": METALLB_NAMESPACE}}
+    metadata = {"name": "lan", "namespace": METALLB_NAMESPACE}
+    own: dict[str, Any] = {"apiVersion": "metallb.io/v1beta1", "metadata": metadata}
     api.apply({**own, "kind": "IPAddressPool", "spec": {"addresses": list(VIPS)}})
     api.apply({**own, "kind": "L2Advertisement", "spec": {"ipAddressPools": ["lan"]}})
 
@@ -101,7 +102,7 @@ def start_metallb_controller(cluster: ControlPlane, host: Host, root: Path) -> P
 
 
 def start_speakers(cluster: ControlPlane, api: Api, nodes: Sequence[Node], root: Path, key: str) -> list[Part]:
-    """MetalLB's speaker on each node, which answers ARP and NDP for the addresses. They find each other through Pods."""
+    """MetalLB's speaker on each node, which answers ARP and NDP for the addresses; they meet through their Pods."""
     for node in nodes:
         pod: dict[str, Any] = {
             "apiVersion": "v1",

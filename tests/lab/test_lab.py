@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.lab import cells
+from tests.lab.doors import Door
 from tests.lab.lab import Lab, PodSpec
 from tests.lab.traffic import Outcome, Probe
 
+pytestmark = pytest.mark.lab
 REPOSITORY = Path(__file__).resolve().parents[2]
-DENY = cells._policy("deny", "shop", {}, {}, ["Ingress"])
+DENY = cells.policy("deny", "shop", {}, {}, ["Ingress"])
 
 
 def _shop(lab: Lab) -> None:
@@ -25,12 +27,12 @@ def _shop(lab: Lab) -> None:
 
 @pytest.mark.parametrize("position, proxy_mode", [("pre", "iptables"), ("post", "iptables"), ("pre", "nftables")])
 def test_packets(position: str, proxy_mode: str) -> None:
-    """By every door, from everybody, under each policy: let in is who the oracle lets in, from the address that theory says."""
+    """By every door, from everybody, under each policy: who the oracle lets in comes in, from the foretold address."""
     with Lab(position=position, proxy_mode=proxy_mode) as lab:
         result = cells.run(cells.Stage(lab))
     assert [] == [str(each) for each in result.wrong]
     assert 0 == result.oracle_wrong
-    assert {door.value for door in cells.Door} == {door for door, count in result.by_door.items() if count > 1000}
+    assert {door.value for door in Door} == {door for door, count in result.by_door.items() if count > 1000}
     assert 2000 < result.passed < result.cells - 2000
 
 
@@ -43,11 +45,11 @@ def test_updates_neither_cut_nor_open() -> None:
         for client in lab.clients.values():
             with client.netns.inside():
                 subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
-        lab.apply(DENY, cells._policy("web", "shop", {}, {"ingress": [always]}, ["Ingress"]))
+        lab.apply(DENY, cells.policy("web", "shop", {}, {"ingress": [always]}, ["Ingress"]))
         seen: Counter[tuple[str, Outcome]] = Counter()
         for round_ in range(100):
             sometimes = {"from": [{"ipBlock": {"cidr": f"198.51.100.{round_}/32"}}]}
-            lab.api.apply(cells._policy("web", "shop", {}, {"ingress": [sometimes, always]}, ["Ingress"]))
+            lab.api.apply(cells.policy("web", "shop", {}, {"ingress": [sometimes, always]}, ["Ingress"]))
             for name in ("allowed", "stranger"):
                 probes = [Probe(lab.clients[name].netns, web.addresses[0], 8080)] * 20
                 seen.update((name, each.outcome) for each in lab.probe(probes))
@@ -73,11 +75,10 @@ def test_two_labs_side_by_side() -> None:
         for lab in (one, two):
             _shop(lab)
         one.apply(DENY)
-        probes = [
-            Probe(lab.nodes["n1"].netns, lab.pods["shop/web-n1"].host.addresses[0], 8080) for lab in (one, two)
-        ]
+        probes = [Probe(lab.nodes["n1"].netns, lab.pods["shop/web-n1"].host.addresses[0], 8080) for lab in (one, two)]
         assert [True, True] == [each.passed for each in one.probe(probes[:1]) + two.probe(probes[1:])]
-        assert 1 == len(one.api.list("NetworkPolicy")) and 0 == len(two.api.list("NetworkPolicy"))
+        assert 1 == len(one.api.list("NetworkPolicy"))
+        assert 0 == len(two.api.list("NetworkPolicy"))
 
 
 def test_nothing_is_left_after_a_kill() -> None:

@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ class Outcome(Enum):
     """What became of one connection."""
 
     ANSWERED = "answered"
-    REFUSED = "refused"  # reset, by a firewall or because nobody listens: probe ports that are served, and it is the first
+    REFUSED = "refused"  # reset: by a firewall, or because nobody listens (not so on a port that is served)
     DENIED = "denied"  # somebody on the way said by ICMP that it may not pass
     SILENT = "silent"  # nothing came back in time
 
@@ -179,7 +180,6 @@ class Traffic:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             client.close()
 
-
     def _bind(self, client: socket.socket, source: Netns) -> None:
         """A source port not used for long: connection tracking on the way would take an old one for established."""
         ports = self._ports.setdefault(source, itertools.cycle(range(20000, 60000)))
@@ -200,12 +200,8 @@ def _accept(server: socket.socket, name: bytes) -> None:
             return
         except OSError:  # the client went away before it was accepted
             continue
-        try:
+        with connection, suppress(OSError):  # the client may have gone away: it counts that, we do not
             connection.send(name + b" " + _plain(peer[0]).encode())
-        except OSError:
-            pass  # the client went away: it counts it, we do not
-        finally:
-            connection.close()
 
 
 def _reply(server: socket.socket, name: bytes) -> None:
@@ -216,7 +212,5 @@ def _reply(server: socket.socket, name: bytes) -> None:
             return
         except OSError:
             continue
-        try:
+        with suppress(OSError):  # no way back to this client
             server.sendmsg([name + b" " + _plain(peer[0]).encode()], control, 0, peer)
-        except OSError:
-            pass  # no way back to this client

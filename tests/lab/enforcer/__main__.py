@@ -1,6 +1,6 @@
 """The enforcer's agent: one process programs every node of a lab.
 
-It prints one line of JSON each time the packet filters hold everything it was told: a fingerprint of each kind's objects.
+Each time the packet filters hold all it was told, it prints a line of JSON: a fingerprint of each kind's objects.
 """
 
 from __future__ import annotations

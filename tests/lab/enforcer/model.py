@@ -142,7 +142,9 @@ def _peers(policy: Policy, rule: Rule, cluster: Cluster, pods: list[Pod]) -> tup
         return pods, EVERYWHERE
     blocks = [peer for peer in rule.peers if isinstance(peer, IpBlock)]
     selected = [
-        pod for pod in pods if any(_selects(peer, policy, cluster, pod) for peer in rule.peers if isinstance(peer, PodPeer))
+        pod
+        for pod in pods
+        if any(_selects(peer, policy, cluster, pod) for peer in rule.peers if isinstance(peer, PodPeer))
     ]
     in_blocks = addresses_of(blocks)
     everyone = [pod for pod in pods if pod in selected or any(address in in_blocks for address in pod.addresses)]
@@ -179,5 +181,3 @@ def _merge(ports: Iterable[Ports]) -> tuple[Ports, ...]:
     for each in ports:
         by_protocol.setdefault(each.protocol, []).extend(each.ranges)
     return tuple(sorted(Ports(protocol, union(ranges)) for protocol, ranges in by_protocol.items()))
-
-

@@ -1,4 +1,4 @@
-"""Verdicts as nftables text: one table, replaced whole in one transaction, so that no packet sees a state in between."""
+"""Verdicts as nftables text: one table, replaced whole in one transaction: no packet sees a state in between."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ def node_rules(model: Model, node: Node, position: Position, denial: Denial = De
     """
     verdicts = [each for each in dict.fromkeys(model.pods.values()) if each.pod.node == node.name]
     chains: list[str] = []
-    leaving = [(each, _chain(chains, f"out{i}", each.pod, each.egress, "daddr", denial))
-               for i, each in enumerate(verdicts) if each.egress is not None]  # fmt: skip
-    entering = [(each, _chain(chains, f"in{i}", each.pod, each.ingress, "saddr", denial))
-                for i, each in enumerate(verdicts) if each.ingress is not None and position is Position.PRE]  # fmt: skip
+    leaving, entering = [], []
+    for i, each in enumerate(verdicts):
+        if each.egress is not None:
+            leaving.append((each, _chain(chains, f"out{i}", each.pod, each.egress, "daddr", denial)))
+        if each.ingress is not None and position is Position.PRE:
+            entering.append((each, _chain(chains, f"in{i}", each.pod, each.ingress, "saddr", denial)))
     known = [address for each in verdicts for address in each.pod.addresses]
     lines = [
         "ct state established,related accept",

@@ -43,7 +43,7 @@ class Changed:
 
 
 def fingerprint(objects: Iterable[Any]) -> str:
-    """The same for the same objects in the same state: whoever lists them can tell whether somebody else has got as far."""
+    """The same for the same objects in the same state: whoever lists them can tell whether another has got as far."""
     states = sorted(f"{each['metadata']['uid']} {each['metadata']['resourceVersion']}" for each in objects)
     return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
 

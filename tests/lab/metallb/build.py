@@ -1,6 +1,6 @@
 """MetalLB's own controller and speaker, built once from its Go module and kept beside the control plane's binaries.
 
-    python -m tests.lab.metallb.build       # builds if need be, prints the folder
+python -m tests.lab.metallb.build       # builds if need be, prints the folder
 """
 
 from __future__ import annotations
