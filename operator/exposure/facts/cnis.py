@@ -104,7 +104,10 @@ CNIS: dict[str, Cni] = {
             "ovn-kubernetes",
             "post",
             internal_ips=False,
-            node_annotations=("k8s.ovn.org/node-gateway-router-lrp-ifaddr", "k8s.ovn.org/node-gateway-router-lrp-ifaddrs"),
+            node_annotations=(
+                "k8s.ovn.org/node-gateway-router-lrp-ifaddr",
+                "k8s.ovn.org/node-gateway-router-lrp-ifaddrs",
+            ),
             annotation_fallback=("100.64.0.0/16", "fd98::/64"),
             named_ports="by-number",
             source="https://github.com/ovn-kubernetes/ovn-kubernetes/blob/master/go-controller/pkg/util/node_annotations.go",

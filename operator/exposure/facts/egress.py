@@ -6,8 +6,12 @@ from exposure.values.addresses import Network
 
 #: Blocked in every range that strictly contains them; reachable only when asked for by name.
 METADATA: dict[Network, str] = {
-    IPv4Network("169.254.169.254/32"): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
-    IPv6Network("fd00:ec2::254/128"): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
+    IPv4Network(
+        "169.254.169.254/32"
+    ): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
+    IPv6Network(
+        "fd00:ec2::254/128"
+    ): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
     IPv4Network("169.254.170.2/32"): "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html",
     IPv4Network("169.254.170.23/32"): "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html",
     IPv6Network("fd00:ec2::23/128"): "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html",

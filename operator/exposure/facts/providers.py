@@ -169,7 +169,7 @@ PROFILES: dict[str, Profile] = {profile.name or profile.slug: profile for profil
 # fmt: on
 
 #: Slugs that a policy's loadBalancer.profile may name.
-SLUGS = tuple(dict.fromkeys(profile.slug for profile in PROFILES.values()))
+SLUGS = tuple(dict.fromkeys(profile.slug for profile in PROFILES.values() if profile.slug != "unknown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,10 @@ BY_ANNOTATION: tuple[Choice, ...] = (
     Choice("alibaba-clb", annotations={f"{BETA}alicloud-loadbalancer-*": ()}),
     Choice("octavia-ovn", annotations={"loadbalancer.openstack.org/class": ("ovn",)}),
     Choice("octavia-amphora", annotations={"loadbalancer.openstack.org/*": ()}),
-    Choice("ibm-nlb", annotations={"service.kubernetes.io/ibm-load-balancer-cloud-provider-enable-features": ("nlb", "ipvs")}),
+    Choice(
+        "ibm-nlb",
+        annotations={"service.kubernetes.io/ibm-load-balancer-cloud-provider-enable-features": ("nlb", "ipvs")},
+    ),
     Choice("ibm-alb", annotations={"service.kubernetes.io/ibm-load-balancer-*": ()}),
     Choice("cilium", annotations={"io.cilium/lb-*": ()}),
     Choice("cilium", annotations={"lbipam.cilium.io/*": ()}),

@@ -1,7 +1,9 @@
 """The component configuration file: what cannot be detected, said once."""
 
-from exposure.parse.fields import BadField, Raw, integer
-from exposure.parse.policies import flag_at, networks_at, object_at, texts_at
+from typing import Any
+
+from exposure.parse.fields import BadField
+from exposure.parse.intent_fields import Fields, cidr, fields_of
 from exposure.values.config import Config
 
 PROVIDERS = tuple(
@@ -11,53 +13,40 @@ CNIS = tuple(
     "auto calico calico-ebpf kube-router aws-vpc-cni azure-npm cilium cilium-kube-proxy cilium-dsr ovn-kubernetes "
     "antrea none".split()
 )
-KNOWN = {
-    "": ("network", "systemNamespaces"),
-    "network": (
-        "provider",
-        "cni",
-        "podCIDRs",
-        "nodeCIDRs",
-        "nodeAddressLimit",
-        "loadBalancerCIDRs",
-        "cloudDNS",
-    ),
-}
+DEFAULTS = Config()
 
 
-def config(raw: object, operator_namespace: str = Config().operator_namespace) -> Config:
+def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -> Config:
     """The configuration that a YAML document says; BadField where a field is unknown or cannot be meant."""
-    whole = object_at({"config": raw}, "config", "")
-    _only_known(whole, "")
-    network = object_at(whole, "network", "")
-    _only_known(network, "network")
-    limit = integer(network, "nodeAddressLimit", Config().node_address_limit)
-    if limit < 1:
-        raise BadField("network.nodeAddressLimit", f"{limit} is no number of peers; write 1 or more")
-    system = texts_at(whole, "systemNamespaces", "") if "systemNamespaces" in whole else Config().system_namespaces
+    whole = fields_of({} if raw is None else raw, "config")
+    # The file has no name of its own in a field's path.
+    whole = Fields(whole.raw, "").only("network", "systemNamespaces")
+    network = whole.fields("network").only(
+        *("provider", "cni", "podCIDRs", "nodeCIDRs", "nodeAddressLimit", "loadBalancerCIDRs", "cloudDNS"),
+    )
+    limit = network.integer("nodeAddressLimit")
+    if limit is not None and limit < 1:
+        raise BadField(network.at("nodeAddressLimit"), f"{limit} is no number of peers; write 1 or more")
+    system = whole.each("systemNamespaces", _pattern) if whole.says("systemNamespaces") else DEFAULTS.system_namespaces
     return Config(
         provider=_slug(network, "provider", PROVIDERS),
         cni=_slug(network, "cni", CNIS),
-        pod_cidrs=networks_at(network, "podCIDRs", "network"),
-        node_cidrs=networks_at(network, "nodeCIDRs", "network"),
-        node_address_limit=limit,
-        load_balancer_cidrs=networks_at(network, "loadBalancerCIDRs", "network"),
-        cloud_dns=flag_at(network, "cloudDNS", "network"),
+        pod_cidrs=network.each("podCIDRs", cidr),
+        node_cidrs=network.each("nodeCIDRs", cidr),
+        node_address_limit=DEFAULTS.node_address_limit if limit is None else limit,
+        load_balancer_cidrs=network.each("loadBalancerCIDRs", cidr),
+        cloud_dns=network.flag("cloudDNS"),
         system_namespaces=system,
         operator_namespace=operator_namespace,
     )
 
 
-def _slug(raw: Raw, key: str, allowed: tuple[str, ...]) -> str | None:
-    found = raw.get(key)
-    if found is None or found == "auto":
-        return None
-    if found not in allowed:
-        raise BadField(f"network.{key}", f"{found!r} is none of {', '.join(allowed)}")
-    return str(found)
+def _slug(network: Fields, key: str, allowed: tuple[str, ...]) -> str | None:
+    found = network.choice(key, allowed)
+    return None if found == "auto" else found
 
 
-def _only_known(raw: Raw, at: str) -> None:
-    for key in raw:
-        if key not in KNOWN[at]:
-            raise BadField(f"{at}.{key}".strip("."), f"is unknown; known here: {', '.join(KNOWN[at])}")
+def _pattern(value: Any, at: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadField(at, f"{value!r} is not a namespace's name or pattern; write one such as kube-*")
+    return value

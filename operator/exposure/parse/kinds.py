@@ -8,13 +8,14 @@ from exposure.parse import network_policies, objects, policies, routes
 from exposure.parse.fields import Raw
 
 GATEWAY = "gateway.networking.k8s.io"
+ADMISSION = "admissionregistration.k8s.io"
 API_GROUP = "exposure.dev"
 API_VERSION = f"{API_GROUP}/v1alpha1"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`versions` in order of preference; `world` names the mapping of `World`; an `optional` kind may not be installed."""
+    """`versions` by preference; `world` names the mapping of `World`; an `optional` kind may not be installed."""
 
     kind: str
     group: str
@@ -86,6 +87,24 @@ KINDS: tuple[Kind, ...] = (
         objects.ip_pool,
         namespaced=False,
         optional=True,
+    ),
+    Kind(
+        "ValidatingWebhookConfiguration",
+        ADMISSION,
+        ("v1",),
+        "validatingwebhookconfigurations",
+        "validating_webhooks",
+        objects.webhook,
+        namespaced=False,
+    ),
+    Kind(
+        "MutatingWebhookConfiguration",
+        ADMISSION,
+        ("v1",),
+        "mutatingwebhookconfigurations",
+        "mutating_webhooks",
+        objects.webhook,
+        namespaced=False,
     ),
     Kind("ExposurePolicy", API_GROUP, ("v1alpha1",), "exposurepolicies", "exposure_policies", policies.exposure_policy),
     Kind(

@@ -1,25 +1,24 @@
-"""NetworkPolicies and label selectors, as the API writes them, into values."""
+"""NetworkPolicies and label selectors of anybody, as the API keeps them, into values.
 
-from exposure.parse.fields import BadField, Raw, integer, labels, mapping, objects, port, text, texts
+What the API server would never keep is read as the widest that it could mean: these objects are compared with what is
+wanted and named where they reopen something, and neither must miss one. Nothing of ours is opened on their account.
+"""
+
+from typing import Any
+
+from exposure.parse.fields import Raw, integer, labels, mapping, objects, port, sequence, text, texts
 from exposure.parse.objects import meta, owners
-from exposure.values.addresses import Block, block, network
+from exposure.values.addresses import Block, Network, block, network
 from exposure.values.labels import LabelSelector, Requirement
 from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 
 
 def label_selector(raw: Raw) -> LabelSelector:
-    return LabelSelector(
-        labels(raw, "matchLabels"),
-        tuple(
-            sorted(
-                (
-                    Requirement(text(each, "key"), text(each, "operator"), tuple(sorted(texts(each, "values"))))
-                    for each in objects(raw, "matchExpressions")
-                ),
-                key=str,
-            )
-        ),
+    found = (
+        Requirement(text(each, "key"), text(each, "operator"), tuple(sorted(texts(each, "values"))))
+        for each in objects(raw, "matchExpressions")
     )
+    return LabelSelector(labels(raw, "matchLabels"), tuple(sorted(found, key=str)))
 
 
 def optional_selector(raw: Raw, key: str) -> LabelSelector | None:
@@ -42,42 +41,61 @@ def network_policy(raw: Raw) -> NetworkPolicy:
 
 def policy_spec(spec: Raw) -> PolicySpec:
     """A direction that policyTypes does not name is None, whatever its list holds: the API ignores it there too."""
-    named = texts(spec, "policyTypes") or ("Ingress", *(("Egress",) if objects(spec, "egress") else ()))
+    named = texts(spec, "policyTypes") or ("Ingress", *(("Egress",) if sequence(spec, "egress") else ()))
     return PolicySpec(
         subject=label_selector(mapping(spec, "podSelector")),
-        ingress=rules(spec, "ingress", "from") if "Ingress" in named else None,
-        egress=rules(spec, "egress", "to") if "Egress" in named else None,
+        ingress=_rules(spec, "ingress", "from") if "Ingress" in named else None,
+        egress=_rules(spec, "egress", "to") if "Egress" in named else None,
     )
 
 
-def rules(raw: Raw, key: str, side: str) -> tuple[Rule, ...]:
-    return tuple(rule(each, side) for each in objects(raw, key))
+def _rules(raw: Raw, key: str, side: str) -> tuple[Rule, ...]:
+    # A null among the rules is an empty rule, which admits everything: so Go reads it.
+    return tuple(_rule(each if isinstance(each, dict) else {}, side) for each in sequence(raw, key))
 
 
-def rule(raw: Raw, side: str) -> Rule:
-    peers = tuple(peer(each) for each in objects(raw, side))
-    ports = tuple(policy_port(each) for each in objects(raw, "ports"))
-    return Rule(peers or None, ports or None)
-
-
-def peer(raw: Raw) -> Peer:
-    written = mapping(raw, "ipBlock")
-    return Peer(
-        block=ip_block(written) if written else None,
-        pods=optional_selector(raw, "podSelector"),
-        namespaces=optional_selector(raw, "namespaceSelector"),
+def _rule(raw: Raw, side: str) -> Rule:
+    peers = [_peer(each) for each in sequence(raw, side)]
+    ports = [_port(each) for each in sequence(raw, "ports")]
+    known_peers = tuple(each for each in peers if each is not None)
+    known_ports = tuple(each for each in ports if each is not None)
+    return Rule(
+        known_peers if known_peers and len(known_peers) == len(peers) else None,
+        known_ports if known_ports and len(known_ports) == len(ports) else None,
     )
 
 
-def ip_block(raw: Raw) -> Block:
+def _peer(raw: Any) -> Peer | None:
+    """None for a peer that nobody can read."""
+    if not isinstance(raw, dict):
+        return None
+    if isinstance(raw.get("ipBlock"), dict):
+        found = _ip_block(raw["ipBlock"])
+        return None if found is None else Peer(block=found)
+    found_peer = Peer(
+        pods=optional_selector(raw, "podSelector"), namespaces=optional_selector(raw, "namespaceSelector")
+    )
+    return None if found_peer == Peer() else found_peer
+
+
+def _ip_block(raw: Raw) -> Block | None:
+    cidr = _network(text(raw, "cidr"))
+    if cidr is None:
+        return None
+    return block(cidr, [cut for each in texts(raw, "except") if (cut := _network(each)) is not None])
+
+
+def _network(written: str) -> Network | None:
+    """A CIDR, also one that was stored before leading zeros were refused: Kubernetes reads 010.0.0.0/8 as 10.0.0.0/8."""
+    address, slash, prefix = written.partition("/")
+    plain = ".".join(part.lstrip("0") or "0" for part in address.split(".")) if "." in address else address
     try:
-        found = block(network(text(raw, "cidr")), [network(cut) for cut in texts(raw, "except")])
-    except ValueError as error:
-        raise BadField("ipBlock", f"{error}; write a CIDR such as 203.0.113.0/24") from error
-    if found is None:
-        raise BadField("ipBlock.except", "cuts out the whole cidr, and so admits nobody; drop the peer")
-    return found
+        return network(f"{plain}{slash}{prefix}")
+    except ValueError:
+        return None
 
 
-def policy_port(raw: Raw) -> PolicyPort:
+def _port(raw: Any) -> PolicyPort | None:
+    if not isinstance(raw, dict):
+        return None
     return PolicyPort(text(raw, "protocol") or "TCP", port(raw.get("port")), integer(raw, "endPort") or None)

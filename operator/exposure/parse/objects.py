@@ -2,7 +2,19 @@
 
 from sys import intern
 
-from exposure.parse.fields import Raw, boolean, each, integer, labels, mapping, objects, optional_text, port, text, texts
+from exposure.parse.fields import (
+    Raw,
+    boolean,
+    each,
+    integer,
+    labels,
+    mapping,
+    objects,
+    optional_text,
+    port,
+    text,
+    texts,
+)
 from exposure.values.labels import Pairs
 from exposure.values.network_policy import Owner
 from exposure.values.objects import (
@@ -15,8 +27,10 @@ from exposure.values.objects import (
     Node,
     Pod,
     PublishedAddress,
+    Ref,
     Service,
     ServicePort,
+    Webhook,
 )
 
 MODE_ANNOTATION = "exposure.dev/mode"
@@ -39,7 +53,14 @@ SERVICE_ANNOTATION_MARKS = (
     "svccontroller.k3s.cattle.io/",
     "alb.ingress.kubernetes.io/",
 )
-NODE_ANNOTATION_MARKS = ("projectcalico.org/", "flannel.", "k8s.ovn.org/", "node.antrea.io/", "kube-router.io/", "k3s.io/")
+NODE_ANNOTATION_MARKS = (
+    "projectcalico.org/",
+    "flannel.",
+    "k8s.ovn.org/",
+    "node.antrea.io/",
+    "kube-router.io/",
+    "k3s.io/",
+)
 NODE_ANNOTATION_WORDS = ("cilium.io/",)
 
 
@@ -140,7 +161,9 @@ def pod(raw: Raw) -> Pod:
     )
     sidecars = [c for c in objects(spec, "initContainers") if text(c, "restartPolicy") == "Always"]
     ports = tuple(
-        ContainerPort(text(p, "name"), intern(text(p, "protocol") or "TCP"), integer(p, "containerPort"), integer(p, "hostPort"))
+        ContainerPort(
+            text(p, "name"), intern(text(p, "protocol") or "TCP"), integer(p, "containerPort"), integer(p, "hostPort")
+        )
         for container in (*objects(spec, "containers"), *sidecars)
         for p in objects(container, "ports")
     )
@@ -191,3 +214,18 @@ def node(raw: Raw) -> Node:
 def ip_pool(raw: Raw) -> IPPool:
     spec = mapping(raw, "spec")
     return IPPool(text(meta(raw), "name"), text(spec, "cidr"), boolean(spec, "disabled", False))
+
+
+#: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference
+WEBHOOK_PORT = 443
+
+
+def webhook(raw: Raw) -> Webhook:
+    """A Validating- or MutatingWebhookConfiguration; webhooks that are called by URL concern no pod of the cluster."""
+    clients = (mapping(mapping(each, "clientConfig"), "service") for each in objects(raw, "webhooks"))
+    called = (
+        (Ref(intern(text(each, "namespace")), text(each, "name")), integer(each, "port") or WEBHOOK_PORT)
+        for each in clients
+        if text(each, "name")
+    )
+    return Webhook(intern(text(raw, "kind")), text(meta(raw), "name"), tuple(dict.fromkeys(called)))

@@ -19,7 +19,12 @@ from exposure.values.objects import (
     RouteKind,
 )
 
-INGRESS_ANNOTATION_MARKS = ("kubernetes.io/ingress", "alb.ingress.kubernetes.io/", "networking.gke.io/", "cloud.google.com/")
+INGRESS_ANNOTATION_MARKS = (
+    "kubernetes.io/ingress",
+    "alb.ingress.kubernetes.io/",
+    "networking.gke.io/",
+    "cloud.google.com/",
+)
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
 LEGACY_INGRESS_CLASS = "kubernetes.io/ingress.class"

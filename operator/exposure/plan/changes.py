@@ -58,7 +58,13 @@ class _Steps:
         loosened = wall_before is not None and _loosens(wall_before, wall_after)
         yield from self._keeps(arriving)
         for name in sorted(leaving):
-            yield Change("update", leaving[name], INTERIM.replace("until they stand", "until all are gone"), self.live[name], interim=True)
+            yield Change(
+                "update",
+                leaving[name],
+                INTERIM.replace("until they stand", "until all are gone"),
+                self.live[name],
+                interim=True,
+            )
         if loosened:
             yield from self._wall(wall_before, wall_after)
         yield from self._grants(arriving)
@@ -66,7 +72,9 @@ class _Steps:
             yield from self._wall(wall_before, wall_after)
         for name in sorted(arriving):
             yield Change("update", self.wanted[name], "the others stand", self.live.get(name))
-        gone = sorted(set(self.live) - set(self.wanted) - {DEFAULT_DENY}, key=lambda name: (name != SAME_NAMESPACE, name))
+        gone = sorted(
+            set(self.live) - set(self.wanted) - {DEFAULT_DENY}, key=lambda name: (name != SAME_NAMESPACE, name)
+        )
         for name in gone:
             yield Change("delete", self.live[name], self._why_gone(self.live[name]))
 

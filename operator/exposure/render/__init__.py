@@ -1,4 +1,4 @@
-"""Values into API objects: NetworkPolicies, Exposures, and the status of policies. Pure; times are given by the caller."""
+"""Values into API objects: NetworkPolicies, Exposures, status of policies. Pure; times are given by the caller."""
 
 from exposure.render.exposures import exposure_manifest, from_text, open_text
 from exposure.render.network_policies import network_policy_manifest

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exposure.facts.decision import ROWS
 from exposure.facts.cnis import CNIS
+from exposure.facts.decision import ROWS
 from exposure.facts.providers import PROFILES
 from exposure.parse.kinds import API_VERSION
 from exposure.render.network_policies import owner_reference
@@ -24,7 +24,7 @@ def exposure_manifest(
     now: str,
     previous_conditions: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The object as it is applied. `ready`: the live policies equal the plan; else `programmed_message` says why not."""
+    """The object as it is applied. `ready`: the live policies equal the plan; else `programmed_message` says why."""
     metadata: dict[str, Any] = {
         "namespace": exposure.namespace,
         "name": exposure.name,
@@ -71,7 +71,12 @@ def exposure_status(exposure: Exposure) -> dict[str, Any]:
         "cni": exposure.cni,
         "position": CNIS[exposure.cni].position if exposure.cni in CNIS else "",
         "blindSpots": [
-            {"reason": each.reason, "effect": each.effect, "message": each.message, **({"cure": each.cure} if each.cure else {})}
+            {
+                "reason": each.reason,
+                "effect": each.effect,
+                "message": each.message,
+                **({"cure": each.cure} if each.cure else {}),
+            }
             for each in exposure.blind_spots
         ],
         "blindSpotReasons": ",".join(dict.fromkeys(each.reason for each in exposure.blind_spots)),
@@ -129,7 +134,11 @@ def _cells(source: Source) -> Iterable[str]:
 
 def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
     if exposure.policy is None:
-        held = "A default-deny stands, and nothing opens this door." if exposure.deny_stands else "No policy governs this door."
+        held = (
+            "A default-deny stands, and nothing opens this door."
+            if exposure.deny_stands
+            else "No policy governs this door."
+        )
         return [condition("Ready", exposure.deny_stands, "Denied" if exposure.deny_stands else "Ungoverned", held)]
     if exposure.mode != "Enforce":
         said = "Planned and reported, not written." if exposure.mode == "Audit" else "Left as it stands."

@@ -13,7 +13,9 @@ LISTED = 100
 MESSAGE_LENGTH = 1024
 
 
-def condition(kind: str, status: bool | None, reason: str, message: str, generation: int | None = None) -> dict[str, Any]:
+def condition(
+    kind: str, status: bool | None, reason: str, message: str, generation: int | None = None
+) -> dict[str, Any]:
     """A condition without its time; None is Unknown."""
     shown = "Unknown" if status is None else str(status)
     found: dict[str, Any] = {"type": kind, "status": shown, "reason": reason, "message": message[:MESSAGE_LENGTH]}
@@ -74,13 +76,21 @@ def policy_status(
 def _programmed(outcome: PolicyOutcome, programmed: bool | None, message: str) -> dict[str, Any]:
     generation = outcome.generation
     if not outcome.verdict.accepted:
-        return condition("Programmed", False, "NotAccepted", "What is live follows the last accepted meaning.", generation)
+        return condition(
+            "Programmed", False, "NotAccepted", "What is live follows the last accepted meaning.", generation
+        )
     if outcome.mode == "Audit":
-        return condition("Programmed", False, "Audit", _with(outcome.note, "Planned and reported, not written."), generation)
+        return condition(
+            "Programmed", False, "Audit", _with(outcome.note, "Planned and reported, not written."), generation
+        )
     if outcome.mode == "Paused":
-        return condition("Programmed", False, "Paused", _with(outcome.note, "Everything is left as it stands."), generation)
+        return condition(
+            "Programmed", False, "Paused", _with(outcome.note, "Everything is left as it stands."), generation
+        )
     if programmed:
-        return condition("Programmed", True, "Programmed", _with(outcome.note, "The live policies equal the plan."), generation)
+        return condition(
+            "Programmed", True, "Programmed", _with(outcome.note, "The live policies equal the plan."), generation
+        )
     return condition("Programmed", programmed, "NotProgrammed", message or "Not yet written.", generation)
 
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from exposure.facts.providers import SOURCE_RANGES, Profile
 from exposure.facts.reasons import blind_spot
 from exposure.resolve.tenancy import Bounds
-from exposure.values.addresses import Block, Family, Network, admits_everyone, blocks, everyone, family, intersection, network
+from exposure.values.addresses import (
+    Block,
+    Family,
+    Network,
+    admits_everyone,
+    blocks,
+    everyone,
+    family,
+    intersection,
+    network,
+)
 from exposure.values.exposures import BlindSpot
 from exposure.values.objects import Service
 from exposure.values.policies import Clients
@@ -65,7 +75,7 @@ def client_ranges(
 
 
 def service_ranges(service: Service, profile: Profile) -> tuple[tuple[Network, ...], str, list[BlindSpot]]:
-    """The ranges the Service itself asks for, where they came from (`field`, `annotation` or ""), and what that hides."""
+    """The ranges the Service itself asks for, where they came from (`field`, `annotation`, ""), and blind spots."""
     spots: list[BlindSpot] = []
     field = _networks(service.source_ranges)
     annotated: list[Network] = []
@@ -75,9 +85,11 @@ def service_ranges(service: Service, profile: Profile) -> tuple[tuple[Network, .
         if value:
             asked = True
             annotated += _networks(value.split(","))
-    for key in RANGE_ANNOTATIONS:
-        if service.annotation(key) and key not in profile.range_annotations:
-            spots.append(blind_spot("AnnotationNotEnforced", f"{key} is not read by {profile.slug} controllers."))
+    spots += [
+        blind_spot("AnnotationNotEnforced", f"{key} is not read by {profile.slug} controllers.")
+        for key in RANGE_ANNOTATIONS
+        if service.annotation(key) and key not in profile.range_annotations
+    ]
     if profile.range_conflict and service.source_ranges and asked:
         spots.append(blind_spot("ConflictingSourceRanges"))
     if any(service.annotation(key) for key in profile.tag_annotations):

@@ -82,7 +82,9 @@ def api_server_rules(survey: Survey) -> tuple[list[Rule], list[BlindSpot]]:
     if survey.cni.pod_ranges == "matched-by-identity" and (
         not survey.node_addresses or survey.node_addresses.intersection(addresses)
     ):
-        return rules, [blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no node, and the control plane runs on one.")]
+        return rules, [
+            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no node, and the control plane runs on one.")
+        ]
     return rules, []
 
 

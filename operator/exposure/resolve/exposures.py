@@ -59,7 +59,7 @@ def governed_exposure(
 
 
 def ungoverned_exposure(scene: Scene, survey: Survey, service: Service, deny_stands: bool) -> Exposure:
-    """A door without a policy: what the load balancer itself lets in, unless a default-deny of ours stands behind it."""
+    """A door without a policy: what the load balancer itself lets in, unless a default-deny of ours stands there."""
     profile = profile_of(service, LoadBalancerOverrides(), survey)
     families = families_of(service, survey.pod_ranges.families)
     doors = shown_doors(service, scene, frozenset())

@@ -120,7 +120,9 @@ def _gateway_front(
     ref = FrontRef("Gateway", gateway.namespace, gateway.name)
     known = world.gateway_classes.get(gateway.gateway_class)
     controller = known.controller if known else ""
-    cloud = L7_BY_CLASS.get(gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)) or L7_BY_CONTROLLER.get(controller)
+    cloud = L7_BY_CLASS.get(gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)) or L7_BY_CONTROLLER.get(
+        controller
+    )
     listening = tuple(sorted({listener.port for listener in gateway.listeners}))
     if cloud:
         proxy = Proxy("cloud", profile=cloud, detail=f"class {gateway.gateway_class}")
@@ -185,7 +187,9 @@ def _proxy_of(world: World, service: Service) -> Proxy:
     if not service.selector:
         return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
     wanted = selecting(dict(service.selector))
-    pods = [p for p in world.pods.get(service.namespace, {}).values() if not p.finished and wanted.matches(dict(p.labels))]
+    pods = [
+        p for p in world.pods.get(service.namespace, {}).values() if not p.finished and wanted.matches(dict(p.labels))
+    ]
     if pods and all(pod.host_network for pod in pods):
         return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} share their nodes' network")
     namespaces = selecting({NAMESPACE_LABEL: service.namespace})

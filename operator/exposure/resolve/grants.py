@@ -53,7 +53,11 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
         return Grant(service, voice, subject, (), (), (), None, subject.spots, profile, refusal)
     egress, egress_spots = _egress(voice, survey)
     if voice.refused:
-        refusal = voice.verdict.message if not voice.verdict.accepted else "An ExposurePolicy is required here, and none covers it."
+        refusal = (
+            voice.verdict.message
+            if not voice.verdict.accepted
+            else "An ExposurePolicy is required here, and none covers it."
+        )
         return Grant(service, voice, subject, (), (), (), egress, (*subject.spots, *egress_spots), profile, refusal)
     exposed = exposed_ports(service, voice.spec.ports, scene.limit.ports)
     ports = target_ports(service, exposed, survey.cni, slices, subject.pods)
@@ -74,7 +78,9 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
     if _admits_neighbours(scene, voice):
         rules.append(Rule((Peer(pods=EVERYTHING),), None))
     spots += [*seen, *cut]
-    return Grant(service, voice, subject, ports, kept, tuple(rules), egress, tuple(dict.fromkeys(spots)), profile, refusal)
+    return Grant(
+        service, voice, subject, ports, kept, tuple(rules), egress, tuple(dict.fromkeys(spots)), profile, refusal
+    )
 
 
 def _egress(voice: Voice, survey: Survey) -> tuple[tuple[Rule, ...] | None, tuple[BlindSpot, ...]]:
@@ -169,11 +175,21 @@ class _Doors:
         ]
         unenforceable = self.voice.spec.clients.unenforceable or "Allow"
         got = door_sources(service, door, arrivals, clients, unenforceable, self.survey)
-        refusal = "" if clients.blocks else "No client range is left: the policy's, its limits and the Service's ranges are disjoint."
+        refusal = (
+            ""
+            if clients.blocks
+            else "No client range is left: the policy's, its limits and the Service's ranges are disjoint."
+        )
         spots = [*clients.spots, *got.spots]
         cni = self.survey.cni
-        if profile.delivery == "node" and service.external_traffic_policy == "Cluster" and not cni.enforces_cluster_policy:
-            spots.append(blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."))
+        if (
+            profile.delivery == "node"
+            and service.external_traffic_policy == "Cluster"
+            and not cni.enforces_cluster_policy
+        ):
+            spots.append(
+                blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster.")
+            )
         return list(got.sources), spots, refusal
 
     def _ports(self, door: str) -> tuple[ServicePorts, ...]:
@@ -186,9 +202,7 @@ class _Doors:
             if port.host_port
             for key in (port.port, port.name)
         }
-        return tuple(
-            each for each in self.ports if any((t.protocol, t.port) in behind for t in each.targets)
-        )
+        return tuple(each for each in self.ports if any((t.protocol, t.port) in behind for t in each.targets))
 
     def _public_refused(self, clients: ClientRanges) -> bool:
         return not self.scene.limit.allow_public and bool(whole_families(each.cidr for each in clients.blocks))
@@ -217,16 +231,31 @@ class _Doors:
         reference = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
         match proxy.kind:
             case "pods" if proxy.peer is not None:
-                source = Source("P", (), ports.targets, row, f"The proxy's pods call: {via}.", reference, (proxy.peer,), door)
+                source = Source(
+                    "P", (), ports.targets, row, f"The proxy's pods call: {via}.", reference, (proxy.peer,), door
+                )
                 return [source], []
             case "nodes":
                 if survey.cni.pod_ranges == "matched-by-identity":
-                    return [], [blind_spot("CrossNodeTrafficDropped", f"{via} by its nodes, which no ipBlock matches on Cilium.")]
+                    return [], [
+                        blind_spot(
+                            "CrossNodeTrafficDropped", f"{via} by its nodes, which no ipBlock matches on Cilium."
+                        )
+                    ]
                 nodes, widened = snat_sources(
                     survey.snat, self.families, survey.config.node_address_limit, survey.pod_ranges.carved
                 )
                 spots = [blind_spot("NodeRangesWidened")] if widened else []
-                source = Source("N", blocks(nodes), ports.targets, row, f"The proxy shares its node's network: {via}.", reference, (), door)
+                source = Source(
+                    "N",
+                    blocks(nodes),
+                    ports.targets,
+                    row,
+                    f"The proxy shares its node's network: {via}.",
+                    reference,
+                    (),
+                    door,
+                )
                 return ([source] if nodes else []), spots
             case "cloud":
                 front = dict(route_annotations(route, survey))

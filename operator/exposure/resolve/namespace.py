@@ -93,9 +93,7 @@ def _sorted(policies: list[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
     return tuple(sorted(policies, key=lambda policy: policy.name))
 
 
-def _service_exposures(
-    scene: Scene, survey: Survey, grants: dict[str, Grant], scenes: "_Gathered"
-) -> list[Exposure]:
+def _service_exposures(scene: Scene, survey: Survey, grants: dict[str, Grant], scenes: "_Gathered") -> list[Exposure]:
     denies = scenes.denies(scene.namespace.name)
     shared = shared_pods(grants.values())
     standing = scenes.world.network_policies.get(scene.namespace.name, {})
@@ -136,11 +134,15 @@ def _outcomes(scene: Scene, grants: dict[str, Grant]) -> tuple[PolicyOutcome, ..
     found: list[PolicyOutcome] = []
     for voice in scene.voices:
         services = [
-            ServiceOutcome(name, grant.refusal or _summary(grant)) for name, grant in grants.items() if grant.voice.ref == voice.ref
+            ServiceOutcome(name, grant.refusal or _summary(grant))
+            for name, grant in grants.items()
+            if grant.voice.ref == voice.ref
         ]
         for name, (winner, losers) in sorted(scene.governors.items()):
             if winner is not None and any(loser.ref == voice.ref for loser in losers):
-                services.append(ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False))
+                services.append(
+                    ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False)
+                )
         found.append(
             PolicyOutcome(
                 policy=voice.ref,

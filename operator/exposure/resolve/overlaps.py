@@ -33,7 +33,8 @@ def shared_pods(grants: Iterable[Grant]) -> dict[str, list[BlindSpot]]:
                 if other is not one and (isinstance(place, str) or _nested(one, other)):
                     others.setdefault(one.service.name, set()).add(other.service.name)
     return {
-        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(found))}.")] for name, found in others.items()
+        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(found))}.")]
+        for name, found in others.items()
     }
 
 

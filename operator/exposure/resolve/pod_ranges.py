@@ -44,7 +44,9 @@ class PodRanges:
         if not self.open_because or emitted.cidr.num_addresses == 1:
             return False
         suspects = self.strays or PRIVATE
-        return any(overlap(emitted.cidr, each) and not any(inside(each, cut) for cut in emitted.excepts) for each in suspects)
+        return any(
+            overlap(emitted.cidr, each) and not any(inside(each, cut) for cut in emitted.excepts) for each in suspects
+        )
 
     def carve(self, blocks: Iterable[Block]) -> tuple[tuple[Block, ...], bool]:
         """The blocks without the pod CIDRs that lie strictly inside them, and whether anything was cut."""

@@ -17,7 +17,9 @@ class ServicePorts:
     targets: tuple[PolicyPort, ...]
 
 
-def exposed_ports(service: Service, wanted: tuple[int | str, ...] | None, limit: frozenset[int] | None) -> tuple[ServicePort, ...]:
+def exposed_ports(
+    service: Service, wanted: tuple[int | str, ...] | None, limit: frozenset[int] | None
+) -> tuple[ServicePort, ...]:
     """The Service ports that a policy exposes, inside its limits: by number or by name; omitted means all."""
     return tuple(
         port

@@ -35,7 +35,8 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Surve
     elif service.load_balancer_class is not None:
         name = _first(BY_CLASS, annotations, service.load_balancer_class) or "unknown"
         if service.load_balancer_class == "eks.amazonaws.com/nlb" and AWS_TARGET_TYPE not in annotations:
-            # EKS Auto Mode targets pods unless told otherwise: docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html
+            # EKS Auto Mode targets pods unless told otherwise:
+            # https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html
             name = "aws-nlb-ip"
     else:
         name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[survey.provider or "on-premises"]
@@ -182,9 +183,7 @@ def _probe_port(profile: Profile, service: Service, notes: Mapping[str, str]) ->
     return named if isinstance(named, int) else None
 
 
-def _preserved(
-    profile: Profile, service: Service, port: ServicePort, local: bool, notes: Mapping[str, str]
-) -> bool:
+def _preserved(profile: Profile, service: Service, port: ServicePort, local: bool, notes: Mapping[str, str]) -> bool:
     if profile.preserved_with == "Local" and not local:
         return False
     protocols = {port.protocol}
@@ -213,5 +212,3 @@ def _switched(notes: Mapping[str, str], key: str, attribute: str, port: ServiceP
         attributes = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
         value = attributes.get(attribute, "")
     return {"true": True, "on": True, "false": False, "off": False}.get(value.strip().lower())
-
-

@@ -102,7 +102,11 @@ class _PortSources:
         if profile.service_proxy_pods:
             sources.append(self._proxy_pods(row))
             if "policy" in self.clients.narrowed_by and not any(s.reason == "SourceFilterLost" for s in spots):
-                spots.append(blind_spot("SourceFilterLost", "ServiceLB's pods masquerade, and hold only the Service's own ranges."))
+                spots.append(
+                    blind_spot(
+                        "SourceFilterLost", "ServiceLB's pods masquerade, and hold only the Service's own ranges."
+                    )
+                )
         return sources, [*spots, *self._crossing(letters, row)]
 
     def _lost(self, row: Row) -> list[BlindSpot]:
@@ -115,7 +119,7 @@ class _PortSources:
             spots.append(
                 blind_spot(
                     "CrossNodeTrafficDropped",
-                    "Cilium gives what another node SNATed the identity world or remote-node, by version and routing mode.",
+                    "Cilium sees what another node SNATed as world or as a remote node, by version and routing mode.",
                     effect="Unproven",
                 )
             )
@@ -139,7 +143,11 @@ class _PortSources:
         if "annotation" in clients.narrowed_by and not by_balancer:
             unheld.add("the source range annotation")
         if not hides:
-            unheld |= {name for key, name in (("policy", "clients"), ("limits", "limits.clients")) if key in clients.narrowed_by}
+            unheld |= {
+                name
+                for key, name in (("policy", "clients"), ("limits", "limits.clients"))
+                if key in clients.narrowed_by
+            }
         return [blind_spot("SourceRangesUnenforced", f"Held by nobody: {', '.join(sorted(unheld))}.")] if unheld else []
 
     def _letter(self, letter: str, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
@@ -164,7 +172,11 @@ class _PortSources:
             case _:
                 carved = survey.pod_ranges.carved
                 found, widened = snat_sources(survey.snat, families, survey.config.node_address_limit, carved)
-                spots = [blind_spot("NodeRangesWidened", f"{len(found)} ranges stand for {len(survey.snat)}.")] if widened else []
+                spots = (
+                    [blind_spot("NodeRangesWidened", f"{len(found)} ranges stand for {len(survey.snat)}.")]
+                    if widened
+                    else []
+                )
                 return [self._source("N", blocks(found), targets, row)], spots
 
     def _probes(self, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
@@ -231,4 +243,3 @@ def carved(sources: Iterable[Source], survey: Survey) -> tuple[tuple[Source, ...
     if open_blocks:
         spots.append(blind_spot("EastWestOpen", survey.pod_ranges.open_because))
     return tuple(result), tuple(spots)
-

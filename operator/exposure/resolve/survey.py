@@ -58,9 +58,7 @@ class Survey:
 def survey(world: World) -> Survey:
     provider = detect_provider(world)
     cni = detect_cni(world, provider)
-    node_addresses = frozenset(
-        ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips)
-    )
+    node_addresses = frozenset(ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips))
     dns = [world.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES]
     slices = world.endpoint_slices.get(API_SERVER.namespace, {}).values()
     fronts = fronts_of(world, provider, node_addresses)

@@ -9,7 +9,14 @@ from exposure.resolve.survey import is_system
 from exposure.values.addresses import Block, Network, collapsed, covered, intersection, whole_families
 from exposure.values.exposures import PolicyRef, Verdict
 from exposure.values.objects import Namespace, Service
-from exposure.values.policies import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, Isolation, Unreadable
+from exposure.values.policies import (
+    ClusterExposurePolicy,
+    ClusterSpec,
+    ExposurePolicy,
+    ExposureSpec,
+    Isolation,
+    Unreadable,
+)
 from exposure.values.world import World
 
 ACCEPTED = Verdict(True, "Accepted", "Every field is understood and inside every limit.")
@@ -92,7 +99,10 @@ def exceeds(spec: ExposureSpec, limit: Bounds, services: Iterable[Service]) -> t
     if not limit.allow_public:
         families = whole_families(spec.clients.cidrs)
         if families:
-            return "spec.clients.cidrs", f"holds all of {' and '.join(sorted(families))}, and limits.allowPublic is false"
+            return (
+                "spec.clients.cidrs",
+                f"holds all of {' and '.join(sorted(families))}, and limits.allowPublic is false",
+            )
     return _port_outside(spec, limit, services)
 
 

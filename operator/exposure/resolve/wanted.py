@@ -1,4 +1,4 @@
-"""The NetworkPolicies that should exist in a namespace: one wall for the namespace, one door for each exposed Service."""
+"""The NetworkPolicies that should exist in a namespace: its wall, and one door for each exposed Service."""
 
 from exposure.resolve.grants import Grant
 from exposure.resolve.overlaps import MANAGED_BY
@@ -63,7 +63,8 @@ def explanation(grant: Grant) -> str:
     who = "; ".join(dict.fromkeys(_source(each) for each in grant.sources))
     peers = " and the policy's peers" if grant.voice.spec.peers else ""
     ports = ", ".join(dict.fromkeys(str(port) for rule in grant.ingress for port in rule.ports or ())) or "every port"
-    return f"Admits {who or 'nobody from outside'}{peers} to {ports} of Service {grant.service.name}, by {grant.voice.ref}."
+    admitted = f"{who or 'nobody from outside'}{peers}"
+    return f"Admits {admitted} to {ports} of Service {grant.service.name}, by {grant.voice.ref}."
 
 
 def _source(source: Source) -> str:

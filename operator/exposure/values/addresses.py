@@ -27,9 +27,8 @@ WHOLE_FAMILY: dict[Family, Network] = {"IPv4": IPv4Network("0.0.0.0/0"), "IPv6":
 
 @lru_cache(maxsize=65536)
 def network(text: str) -> Network:
-    """The network that `text` writes: a CIDR, or an address, which is a network of one. ValueError when it is neither."""
-    parsed = ip_network(text.strip(), strict=False)
-    return parsed
+    """The network that `text` writes: a CIDR, or an address, which is a network of one. ValueError for neither."""
+    return ip_network(text.strip(), strict=False)
 
 
 @lru_cache(maxsize=65536)
@@ -85,7 +84,7 @@ def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 
 def covered(inner: Network, outer: Iterable[Network]) -> bool:
-    """Whether `inner` lies inside the union of `outer`. Collapsing merges whatever fills a CIDR, so one test suffices."""
+    """Whether `inner` lies inside the union of `outer`: collapsing merges whatever fills a CIDR."""
     return any(inside(inner, each) for each in collapsed(outer))
 
 

@@ -12,8 +12,8 @@ Verb: TypeAlias = Literal["create", "update", "keep", "delete"]
 class Change:
     """One write, or a `keep`. `policy` is what will stand afterwards; for a delete, what stood before.
 
-    `interim` marks a write that a later change of the same plan narrows again: it holds, for the moment in between, what
-    other policies that are still to come (or already gone) grant the same pods.
+    `interim` marks a write that a later change of the same plan narrows again: it holds, for the moment in between,
+    what other policies that are still to come (or already gone) grant the same pods.
     """
 
     verb: Verb

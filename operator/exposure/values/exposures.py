@@ -9,7 +9,7 @@ from exposure.values.objects import Ref
 
 @dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """What no policy can hold here. `effect` and `cure` come from the catalogue of reasons, unless the case is special."""
+    """What no policy can hold here. `effect` and `cure` are the catalogue's, unless the case is special."""
 
     reason: str
     effect: str
@@ -114,8 +114,8 @@ class PolicyOutcome:
 class Resolution:
     """Everything that follows for one namespace.
 
-    `policies` are the NetworkPolicies that should exist; `frozen` names those that a pause leaves as they are; `audited`
-    are those that Audit mode only plans. `released` says that what is ours goes although nothing is planned.
+    `policies` are the NetworkPolicies that should exist; `frozen` names those that one policy's pause leaves as they
+    are; `audited` are those that Audit mode only plans. `paused` leaves the whole namespace as it stands.
     """
 
     namespace: str

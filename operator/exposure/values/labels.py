@@ -59,7 +59,7 @@ class LabelSelector:
         return not self.labels and not self.requirements
 
     def covers(self, other: "LabelSelector") -> bool:
-        """Whether everything `other` selects is certainly selected here too: each condition here stands there as well."""
+        """Whether everything `other` selects is certainly selected here too: each condition here stands there."""
         return set(self.labels) <= set(other.labels) and set(self.requirements) <= set(other.requirements)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the cluster says: slim, frozen projections of the objects that decide about exposure, and nothing else of them."""
+"""What the cluster says: slim, frozen projections of the objects that decide about exposure."""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -246,6 +246,15 @@ class Route:
     @property
     def ref(self) -> Ref:
         return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A Validating- or MutatingWebhookConfiguration: which Services the API server calls, each at which Service port."""
+
+    kind: str
+    name: str
+    services: tuple[tuple[Ref, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,14 @@ from exposure.values.objects import Ref
 DEFAULT_DOORS = ("LoadBalancer", "Ingress", "Gateway")
 DOORS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
 MODES = ("Enforce", "Audit", "Paused")
+#: What `loadBalancer.profile` may name beside `auto`; a test holds it against the CRD and the provider rows.
+LOAD_BALANCER_PROFILES = tuple(
+    (
+        "aws-classic aws-nlb-instance aws-nlb-ip aws-alb gke-passthrough gke-neg gke-instance-group gke-envoy azure "
+        "metallb kube-vip cilium k3s digitalocean hetzner oci-lb oci-nlb alibaba-eni alibaba-nlb octavia-amphora "
+        "octavia-ovn ibm-nlb ibm-alb"
+    ).split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Who may come in from outside; `blocks` None: not said. The CIDRs are as written, for limits to be held against."""
+    """Who may come in from outside; `blocks` None: not said. `cidrs` is as written, to hold limits against."""
 
     blocks: tuple[Block, ...] | None = None
     cidrs: tuple[Network, ...] = ()

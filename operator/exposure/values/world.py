@@ -23,6 +23,7 @@ from exposure.values.objects import (
     ReferenceGrant,
     Route,
     Service,
+    Webhook,
 )
 from exposure.values.policies import ClusterExposurePolicy, ExposurePolicy
 
@@ -32,7 +33,7 @@ ByNamespace: TypeAlias = Mapping[str, Mapping[str, V]]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    config: Config = Config()
+    config: Config = field(default_factory=Config)
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     services: ByNamespace[Service] = field(default_factory=dict)
@@ -51,3 +52,5 @@ class World:
     tcp_routes: ByNamespace[Route] = field(default_factory=dict)
     reference_grants: ByNamespace[ReferenceGrant] = field(default_factory=dict)
     ip_pools: Mapping[str, IPPool] = field(default_factory=dict)
+    validating_webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    mutating_webhooks: Mapping[str, Webhook] = field(default_factory=dict)
