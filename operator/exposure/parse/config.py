@@ -6,13 +6,19 @@ from exposure.parse.fields import BadField
 from exposure.parse.intent_fields import Fields, cidr, fields_of
 from exposure.values.config import Config
 
-PROVIDERS = tuple(
-    "auto aws gce azure metallb k3s digitalocean hetzner oci alibaba openstack ibm kube-vip cilium".split()
+# fmt: off
+PROVIDERS = (
+    "auto", "aws", "gce", "azure", "metallb", "k3s", "digitalocean", "hetzner", "oci", "alibaba", "openstack", "ibm",
+    "kube-vip", "cilium",
 )
-CNIS = tuple(
-    "auto calico calico-ebpf kube-router aws-vpc-cni azure-npm cilium cilium-kube-proxy cilium-dsr ovn-kubernetes "
-    "antrea none".split()
+CNIS = (
+    "auto", "calico", "calico-ebpf", "kube-router", "aws-vpc-cni", "azure-npm", "cilium", "cilium-kube-proxy",
+    "cilium-dsr", "ovn-kubernetes", "antrea", "none",
 )
+NETWORK_FIELDS = (
+    "provider", "cni", "podCIDRs", "nodeCIDRs", "nodeAddressLimit", "loadBalancerCIDRs", "cloudDNS",
+)
+# fmt: on
 DEFAULTS = Config()
 
 
@@ -21,9 +27,7 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
     whole = fields_of({} if raw is None else raw, "config")
     # The file has no name of its own in a field's path.
     whole = Fields(whole.raw, "").only("network", "systemNamespaces")
-    network = whole.fields("network").only(
-        *("provider", "cni", "podCIDRs", "nodeCIDRs", "nodeAddressLimit", "loadBalancerCIDRs", "cloudDNS"),
-    )
+    network = whole.fields("network").only(*NETWORK_FIELDS)
     limit = network.integer("nodeAddressLimit")
     if limit is not None and limit < 1:
         raise BadField(network.at("nodeAddressLimit"), f"{limit} is no number of peers; write 1 or more")

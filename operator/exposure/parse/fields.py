@@ -1,9 +1,13 @@
 """Reading fields of hostile JSON: a wrong type is an absent field for facts, and a named error for intent."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from exposure.values.labels import Pairs
+
+#: Not isdigit(), which takes "²" and a million digits for a number that int() then refuses.
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 Raw: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -67,7 +71,7 @@ def port(value: object) -> int | str | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str) and value:
-        return int(value) if value.isdigit() else value
+        return int(value) if _NUMBER.fullmatch(value) else value
     return None
 
 

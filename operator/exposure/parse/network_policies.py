@@ -72,10 +72,8 @@ def _peer(raw: Any) -> Peer | None:
     if isinstance(raw.get("ipBlock"), dict):
         found = _ip_block(raw["ipBlock"])
         return None if found is None else Peer(block=found)
-    found_peer = Peer(
-        pods=optional_selector(raw, "podSelector"), namespaces=optional_selector(raw, "namespaceSelector")
-    )
-    return None if found_peer == Peer() else found_peer
+    pods, namespaces = optional_selector(raw, "podSelector"), optional_selector(raw, "namespaceSelector")
+    return None if pods is None and namespaces is None else Peer(pods=pods, namespaces=namespaces)
 
 
 def _ip_block(raw: Raw) -> Block | None:
@@ -86,7 +84,7 @@ def _ip_block(raw: Raw) -> Block | None:
 
 
 def _network(written: str) -> Network | None:
-    """A CIDR, also one that was stored before leading zeros were refused: Kubernetes reads 010.0.0.0/8 as 10.0.0.0/8."""
+    """A CIDR; also one that was stored before leading zeros were refused, where 010.0.0.0/8 means 10.0.0.0/8."""
     address, slash, prefix = written.partition("/")
     plain = ".".join(part.lstrip("0") or "0" for part in address.split(".")) if "." in address else address
     try:

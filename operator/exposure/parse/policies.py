@@ -27,6 +27,16 @@ from exposure.values.policies import (
 
 S = TypeVar("S")
 
+FIELDS = ("mode", "doors", "services", "isolation", "clients", "ports", "peers", "egress", "loadBalancer")
+CLUSTER_FIELDS = (
+    "namespaceSelector",
+    "includeSystemNamespaces",
+    "isolation",
+    "defaults",
+    "requireExposurePolicy",
+    "limits",
+)
+
 
 def exposure_policy(raw: Raw) -> ExposurePolicy:
     head, remembered = meta(raw), mapping(mapping(raw, "status"), "lastAccepted")
@@ -75,9 +85,7 @@ def _readable(read: Callable[[Fields], S], raw: Any) -> S | Unreadable:
 
 def exposure_spec(spec: Fields) -> ExposureSpec:
     """The spec of an ExposurePolicy (or a ClusterExposurePolicy's defaults); BadField names what cannot be meant."""
-    spec.only(
-        *("mode", "doors", "services", "isolation", "clients", "ports", "peers", "egress", "loadBalancer"),
-    )
+    spec.only(*FIELDS)
     services = spec.fields("services").only("selector", "names")
     selector = services.selector("selector")
     if spec.says("services") and services.says("selector") == services.says("names"):
@@ -102,9 +110,7 @@ def exposure_spec(spec: Fields) -> ExposureSpec:
 
 def cluster_spec(spec: Fields) -> ClusterSpec:
     """The spec of a ClusterExposurePolicy; BadField names what cannot be meant."""
-    spec.only(
-        *("namespaceSelector", "includeSystemNamespaces", "isolation", "defaults", "requireExposurePolicy", "limits"),
-    )
+    spec.only(*CLUSTER_FIELDS)
     return ClusterSpec(
         namespace_selector=spec.selector("namespaceSelector"),
         include_system_namespaces=spec.distinct("includeSystemNamespaces", name),
@@ -145,9 +151,7 @@ def _clients(raw: Fields) -> Clients:
             raise BadField(raw.at("except"), "needs cidrs that it is cut out of (0.0.0.0/0 and ::/0 for anyone)")
         return Clients(unenforceable=unenforceable)
     if not cidrs:
-        raise BadField(
-            raw.at("cidrs"), "is empty; leave it out for the Service's own ranges (else anyone), or name one"
-        )
+        raise BadField(raw.at("cidrs"), "is empty; leave it out for the Service's own ranges, or name one")
     return Clients(blocks_without(cidrs, cuts, raw.at("except")), cidrs, unenforceable)
 
 
