@@ -180,13 +180,6 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
             "spec.ports[0]: is not a Service port",
             id="inside-a-list",
         ),
-        pytest.param(
-            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  podSelector: {}\n"
-            "  ingress: [{from: [{ipBlock: {cidr: office}}]}]\n",
-            1,
-            "NetworkPolicy a: ipBlock:",
-            id="a-policy-that-no-server-took",
-        ),
     ],
 )
 def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: int, words: str) -> None:
@@ -245,7 +238,7 @@ def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
     [
         pytest.param("network: {cni: weave}\n", "facts.yaml:1: network.cni: 'weave' is none of", id="no-such-cni"),
         pytest.param("network:\n  podCIDRs:\n  - 10.0.0.1/8\n", "facts.yaml:3: network.podCIDRs[0]", id="host-bits"),
-        pytest.param("networks: {}\n", "facts.yaml:1: networks: is unknown", id="unknown-field"),
+        pytest.param("networks: {}\n", "facts.yaml:1: networks: is an unknown field", id="unknown-field"),
         pytest.param("a: 1\n---\nb: 2\n", "facts.yaml:3: a configuration file holds one document", id="two-documents"),
     ],
 )

@@ -57,4 +57,6 @@ def doors_text(exposure: Exposure) -> str:
 
 
 def addresses_text(exposure: Exposure) -> str:
-    return ", ".join(exposure.addresses) or "<pending>"
+    # Where nobody publishes an address, none is missing either: the port stands on every node.
+    everywhere = set(exposure.doors) <= {"NodePort", "HostPort"}
+    return ", ".join(exposure.addresses) or ("<nodes>" if everywhere else "<pending>")

@@ -1,0 +1,121 @@
+"""Against a real API server: the same answers as from the files, with the rights that a role of ours gives."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import REPOSITORY, Run
+from tests.cluster.control_plane import ControlPlane
+
+
+@pytest.fixture
+def live(cluster: ControlPlane) -> list[str]:
+    return ["--kubeconfig", str(cluster.kubeconfig)]
+
+
+def test_a_cluster_gives_what_its_manifests_give(run: Run, live: list[str]) -> None:
+    """The plan of a cluster that holds the examples is the plan of the examples."""
+    from_files = run("plan", "-f", str(REPOSITORY / "examples"))
+    from_cluster = run("plan", *live)
+    names = [line.split()[:2] for line in from_files.out.splitlines()]
+    assert (0, 0) == (from_files.status, from_cluster.status)
+    assert names == [line.split()[:2] for line in from_cluster.out.splitlines()]
+
+
+def test_the_map_of_a_cluster(run: Run, live: list[str]) -> None:
+    """Every door, with -n those of one namespace."""
+    everywhere = json.loads(run("map", "-o", "json", *live).out)
+    here = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
+    assert {"shop", "payments", "telemetry", "team-orange"} <= {each["namespace"] for each in everywhere}
+    assert [("shop", "service-web")] == [(each["namespace"], each["name"]) for each in here]
+
+
+def test_explain_on_a_cluster(run: Run, live: list[str]) -> None:
+    """A name is looked up in the namespace that is given."""
+    result = run("explain", "web", "-n", "shop", *live)
+    assert (0, True) == (result.status, "shop/service-web" in result.out)
+
+
+def test_a_namespace_that_is_not_there(run: Run, live: list[str]) -> None:
+    """A slip of the pen is no empty map."""
+    result = run("map", "-n", "shpo", *live)
+    assert (2, "kubectl exposure: namespace shpo is not in the cluster\n") == (result.status, result.err)
+
+
+@pytest.fixture(scope="module")
+def reader(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A ServiceAccount with the role exposure-operator-map and nothing else."""
+    cluster.kubectl("create", "serviceaccount", "reader", "-n", "default")
+    cluster.kubectl(
+        "create",
+        "clusterrolebinding",
+        "reader",
+        "--clusterrole=exposure-operator-map",
+        "--serviceaccount=default:reader",
+    )
+    path = tmp_path_factory.mktemp("reader") / "kubeconfig"
+    cluster.write_kubeconfig(path, cluster.service_account_token("default", "reader"))
+    return ["--kubeconfig", str(path)]
+
+
+def test_the_map_role_is_enough_and_nothing_is_written(cluster: ControlPlane, run: Run, reader: list[str]) -> None:
+    """map, plan and explain with the role that is installed for them; the audit log shows reads alone, none refused."""
+    mark = cluster.audit_mark()
+    results = [run("map", *reader), run("plan", *reader), run("explain", "shop/web", *reader)]
+    asked = [each for each in cluster.audit_events(mark) if each["user"]["username"].endswith(":reader")]
+    assert [(0, "")] * 3 == [(each.status, each.err) for each in results]
+    assert {"list", "get"} == {each["verb"] for each in asked}
+    assert [] == [each["requestURI"] for each in asked if each["responseStatus"]["code"] == 403]
+
+
+def test_a_missing_right_is_named(cluster: ControlPlane, run: Run, tmp_path: Path) -> None:
+    """Verb and resource, so that whoever grants rights knows what to grant."""
+    cluster.kubectl("create", "serviceaccount", "nobody", "-n", "default")
+    config = cluster.write_kubeconfig(tmp_path / "nobody", cluster.service_account_token("default", "nobody"))
+    result = run("map", "--kubeconfig", str(config))
+    assert (2, "") == (result.status, result.out)
+    assert "may not list namespaces in all namespaces; a ClusterRole with the verb list on namespaces" in result.err
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        pytest.param({"token": "wrong"}, "does not accept these credentials", id="a-wrong-token"),
+        pytest.param({"server": "https://127.0.0.1:1"}, "does not answer", id="nobody-there"),
+    ],
+)
+def test_a_cluster_that_cannot_be_asked(
+    cluster: ControlPlane, run: Run, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    """Exit status 2 and a sentence, never a traceback."""
+    token = change.get("token", cluster.admin_token)
+    config = cluster.write_kubeconfig(tmp_path / "config", token, server=change.get("server"))
+    result = run("map", "--kubeconfig", str(config))
+    assert (2, True) == (result.status, words in result.err)
+
+
+def test_the_clusters_own_configuration_counts(cluster: ControlPlane, run: Run, live: list[str]) -> None:
+    """Without --config, what the operator runs with is read from its ConfigMap."""
+    patch = json.dumps({"data": {"config.yaml": "network: {cni: antrea}\n"}})
+    cluster.kubectl("patch", "configmap", "exposure-operator", "-n", "exposure-system", "--type=merge", "-p", patch)
+    [door] = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
+    assert "antrea" == door["cni"]
+
+
+def test_the_namespace_of_the_context_is_where_a_bare_name_is_looked_up(
+    cluster: ControlPlane, run: Run, tmp_path: Path
+) -> None:
+    """As with kubectl."""
+    cluster.kubectl("create", "service", "clusterip", "web", "--tcp=80", "-n", "default")
+    config = cluster.write_kubeconfig(tmp_path / "config", cluster.admin_token, namespace="shop")
+    assert "shop/service-web" in run("explain", "web", "--kubeconfig", str(config)).out
+    cluster.kubectl("delete", "service", "web", "-n", "default")
+
+
+def test_a_cluster_without_our_crds_has_a_map_as_well(run: Run, tmp_path: Path) -> None:
+    """Before anything is installed: every door, governed by nobody."""
+    with ControlPlane(tmp_path / "bare", controllers=False) as bare:
+        bare.kubectl("create", "service", "loadbalancer", "web", "--tcp=80:8080")
+        [door] = json.loads(run("map", "-o", "json", "--kubeconfig", str(bare.kubeconfig)).out)
+    assert ("service-web", None) == (door["name"], door["policy"])

@@ -1,0 +1,243 @@
+"""What the subcommands print, whole where it is short."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Run, Write
+
+CONFIG = "network: {cni: calico}\n"
+SHOP = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: http}, {name: dns, port: 53, targetPort: 5353, protocol: UDP}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: old}
+spec: {type: NodePort, selector: {app: legacy}, ports: [{port: 9000, nodePort: 30900}]}
+---
+apiVersion: exposure.dev/v1alpha1
+kind: ExposurePolicy
+metadata: {name: edge, namespace: shop}
+spec: {clients: {cidrs: [198.51.100.0/24], except: [198.51.100.66/32]}}
+"""
+
+
+TABLE = """\
+NAMESPACE  NAME            DOOR          ADDRESS       OPEN                  FROM                                     POLICY  BLIND SPOTS
+old        service-legacy  NodePort      <nodes>       9000→9000             everyone (IPv4)                          <none>  Ungoverned
+shop       service-web     LoadBalancer  203.0.113.10  80→http, 53→5353/UDP  198.51.100.0/24 except 198.51.100.66/32  edge
+"""  # noqa: E501
+
+
+@pytest.fixture
+def shop(write: Write) -> list[str]:
+    """The options that read a shop with one governed door and one that nobody governs, under Calico."""
+    return ["-f", write("shop.yaml", SHOP), "--config", write("facts.yaml", CONFIG)]
+
+
+def test_the_map_as_a_table(run: Run, shop: list[str]) -> None:
+    """Aligned, and no line cut off, when it is piped."""
+    assert TABLE == run("map", *shop).out
+
+
+def test_the_map_as_json(run: Run, shop: list[str]) -> None:
+    """The shape that docs/reference/cli.md documents."""
+    [_, web] = json.loads(run("map", "-o", "json", *shop).out)
+    [source] = web["sources"]
+    assert {
+        "namespace": "shop",
+        "name": "service-web",
+        "owner": {"apiVersion": "v1", "kind": "Service", "name": "web"},
+        "doors": ["LoadBalancer"],
+        "addresses": ["203.0.113.10"],
+        "ports": [
+            {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"},
+            {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"},
+        ],
+        "sources": [source],
+        "backends": [{"namespace": "shop", "service": "web", "selector": "app=web", "ready": 0, "total": 0}],
+        "policy": {"kind": "ExposurePolicy", "namespace": "shop", "name": "edge"},
+        "mode": "Enforce",
+        "networkPolicies": [
+            {"namespace": "shop", "name": "exposure-to-web"},
+            {"namespace": "shop", "name": "exposure-default-deny"},
+        ],
+        "blindSpots": [],
+        "profile": "metallb",
+        "cni": "calico",
+        "refusal": "",
+        "denyStands": True,
+    } == web
+    assert ("C", [{"cidr": "198.51.100.0/24", "except": ["198.51.100.66/32"]}], "LoadBalancer") == (
+        source["letter"],
+        source["cidrs"],
+        source["door"],
+    )
+    assert all(source[key] for key in ("row", "explanation", "reference", "ports"))
+
+
+def test_a_plan_reads_like_a_sentence(run: Run, shop: list[str]) -> None:
+    """One line a change, in the order in which they are made, and a count."""
+    assert (
+        "create shop/exposure-to-web        from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http udp/5353\n"
+        "create shop/exposure-default-deny  from nobody to every pod\n"
+        "2 to create, 0 to update, 0 to delete, 0 to keep.\n"
+    ) == run("plan", *shop).out
+
+
+def planned(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    result = run("plan", "-o", "yaml", *arguments)
+    assert (0, "") == (result.status, result.err)
+    return list(yaml.safe_load_all(result.out))
+
+
+def test_the_policies_themselves(run: Run, shop: list[str]) -> None:
+    """Every NetworkPolicy of ours, by namespace and name, ready to be applied."""
+    [deny, grant] = planned(run, *shop)
+    assert ("exposure-default-deny", []) == (deny["metadata"]["name"], deny["spec"]["ingress"])
+    assert {
+        "podSelector": {"matchLabels": {"app": "web"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {
+                "from": [{"ipBlock": {"cidr": "198.51.100.0/24", "except": ["198.51.100.66/32"]}}],
+                "ports": [{"protocol": "TCP", "port": "http"}, {"protocol": "UDP", "port": 5353}],
+            }
+        ],
+    } == grant["spec"]
+
+
+def test_what_is_planned_is_kept_when_it_stands(run: Run, shop: list[str], write: Write) -> None:
+    """The plan's own YAML, read beside the manifests, leaves nothing to write; -o yaml still shows all of it."""
+    standing = ["-f", write("standing.yaml", run("plan", "-o", "yaml", *shop).out)]
+    result = run("plan", *shop, *standing, "--exit-code")
+    assert (0, True) == (result.status, result.out.endswith("0 to create, 0 to update, 0 to delete, 2 to keep.\n"))
+    assert planned(run, *shop) == planned(run, *shop, *standing)
+
+
+def test_an_update_shows_what_changes(run: Run, shop: list[str], write: Write) -> None:
+    """Under its sentence, the lines of the policy that go and come."""
+    before = run("plan", "-o", "yaml", *shop).out.replace("port: 5353", "port: 5300")
+    result = run("plan", *shop, "-f", write("standing.yaml", before))
+    changed = [line.strip() for line in result.out.splitlines() if line.lstrip().startswith(("-", "+"))]
+    assert ["-      port: 5300", "+      port: 5353"] == [line for line in changed if "port" in line]
+
+
+@pytest.mark.parametrize("option, status", [("--exit-code", 1), ("", 0)])
+def test_the_exit_status_says_whether_anything_would_be_written(
+    run: Run, shop: list[str], option: str, status: int
+) -> None:
+    """1 only where it was asked for."""
+    assert status == run("plan", *shop, *([option] if option else [])).status
+
+
+@pytest.mark.parametrize(
+    "from_, to",
+    [
+        pytest.param("spec: {clients", "spec: {mode: Audit, clients", id="audit-in-the-policy"),
+        pytest.param("spec: {clients", "spec: {mode: Paused, clients", id="paused-in-the-policy"),
+        pytest.param("kind: ExposurePolicy", "kind: ExposurePolicy", id="audit-on-the-namespace"),
+    ],
+)
+def test_what_is_not_enforced_is_not_planned_unless_asked(
+    run: Run, write: Write, shop: list[str], from_: str, to: str
+) -> None:
+    """Audit and Paused give no policy; --as-enforced gives what Enforce would."""
+    text = SHOP.replace(from_, to)
+    if from_ == to:
+        text += (
+            "---\n{apiVersion: v1, kind: Namespace, metadata: {name: shop, annotations: {exposure.dev/mode: Audit}}}\n"
+        )
+    enforced = planned(run, *shop)
+    given = ["-f", write("audited.yaml", text), *shop[2:]]
+    assert ([], enforced) == (planned(run, *given), planned(run, *given, "--as-enforced"))
+
+
+def test_a_plan_as_json(run: Run, shop: list[str]) -> None:
+    """Changes with what stands before and after, and the policies as -o yaml gives them."""
+    result = json.loads(run("plan", "-o", "json", *shop).out)
+    verbs = [(each["verb"], each["namespace"], each["name"], each["before"]) for each in result["changes"]]
+    assert [("create", "shop", "exposure-to-web", None), ("create", "shop", "exposure-default-deny", None)] == verbs
+    assert planned(run, *shop) == result["networkPolicies"]
+
+
+def test_somebody_elses_policy_is_left_alone(run: Run, shop: list[str], write: Write) -> None:
+    """A NetworkPolicy that holds our name without our label is neither planned over nor counted as ours."""
+    foreign = (
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: exposure-to-web, namespace: shop}, "
+        "spec: {podSelector: {}}}"
+    )
+    given = [*shop, "-f", write("foreign.yaml", foreign)]
+    assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
+    assert "taken  shop/exposure-to-web" in run("plan", *given).out
+
+
+def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
+    """Source, row, documentation, blind spot and cure, in 80 columns but for what cannot be broken."""
+    cluster = SHOP.replace("externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster")
+    address = "status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}"
+    node = f"{{apiVersion: v1, kind: Node, metadata: {{name: n}}, {address}}}"
+    files = ["-f", write("cluster.yaml", f"{cluster}---\n{node}\n"), "--config", write("facts.yaml", CONFIG)]
+    result = run("explain", "shop/web", *files)
+    lines = result.out.splitlines()
+    assert (0, "") == (result.status, result.err)
+    for words in ("N  10.0.0.1/32", "C  198.51.100.0/24", "row: ", "see: http", "SourceFilterLost", "cure: "):
+        assert words in result.out
+    assert [] == [line for line in lines if len(line) > 80 and " " in line.strip().removeprefix("see: ")]
+
+
+@pytest.mark.parametrize(
+    "name, status, words",
+    [
+        pytest.param("web", 0, "shop/service-web", id="a-bare-name-that-only-one-namespace-has"),
+        pytest.param("old/legacy", 0, "Ungoverned", id="a-door-that-nobody-governs"),
+        pytest.param("shop/nothing", 2, "there is no Service shop/nothing", id="no-such-service"),
+        pytest.param("nothing", 2, "there is no Service nothing", id="no-such-name-anywhere"),
+        pytest.param("twin", 2, "several namespaces have a Service twin; write one of a/twin, b/twin", id="ambiguous"),
+        pytest.param("a/twin", 0, "stands behind no door", id="a-service-without-a-door"),
+    ],
+)
+def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, words: str) -> None:
+    """NAMESPACE/NAME, or a name that can mean only one."""
+    twins = "".join(
+        f"---\n{{apiVersion: v1, kind: Service, metadata: {{name: twin, namespace: {namespace}}}, spec: {{}}}}\n"
+        for namespace in "ab"
+    )
+    result = run("explain", name, "-f", write("all.yaml", SHOP + twins))
+    assert status == result.status
+    assert words in " ".join((result.out + result.err).split())
+
+
+def test_a_backend_is_explained_by_the_door_that_leads_to_it(run: Run, write: Write) -> None:
+    """A ClusterIP Service behind an Ingress of the same namespace has that Ingress's door."""
+    text = (
+        "{apiVersion: v1, kind: Service, metadata: {name: api}, spec: {selector: {a: b}, ports: [{port: 80}]}}\n---\n"
+        "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: front}, spec: {defaultBackend: "
+        "{service: {name: api, port: {number: 80}}}}, status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}}\n"
+    )
+    assert "default/ingress-front" in run("explain", "api", "-f", write("front.yaml", text)).out
+
+
+def test_no_door_at_all(run: Run) -> None:
+    """An empty map is said on standard error; the exit status is still that of a thing done."""
+    result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
+    assert (0, "") == (result.status, result.out)
+    assert "no door found" in result.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["map"], ["plan"], ["explain"]])
+def test_help_explains_itself(run: Run, arguments: list[str]) -> None:
+    """--help of every subcommand ends well and shows an example."""
+    result = run(*arguments, "--help")
+    assert (0, "") == (result.status, result.err)
+    assert "kubectl exposure map" in result.out if arguments in ([], ["map"]) else "examples:" in result.out
