@@ -14,6 +14,7 @@ from exposure.values.world import World
 ALWAYS = frozenset(
     {"Namespace", "Node", "Ingress", "IngressClass", "Gateway", "GatewayClass", "ReferenceGrant", "IPPool"}
     | {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "ClusterExposurePolicy"}
+    | {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 )
 #: Namespaces whose Services and endpoints everyone depends on: DNS, and the API server.
 SHARED = frozenset({"kube-system", "openshift-dns", "default"})

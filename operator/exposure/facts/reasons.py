@@ -102,6 +102,10 @@ REASONS: dict[str, Reason] = {reason.name: reason for reason in (
     Reason("APIServerUnreachable", "Cuts",
            "The API server was asked for, and no ipBlock can be trusted to reach it here.",
            "On Cilium, add a CiliumNetworkPolicy with toEntities: kube-apiserver."),
+    Reason("WebhookUnreachable", "Cuts",
+           "The API server calls an admission webhook in these pods, and no policy admits it to that port: what the webhook "
+           "watches over can no longer be changed, or goes unchecked, by its failurePolicy.",
+           "Write a NetworkPolicy of your own that admits the API server's addresses to the webhook's target port."),
 )}
 # fmt: on
 

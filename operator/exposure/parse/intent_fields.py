@@ -90,6 +90,12 @@ class Fields:
             return found
         raise BadField(self.at(key), f"{found!r} is not a whole number")
 
+    def text(self, key: str) -> str | None:
+        found = self.raw.get(key)
+        if found is None or (isinstance(found, str) and found):
+            return found
+        raise BadField(self.at(key), f"{found!r} is not a word; write one, or leave it out")
+
     def choice(self, key: str, allowed: tuple[str, ...]) -> str | None:
         return one_of(allowed)(self.raw[key], self.at(key)) if self.says(key) else None
 

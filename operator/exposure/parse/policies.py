@@ -9,7 +9,6 @@ from exposure.parse.intent_rules import blocks_without, egress_rule, peer
 from exposure.parse.objects import meta
 from exposure.values.policies import (
     DOORS,
-    LOAD_BALANCER_PROFILES,
     MODES,
     Clients,
     ClusterExposurePolicy,
@@ -162,7 +161,8 @@ def _egress(raw: Fields) -> Egress:
 
 def _load_balancer(raw: Fields) -> LoadBalancerOverrides:
     raw.only("profile", "cidrs", "healthCheckCIDRs")
-    profile = raw.choice("profile", ("auto", *LOAD_BALANCER_PROFILES))
+    # Which slugs there are is known to the provider rows alone; resolve refuses the others.
+    profile = raw.text("profile")
     return LoadBalancerOverrides(
         profile=None if profile == "auto" else profile,
         cidrs=raw.each("cidrs", cidr),

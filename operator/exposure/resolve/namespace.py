@@ -1,5 +1,6 @@
 """Resolving one namespace: Services × policies × cluster facts → what should exist, and what is said about it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from exposure.resolve.scene import SERVICE_DOORS, Scene, gather
 from exposure.resolve.survey import Survey
 from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
+from exposure.resolve.webhooks import webhook_spots
 from exposure.values.exposures import (
     BlindSpot,
     Exposure,
@@ -48,7 +50,8 @@ def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = No
     scene = scenes.of(namespace)
     grants = scenes.grants(namespace)
     policies, audited, frozen = _policies(scene, grants)
-    exposures = _service_exposures(scene, survey, grants, scenes)
+    standing = _standing(world.network_policies.get(namespace, {}), audited or policies, frozen)
+    exposures = _service_exposures(scene, survey, grants, scenes, webhook_spots(scene, survey, grants, standing))
     exposures += [front_exposure(front, world, scenes, survey) for front in survey.fronts.get(namespace, ())]
     return Resolution(
         namespace=namespace,
@@ -89,11 +92,25 @@ def _policies(
     return policies, audited, frozenset(frozen)
 
 
+def _standing(
+    live: Mapping[str, NetworkPolicy], wanted: Iterable[NetworkPolicy], frozen: frozenset[str]
+) -> list[NetworkPolicy]:
+    """What stands when the plan is carried out (in Audit mode: would stand), other people's policies included."""
+    kept = [policy for name, policy in live.items() if name in frozen or not is_ours(policy)]
+    return [*kept, *(policy for policy in wanted if policy.name not in frozen)]
+
+
 def _sorted(policies: list[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
     return tuple(sorted(policies, key=lambda policy: policy.name))
 
 
-def _service_exposures(scene: Scene, survey: Survey, grants: dict[str, Grant], scenes: "_Gathered") -> list[Exposure]:
+def _service_exposures(
+    scene: Scene,
+    survey: Survey,
+    grants: dict[str, Grant],
+    scenes: "_Gathered",
+    unreached: Mapping[str, list[BlindSpot]],
+) -> list[Exposure]:
     denies = scenes.denies(scene.namespace.name)
     shared = shared_pods(grants.values())
     standing = scenes.world.network_policies.get(scene.namespace.name, {})
@@ -105,7 +122,7 @@ def _service_exposures(scene: Scene, survey: Survey, grants: dict[str, Grant], s
         if grant is None:
             found.append(ungoverned_exposure(scene, survey, service, denies))
             continue
-        more = [*shared.get(service.name, ()), *additive(grant, standing.values())]
+        more = [*shared.get(service.name, ()), *additive(grant, standing.values()), *unreached.get(service.name, ())]
         more += _wall_spots(scene, grant, standing.get(TO_SERVICE + service.name), denies)
         refs = tuple(Ref(scene.namespace.name, name) for name in _carrying(scene, grant))
         found.append(governed_exposure(scene, survey, grant, more, refs, denies))

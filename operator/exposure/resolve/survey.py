@@ -11,7 +11,7 @@ from exposure.resolve.fronts import Front, RouteGrant, fronts_of, grants_by_back
 from exposure.resolve.nodes import agent_names, detect_cni, detect_provider, is_agent_namespace, snat_networks
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
 from exposure.values.config import Config
-from exposure.values.objects import EndpointSlice, Ref, Service
+from exposure.values.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.values.world import World
 
 API_SERVER = Ref("default", "kubernetes")
@@ -34,16 +34,23 @@ class Survey:
     api_server_service: Service | None
     fronts: Mapping[str, tuple[Front, ...]]
     grants: Mapping[Ref, tuple[RouteGrant, ...]]
+    #: Admission webhooks by the namespace of the Service that is called, each with its name and port.
+    webhooks: Mapping[str, tuple[tuple[Webhook, str, int], ...]]
 
     def affected(self, previous: "Survey | None") -> frozenset[str] | None:
         """The namespaces whose outcome may differ from what `previous` led to; None: all of them."""
         if previous is None:
             return None
-        by_namespace = ("fronts", "grants")
+        by_namespace = ("fronts", "grants", "webhooks")
         for each in fields(self):
             if each.name not in by_namespace and getattr(self, each.name) != getattr(previous, each.name):
                 return None
-        moved = {ns for ns in {*self.fronts, *previous.fronts} if self.fronts.get(ns) != previous.fronts.get(ns)}
+        moved = {
+            ns
+            for now, before in ((self.fronts, previous.fronts), (self.webhooks, previous.webhooks))
+            for ns in {*now, *before}
+            if now.get(ns) != before.get(ns)
+        }
         for backend in {*self.grants, *previous.grants}:
             if self.grants.get(backend) != previous.grants.get(backend):
                 moved.add(backend.namespace)
@@ -81,7 +88,18 @@ def survey(world: World) -> Survey:
         api_server_service=world.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
         fronts=fronts,
         grants=grants_by_backend(fronts),
+        webhooks=webhooks_by_namespace(world),
     )
+
+
+def webhooks_by_namespace(world: World) -> dict[str, tuple[tuple[Webhook, str, int], ...]]:
+    """Which Services the API server calls, by namespace: validating webhooks first, each sort by name."""
+    found: dict[str, list[tuple[Webhook, str, int]]] = {}
+    for webhooks in (world.validating_webhooks, world.mutating_webhooks):
+        for _, webhook in sorted(webhooks.items()):
+            for service, port in webhook.services:
+                found.setdefault(service.namespace, []).append((webhook, service.name, port))
+    return {namespace: tuple(called) for namespace, called in found.items()}
 
 
 def _minor(version: str) -> tuple[int, int]:

@@ -10,14 +10,6 @@ from exposure.values.objects import Ref
 DEFAULT_DOORS = ("LoadBalancer", "Ingress", "Gateway")
 DOORS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
 MODES = ("Enforce", "Audit", "Paused")
-#: What `loadBalancer.profile` may name beside `auto`; a test holds it against the CRD and the provider rows.
-# fmt: off
-LOAD_BALANCER_PROFILES = (
-    "aws-classic", "aws-nlb-instance", "aws-nlb-ip", "aws-alb", "gke-passthrough", "gke-neg", "gke-instance-group",
-    "gke-envoy", "azure", "metallb", "kube-vip", "cilium", "k3s", "digitalocean", "hetzner", "oci-lb", "oci-nlb",
-    "alibaba-eni", "alibaba-nlb", "octavia-amphora", "octavia-ovn", "ibm-nlb", "ibm-alb",
-)
-# fmt: on
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Admission webhooks whose pods stand behind a wall: the API server calls them from outside of every namespace.
+
+ingress-nginx, cert-manager and many others bring one. A default-deny cuts the API server off from it, and then (by
+failurePolicy) nobody can change what it watches over.
+https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference
+"""
+
+from collections.abc import Iterable, Mapping
+
+from exposure.facts.reasons import blind_spot
+from exposure.resolve.grants import Grant
+from exposure.resolve.ports import LabelledPod, known_numbers, selected
+from exposure.resolve.scene import Scene
+from exposure.resolve.survey import Survey
+from exposure.values.addresses import Network, inside, network, overlap
+from exposure.values.exposures import BlindSpot
+from exposure.values.labels import LabelSelector, selecting
+from exposure.values.network_policy import NetworkPolicy, Rule
+from exposure.values.objects import Service, ServicePort, Webhook
+
+
+def webhook_spots(
+    scene: Scene, survey: Survey, grants: Mapping[str, Grant], standing: Iterable[NetworkPolicy]
+) -> dict[str, list[BlindSpot]]:
+    """By governed Service, the webhooks that the API server cannot reach through the `standing` policies.
+
+    Told where a Service shares the webhook's pods; where none does, at every governed Service of the namespace.
+    """
+    found: dict[str, list[BlindSpot]] = {}
+    policies = tuple(standing)
+    for webhook, name, number in survey.webhooks.get(scene.namespace.name, ()):
+        service = next((each for each in scene.services if each.name == name), None)
+        port = next((each for each in service.ports if each.port == number), None) if service else None
+        if service is None or port is None or not service.selector or service.type == "ExternalName":
+            continue
+        by = selecting(dict(service.selector))
+        over = [each for each in policies if each.spec.ingress is not None and _selects(each, by, scene.pods)]
+        rules = [rule for each in over for rule in each.spec.ingress or ()]
+        if not over or _all_on_nodes(scene, by) or _reached(rules, _targets(scene, service, port, by), survey):
+            continue
+        spot = _spot(webhook, service, port, survey)
+        sharing = [each for each, grant in grants.items() if _shares(grant, by)]
+        for each in sharing or grants:
+            found.setdefault(each, []).append(spot)
+    return found
+
+
+def _selects(policy: NetworkPolicy, by: LabelSelector, pods: Iterable[LabelledPod]) -> bool:
+    subject = policy.spec.subject
+    return subject.covers(by) or any(subject.matches(each.labels) for each in pods if by.matches(each.labels))
+
+
+def _shares(grant: Grant, by: LabelSelector) -> bool:
+    own = grant.subject.selector
+    if own is None:
+        return False
+    return own.covers(by) or by.covers(own) or any(by.matches(dict(pod.labels)) for pod in grant.subject.pods)
+
+
+def _all_on_nodes(scene: Scene, by: LabelSelector) -> bool:
+    """No policy selects pods that share their node's network, so none can cut them off."""
+    behind = selected(scene.pods, by)
+    return bool(behind) and all(pod.host_network for pod in behind)
+
+
+def _targets(scene: Scene, service: Service, port: ServicePort, by: LabelSelector) -> frozenset[int | str]:
+    """What the pods listen on: the target port, and for a name the numbers that are known for it."""
+    if isinstance(port.target_port, int):
+        return frozenset({port.target_port})
+    slices = scene.slices.get(service.name, ())
+    return frozenset({port.target_port, *known_numbers(port, slices, selected(scene.pods, by))})
+
+
+def _reached(rules: Iterable[Rule], targets: frozenset[int | str], survey: Survey) -> bool:
+    admitting = [rule for rule in rules if _admits_port(rule, targets)]
+    if any(rule.peers is None for rule in admitting):
+        return True
+    blocks = [peer.block for rule in admitting for peer in rule.peers or () if peer.block is not None]
+    called_from = api_server_addresses(survey)
+    if not called_from:
+        # Whoever admits some address to this very port has thought of the API server; nobody can say more.
+        return any(block.cidr.prefixlen == 0 or not _is_front(block.cidr, survey) for block in blocks)
+    if survey.cni.pod_ranges == "matched-by-identity" and survey.node_addresses & {
+        str(each.network_address) for each in called_from
+    }:
+        return False
+    return all(
+        any(inside(address, each.cidr) and not any(overlap(address, cut) for cut in each.excepts) for each in blocks)
+        for address in called_from
+    )
+
+
+def _is_front(cidr: Network, survey: Survey) -> bool:
+    """Nodes' own SNAT addresses are admitted for clients; they say nothing about the control plane."""
+    return any(inside(cidr, each) for each in survey.snat)
+
+
+def _admits_port(rule: Rule, targets: frozenset[int | str]) -> bool:
+    if rule.ports is None:
+        return True
+    for each in rule.ports:
+        if each.protocol != "TCP":
+            continue
+        if each.port is None or each.port in targets:
+            return True
+        first, last = each.port, each.end_port
+        if (
+            isinstance(first, int)
+            and last is not None
+            and any(isinstance(t, int) and first <= t <= last for t in targets)
+        ):
+            return True
+    return False
+
+
+def api_server_addresses(survey: Survey) -> tuple[Network, ...]:
+    """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty where they are not at hand."""
+    found = {ip for each in survey.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
+    return tuple(network(ip) for ip in sorted(found))
+
+
+def _spot(webhook: Webhook, service: Service, port: ServicePort, survey: Survey) -> BlindSpot:
+    addresses = ", ".join(map(str, api_server_addresses(survey)))
+    detail = (
+        f"{webhook.kind} {webhook.name} calls Service {service.ref} at port {port.port} (pods: {port.target_port})."
+    )
+    where = addresses or "its addresses (kubectl get endpointslices -n default kubernetes)"
+    cure = (
+        f"Write a NetworkPolicy of your own that selects {selecting(dict(service.selector or ()))} in "
+        f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
+    )
+    if survey.cni.pod_ranges == "matched-by-identity":
+        cure += " Where the control plane runs on nodes, Cilium needs a CiliumNetworkPolicy from kube-apiserver."
+    return blind_spot("WebhookUnreachable", detail, cure=cure)
