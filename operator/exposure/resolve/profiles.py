@@ -40,7 +40,8 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Surve
             name = "aws-nlb-ip"
     else:
         name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[survey.provider or "on-premises"]
-    return PROFILES[_variant(name, annotations, survey)]
+    # A name of a later version may stand in what was last accepted: an unknown load balancer opens the least.
+    return PROFILES.get(_variant(name, annotations, survey), PROFILES["unknown"])
 
 
 def _variant(name: str, annotations: Mapping[str, str], survey: Survey) -> str:
