@@ -160,6 +160,7 @@ def test_what_is_not_enforced_is_not_planned_unless_asked(
         )
     enforced = planned(run, *shop)
     given = ["-f", write("audited.yaml", text), *shop[2:]]
+    assert "(--as-enforced shows what Enforce would write)" in run("plan", *given).out
     assert ([], enforced) == (planned(run, *given), planned(run, *given, "--as-enforced"))
 
 
@@ -216,6 +217,14 @@ def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, 
     result = run("explain", name, "-f", write("all.yaml", SHOP + twins))
     assert status == result.status
     assert words in " ".join((result.out + result.err).split())
+
+
+def test_an_explanation_shows_the_policies_whole(run: Run, write: Write) -> None:
+    """Peers and egress are no door's, but they decide who reaches the pods and whom the pods reach."""
+    more = "spec: {peers: [{namespaceSelector: {matchLabels: {team: a}}}], egress: {dns: false}, clients"
+    out = run("explain", "shop/web", "-f", write("peers.yaml", SHOP.replace("spec: {clients", more))).out
+    assert "exposure-to-web\n       from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http" in out
+    assert "from every pod in namespaces team=a to app=web" in " ".join(out.split())
 
 
 def test_a_backend_is_explained_by_the_door_that_leads_to_it(run: Run, write: Write) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from exposure.cli.terminal import aligned, safe, wrapped
 from tests.cli.conftest import REPOSITORY, Run, Write
+from tests.cluster.binaries import binaries
 
 HOSTILE = (
     "apiVersion: v1\nkind: Service\nmetadata:\n"
@@ -175,6 +176,18 @@ spec:
   - {{name: http, port: 80, targetPort: 8080}}
   selector: {{app: s{0}}}
 """
+
+
+def test_kubectl_finds_it(tmp_path: Path) -> None:
+    """The real kubectl hands `kubectl exposure …` over to an executable of that name on PATH."""
+    plugin = tmp_path / "kubectl-exposure"
+    plugin.write_text(f"#!{sys.executable}\nimport sys\nfrom exposure.cli import main\nsys.exit(main())\n")
+    plugin.chmod(0o755)
+    environment = _environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    example = str(REPOSITORY / "examples" / "quick-start.yaml")
+    command = [str(binaries() / "kubectl"), "exposure", "plan", "-f", example, "--exit-code"]
+    ran = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
+    assert (1, b"", True) == (ran.returncode, ran.stderr, ran.stdout.startswith(b"create shop/exposure-to-web "))
 
 
 def test_large_input_is_read_in_seconds(tmp_path: Path) -> None:

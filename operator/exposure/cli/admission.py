@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from ipaddress import IPv6Address, ip_address, ip_network
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
@@ -61,18 +59,13 @@ def without_nulls(raw: Any) -> Any:
 @cache
 def _schemas() -> Mapping[str, Schema]:
     found = {}
-    for each in _crd_folder().iterdir():
+    # A link to the repository's crds/, which building the package follows.
+    for each in (files("exposure.cli") / "crds").iterdir():
         if each.name.endswith(".yaml"):
             crd = yaml.load(each.read_text(encoding="utf-8"), Loader)
             for version in crd["spec"]["versions"]:
                 found[crd["spec"]["names"]["kind"]] = version["schema"]["openAPIV3Schema"]
     return found
-
-
-def _crd_folder() -> Traversable:
-    packaged = files("exposure") / "crds"
-    # In a checkout the CRDs stand beside operator/; an installed package carries a copy.
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "crds"
 
 
 def _structural(value: Any, schema: Schema, at: str) -> Iterator[Refusal]:

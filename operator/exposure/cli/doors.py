@@ -9,7 +9,7 @@ from exposure.cli.command import DONE, Command
 from exposure.cli.exposure_json import exposure_json
 from exposure.cli.inputs import add_input_options, gather
 from exposure.cli.terminal import table, warn
-from exposure.cli.wording import addresses_text, doors_text, from_text, policy_text, ports_text, reasons_text
+from exposure.cli.wording import addresses_text, doors_text, from_text, governor_text, ports_text, reasons_text
 from exposure.values.exposures import Exposure
 
 HEADER = ("NAMESPACE", "NAME", "DOOR", "ADDRESS", "OPEN", "FROM", "POLICY", "BLIND SPOTS")
@@ -59,7 +59,7 @@ def _row(exposure: Exposure) -> tuple[str, ...]:
         addresses_text(exposure),
         ports_text(exposure),
         from_text(exposure),
-        policy_text(exposure),
+        governor_text(exposure),
         reasons_text(exposure),
     )
 

@@ -1,30 +1,37 @@
 """`kubectl exposure explain SERVICE`: every source, port and blind spot, with its reason and its cure."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from exposure.cli.command import DONE, Command
 from exposure.cli.inputs import add_input_options, find_service, gather
-from exposure.cli.terminal import say, wrapped
-from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, doors_text, from_text, policy_text
+from exposure.cli.terminal import safe, say, wrapped
+from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, doors_text, from_text, governor_text
+from exposure.plan.text import policy_text
 from exposure.values.exposures import BlindSpot, Exposure, OpenPort, Source
+from exposure.values.network_policy import NetworkPolicy
 from exposure.values.objects import Ref, Service
 
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("service", metavar="[NAMESPACE/]SERVICE", help="the Service to explain")
+    parser.add_argument("--as-enforced", action="store_true", help="explain as if nothing were in mode Audit or Paused")
     add_input_options(parser)
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.outcomes import Outcomes
+    from exposure.cli.outcomes import Outcomes, as_enforced
 
     given = gather(arguments)
+    if arguments.as_enforced:
+        given = replace(given, world=as_enforced(given.world))
     service = find_service(given, arguments.service)
     # A Service is also reached through routes, whose Ingress or Gateway may stand in any namespace.
     everywhere = tuple(sorted(given.world.namespaces))
-    exposures = [each for each in Outcomes(given.world, everywhere).exposures() if _leads_to(each, service.ref)]
-    for line in explanation(service, exposures):
+    outcomes = Outcomes(given.world, everywhere)
+    exposures = [each for each in outcomes.exposures() if _leads_to(each, service.ref)]
+    for line in explanation(service, exposures, outcomes.meant()):
         say(line)
     return DONE
 
@@ -34,8 +41,8 @@ def _leads_to(exposure: Exposure, service: Ref) -> bool:
     return owned or any(backend.service == service for backend in exposure.backends)
 
 
-def explanation(service: Service, exposures: list[Exposure]) -> Iterator[str]:
-    """The lines, at most 80 columns wide where words allow."""
+def explanation(service: Service, exposures: list[Exposure], policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
+    """The lines, at most 80 columns wide where words allow; `policies` are all that follow, by name."""
     if not exposures:
         yield wrapped(
             f"Service {service.ref} ({service.type}) stands behind no door: it is no load balancer, has no node port "
@@ -45,16 +52,14 @@ def explanation(service: Service, exposures: list[Exposure]) -> Iterator[str]:
     for number, exposure in enumerate(exposures):
         if number:
             yield ""
-        yield from _door(exposure)
+        yield from _door(exposure, policies)
 
 
-def _door(exposure: Exposure) -> Iterator[str]:
+def _door(exposure: Exposure, policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
     yield f"{exposure.namespace}/{exposure.name}"
     yield from _pair("door", doors_text(exposure))
     yield from _pair("address", addresses_text(exposure))
-    yield from _pair("policy", policy_text(exposure))
-    if exposure.network_policies:
-        yield from _pair("carried by", ", ".join(f"NetworkPolicy {ref}" for ref in exposure.network_policies))
+    yield from _pair("policy", governor_text(exposure))
     if exposure.profile:
         yield from _pair("provider", exposure.profile)
     if exposure.cni:
@@ -77,6 +82,15 @@ def _door(exposure: Exposure) -> Iterator[str]:
             yield from _source(source)
     else:
         yield wrapped(from_text(exposure), "    ")
+    carried = [policies[ref] for ref in exposure.network_policies if ref in policies]
+    if carried:
+        yield ""
+        # Whole: the peers and the egress that were asked for stand here, beside what the door delivers.
+        yield "  NetworkPolicies that carry it"
+        for policy in carried:
+            yield f"    {safe(policy.name)}"
+            for sentence in policy_text(policy).split("; "):
+                yield wrapped(sentence, "       ", "         ")
     yield ""
     yield "  Blind spots"
     if exposure.blind_spots:

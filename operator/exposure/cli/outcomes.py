@@ -9,6 +9,7 @@ from exposure.resolve import resolve, survey
 from exposure.values.changes import Plan
 from exposure.values.exposures import Exposure, Resolution
 from exposure.values.network_policy import NetworkPolicy
+from exposure.values.objects import Ref
 from exposure.values.policies import ClusterSpec, ExposureSpec, Unreadable
 from exposure.values.world import World
 
@@ -39,6 +40,26 @@ class Outcomes:
         """Every NetworkPolicy of ours that should exist afterwards, changed or not, sorted by namespace and name."""
         found = [policy for resolution in self.resolutions for policy in self._enforced(resolution)]
         return sorted(found, key=lambda each: (each.namespace, each.name))
+
+    def meant(self) -> dict[Ref, NetworkPolicy]:
+        """Every NetworkPolicy of ours that follows from what people ask for, those included that Audit only plans."""
+        return {
+            Ref(policy.namespace, policy.name): policy
+            for resolution in self.resolutions
+            for policy in (*resolution.audited, *resolution.policies)
+        }
+
+    def held_back(self) -> list[str]:
+        """A sentence for each namespace in which Audit or Paused keeps something from being written."""
+        found = []
+        for resolution in self.resolutions:
+            name, planned = resolution.namespace, {policy.name for policy in resolution.audited}
+            only_planned = planned - {policy.name for policy in resolution.policies}
+            if only_planned:
+                found.append(f"{name}: in Audit, planned only: {', '.join(sorted(only_planned))}")
+            if resolution.frozen or (resolution.paused and resolution.policies):
+                found.append(f"{name}: paused, left as it stands")
+        return found
 
     def _enforced(self, resolution: Resolution) -> Iterator[NetworkPolicy]:
         if resolution.paused:

@@ -6,7 +6,7 @@ from html import escape
 
 from exposure.cli.picture import picture
 from exposure.cli.terminal import safe
-from exposure.cli.wording import EFFECTS, addresses_text, doors_text, from_text, policy_text, ports_text, source_text
+from exposure.cli.wording import EFFECTS, addresses_text, doors_text, from_text, governor_text, ports_text, source_text
 from exposure.values.exposures import BlindSpot, Exposure, Source
 
 # Were something to slip through the escaping all the same, this policy would let it load and run nothing.
@@ -67,7 +67,7 @@ def _section(exposure: Exposure) -> str:
         ("address", addresses_text(exposure)),
         ("open", ports_text(exposure)),
         ("from", from_text(exposure)),
-        ("policy", policy_text(exposure)),
+        ("policy", governor_text(exposure)),
         ("carried by", ", ".join(map(str, exposure.network_policies))),
         ("provider", exposure.profile),
         ("CNI", exposure.cni),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from exposure.cli.terminal import safe
-from exposure.cli.wording import addresses_text, doors_text, from_text, policy_text, ports_text, source_text
+from exposure.cli.wording import addresses_text, doors_text, from_text, governor_text, ports_text, source_text
 from exposure.values.exposures import Exposure
 
 WIDTH = 1120
@@ -77,7 +77,7 @@ def _door(exposure: Exposure) -> Box:
         f"{exposure.namespace}/{exposure.name}",
         f"{doors_text(exposure)}  {addresses_text(exposure)}",
         ports_text(exposure),
-        f"policy {policy_text(exposure)}",
+        f"policy {governor_text(exposure)}",
     ]
     spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
     return Box((*lines, *spots), "door spotted" if spots else "door")

@@ -44,6 +44,8 @@ def _run(arguments: Namespace) -> int:
             sys.stdout.write(json.dumps(_json(plans, outcomes.policies()), indent=2) + "\n")
         case _:
             print_changes(plans)
+            for sentence in outcomes.held_back():
+                say(f"{sentence} (--as-enforced shows what Enforce would write)")
     return DIFFERENT if arguments.exit_code and any(plan.writes for plan in plans) else DONE
 
 

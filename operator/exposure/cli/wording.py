@@ -42,7 +42,7 @@ def from_text(exposure: Exposure) -> str:
     return ", ".join([*([blocks_text(blocks)] if blocks else []), *peers]) or "nobody"
 
 
-def policy_text(exposure: Exposure) -> str:
+def governor_text(exposure: Exposure) -> str:
     if exposure.policy is None:
         return "<none>"
     return str(exposure.policy) if exposure.mode == "Enforce" else f"{exposure.policy} ({exposure.mode})"
