@@ -18,16 +18,16 @@ from tests.lab.agreement import model_of
 from tests.lab.doors import Door, Way, arrival
 from tests.lab.enforcer.model import Model, enters, leaves
 from tests.lab.generate import Generated
-from tests.lab.lab import Lab, LabPod, PodSpec
+from tests.lab.lab import Lab
 from tests.lab.netns import Netns
-from tests.lab.network import ALLOWED_CLIENTS, SERVICE_CIDRS, STRANGERS, Host, Node
+from tests.lab.network import SERVICE_CIDRS, Host, Node
 from tests.lab.oracle import Oracle
+from tests.lab.pods import LabPod, PodSpec
+from tests.lab.policies import BANK, SHOP, TARGET, policies
 from tests.lab.traffic import Probe, Seen
 
-TARGET = 8080
 PROTOCOLS = ("TCP", "UDP")
 SERVICE_PORT = 80
-SHOP, BANK = "shop", "bank"
 _LABELS = {SHOP: {"team": "shop"}, BANK: {"team": "bank"}}
 
 Manifest = dict[str, Any]
@@ -231,62 +231,6 @@ def _output(host: Netns, *command: str) -> str:
 
 def _external_addresses(number: int, node: Node) -> tuple[str, str]:
     return f"198.51.100.{10 * number + node.index}", f"2001:db8:e::{10 * number + node.index:x}"
-
-
-def policies(lab: Lab) -> dict[str, list[Manifest]]:
-    """The policies that are tried one after the other, by name."""
-    web = {"matchLabels": {"app": "web"}}
-    allowed: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in ALLOWED_CLIENTS]
-    nodes: list[Manifest] = [
-        {"ipBlock": {"cidr": f"{each}/{32 if '.' in each else 128}"}}
-        for node in lab.nodes.values()
-        for each in node.addresses
-    ]
-    one_node = nodes[:2]
-    everyone_but: list[Manifest] = [
-        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [STRANGERS[0], "10.244.0.0/16"]}},
-        {"ipBlock": {"cidr": "::/0", "except": [STRANGERS[1], "fd00:10:244::/48"]}},
-    ]
-    mates: list[Manifest] = [{"podSelector": {"matchLabels": {"app": "mate"}}}]
-    bank: list[Manifest] = [
-        {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["shop"]}]}}
-    ]
-    http: list[Manifest] = [{"port": "http"}]
-    both: list[Manifest] = [{"port": 8000, "endPort": 8100}, {"port": TARGET, "protocol": "UDP"}]
-
-    def ingress(name: str, peers: list[Manifest], ports: list[Manifest]) -> Manifest:
-        return policy(name, SHOP, web, {"ingress": [{"from": peers, "ports": ports}]}, ["Ingress"])
-
-    deny = policy("deny", SHOP, {}, {}, ["Ingress"])
-    egress = {"egress": [{"to": [{"podSelector": web}], "ports": http}, {"to": nodes[:1]}]}
-    return {
-        "none": [],
-        "deny": [deny],
-        "clients": [ingress("clients", allowed, both)],
-        "clients by port name": [deny, ingress("clients", allowed, http)],
-        "nodes": [ingress("nodes", nodes, both)],
-        "one node": [ingress("nodes", one_node, both)],
-        "nodes and clients": [deny, ingress("both", nodes + allowed, both)],
-        "everyone but": [ingress("but", everyone_but, both)],
-        "mates": [deny, ingress("mates", mates, both)],
-        "bank": [ingress("bank", bank, http)],
-        "egress": [policy("out", SHOP, {"matchLabels": {"app": "mate"}}, egress, ["Egress"])],
-        "egress and ingress": [
-            ingress("mates", mates, both),
-            policy("out", SHOP, {}, egress, ["Egress"]),
-            policy("out", BANK, {}, {}, ["Egress"]),
-        ],
-    }
-
-
-def policy(name: str, namespace: str, subject: Manifest, sections: Manifest, types: list[str]) -> Manifest:
-    """A NetworkPolicy's manifest: subject is its podSelector, sections its ingress and egress."""
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"podSelector": subject, "policyTypes": types, **sections},
-    }
 
 
 def run(stage: Stage) -> Result:

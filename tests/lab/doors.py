@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from tests.lab.lab import LabPod
 from tests.lab.network import Host, Node
+from tests.lab.pods import LabPod
 
 
 class Door(Enum):

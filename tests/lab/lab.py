@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,6 +24,7 @@ from tests.lab.api import Api
 from tests.lab.enforcer.nft import Nftables
 from tests.lab.enforcer.rules import closed_pod_rules
 from tests.lab.network import CONTROL_PLANE, Host, Network, Node, PodHost
+from tests.lab.pods import LabPod, PodSpec, pod_manifest, pod_status
 from tests.lab.traffic import Probe, Seen, Traffic
 
 CLIENTS = {
@@ -35,34 +35,6 @@ CNI_SETTLE_SECONDS = 3.0
 FOLDER = "exposure-lab-"
 _PLURALS = {"NetworkPolicy": "networkpolicies", "Pod": "pods", "Node": "nodes", "Namespace": "namespaces"}
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class PodSpec:
-    """A pod to run: where, under which labels, with which named ports (name → (protocol, number)), serving which ports.
-
-    `ready` False leaves it out of its Services until `Lab.set_ready`.
-    """
-
-    namespace: str
-    name: str
-    node: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    serves: Sequence[tuple[str, int]] = ()
-    ready: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class LabPod:
-    """A running pod."""
-
-    spec: PodSpec
-    host: PodHost
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.spec.namespace}/{self.spec.name}"
 
 
 class Lab:
@@ -182,6 +154,12 @@ class Lab:
             self.cluster, self.api, list(self.nodes.values()), self.root, self._speaker_key
         )
 
+    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Part:
+        """Start a process beside the API server, such as an operator; `NAME.log` in `root`. It ends with the lab."""
+        part = Part([*self.network.control_plane.netns.prefix, *argv], log=self.root / f"{name}.log", env=env)
+        self._parts.append(part)
+        return part
+
     def add_nodes(self, names: Sequence[str]) -> list[Node]:
         """New nodes with their Node objects and kube-proxy. (MetalLB speaks on those that `start` made.)"""
         made = self.network.add_nodes(list(self.nodes.values()), names)
@@ -227,7 +205,7 @@ class Lab:
                 closed.close()
             for protocol, port in spec.serves:
                 self.traffic.serve(host.netns, f"{spec.namespace}/{spec.name}", port, protocol)
-            self.api.apply(_pod_manifest(spec))
+            self.api.apply(pod_manifest(spec))
             pod = LabPod(spec, host)
             self._set_status(pod, ready=False)
             self._pods[pod.full_name] = pod
@@ -245,23 +223,15 @@ class Lab:
 
     def relabel(self, pod: LabPod, labels: Mapping[str, str]) -> None:
         """Give a running pod other labels."""
-        manifest = _pod_manifest(pod.spec)
+        manifest = pod_manifest(pod.spec)
         manifest["metadata"]["labels"] = dict(labels)
         self.api.apply(manifest)
 
     def _set_status(self, pod: LabPod, *, ready: bool) -> None:
-        status = {
-            "phase": "Running",
-            "hostIP": pod.host.node.addresses[0],
-            "hostIPs": [{"ip": each} for each in pod.host.node.addresses],
-            "podIP": pod.host.addresses[0],
-            "podIPs": [{"ip": each} for each in pod.host.addresses],
-            "conditions": [{"type": "Ready", "status": str(ready)}, {"type": "ContainersReady", "status": str(ready)}],
-        }
         self.api.call(
             "PATCH",
             f"/api/v1/namespaces/{pod.spec.namespace}/pods/{pod.spec.name}/status",
-            {"status": status},
+            {"status": pod_status(pod, ready=ready)},
             "application/merge-patch+json",
         )
 
@@ -326,21 +296,6 @@ class Lab:
                     f"{len(wrong)} of {len(probes)} probes still wrong after {seconds:.0f} s: {wrong[:3]}"
                 )
             time.sleep(0.02)
-
-
-def _pod_manifest(spec: PodSpec) -> dict[str, Any]:
-    ports = [
-        {"name": name, "protocol": protocol, "containerPort": number} for name, (protocol, number) in spec.ports.items()
-    ]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": spec.name, "namespace": spec.namespace, "labels": dict(spec.labels)},
-        "spec": {
-            "nodeName": spec.node,
-            "containers": [{"name": "app", "image": "registry.example/app", "ports": ports}],
-        },
-    }
 
 
 def sweep() -> None:

@@ -1,16 +1,18 @@
 """The lab's enforcer reads NetworkPolicy as the Kubernetes API reference has it."""
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.lab.agreement import compare, model_of
+from tests.lab.agreement import compare, model_of, questions
 from tests.lab.enforcer.model import Model, evaluate
 from tests.lab.enforcer.objects import parse_node
 from tests.lab.enforcer.ranges import union, without
 from tests.lab.enforcer.rules import Position, node_rules, pod_rules
-from tests.lab.generate import Generated
+from tests.lab.generate import Generated, generate
+from tests.lab.oracle import Oracle
 
 WEB, DB, BANK = "10.244.1.2", "10.244.1.3", "10.244.2.4"
 CLIENT, STRANGER = "192.0.2.130", "192.0.2.200"
@@ -186,3 +188,43 @@ def test_agrees_with_the_oracle(seed: int) -> None:
     # Neither side of the comparison may be empty, or it proves nothing.
     assert 4000 < found.cells
     assert 500 < found.allowed < found.cells - 500
+
+
+def _without_exceptions(rule: dict[str, Any]) -> None:
+    for peer in (*rule.get("from", ()), *rule.get("to", ())):
+        peer.get("ipBlock", {}).pop("except", None)
+
+
+def _without_ports(rule: dict[str, Any]) -> None:
+    rule.pop("ports", None)
+
+
+def _without_ipv6(rule: dict[str, Any]) -> None:
+    for side in ("from", "to"):
+        if rule.get(side):
+            rule[side] = [peer for peer in rule[side] if ":" not in peer.get("ipBlock", {}).get("cidr", "")] or [
+                {"podSelector": {"matchLabels": {"nobody": "has-it"}}}  # an empty list would mean everybody
+            ]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(_without_exceptions, id="except-is-forgotten"),
+        pytest.param(_without_ports, id="ports-are-forgotten"),
+        pytest.param(_without_ipv6, id="ipv6-is-forgotten"),
+    ],
+)
+def test_the_oracle_catches_mistakes(mistake: Callable[[dict[str, Any]], None]) -> None:
+    """An enforcer that misreads one field disagrees with the oracle, so agreement means something."""
+    for seed in range(1, 20):
+        right, wrong = generate(seed), generate(seed)
+        for each in wrong.policies:
+            for rule in (*each["spec"].get("ingress", ()), *each["spec"].get("egress", ())):
+                mistake(rule)
+        good, bad = model_of(right), model_of(wrong)
+        asked = [(cell.source, cell.destination, cell.port, cell.protocol) for cell in questions(seed, right)]
+        if any(evaluate(good, *each) != evaluate(bad, *each) for each in asked):
+            break  # a cluster in which this mistake matters
+    oracle = Oracle(right)
+    assert any(evaluate(bad, *each) != oracle.allows(*each) for each in asked)
