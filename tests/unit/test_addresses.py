@@ -1,0 +1,231 @@
+"""The algebra of blocks, held against sets of addresses small enough to be counted."""
+
+from ipaddress import ip_address, ip_network
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exposure.resolve.pod_ranges import PodRanges
+from exposure.resolve.widening import common_supernet, narrowest_cover
+from exposure.values.addresses import (
+    Block,
+    Network,
+    address,
+    admits_everyone,
+    block,
+    blocks,
+    collapsed,
+    covered,
+    everyone,
+    family,
+    inside,
+    intersection,
+    network,
+    of_families,
+    overlap,
+    sort_key,
+    strict_network,
+    union,
+    whole_families,
+)
+
+#: Sixteen addresses of each family: whatever is said about blocks can be counted there.
+UNIVERSE = [*map(ip_address, range(16)), *(ip_address(2**64 + n) for n in range(16))]
+BASES = {4: 0, 6: 2**64}
+
+
+@st.composite
+def networks(draw: st.DrawFn, versions: tuple[int, ...] = (4, 6)) -> Network:
+    version = draw(st.sampled_from(versions))
+    size = draw(st.sampled_from([1, 2, 4, 8, 16]))
+    first = BASES[version] + size * draw(st.integers(0, 16 // size - 1))
+    longest = 32 if version == 4 else 128
+    return ip_network(f"{ip_address(first)}/{longest - size.bit_length() + 1}")
+
+
+@st.composite
+def some_blocks(draw: st.DrawFn) -> list[Block]:
+    found = [block(draw(networks()), draw(st.lists(networks(), max_size=3))) for _ in range(draw(st.integers(0, 4)))]
+    return [each for each in found if each is not None]
+
+
+def held(parts: object) -> set[object]:
+    """The addresses of the universe that blocks or networks admit."""
+    found: set[object] = set()
+    for each in parts:  # type: ignore[attr-defined]
+        cidr, cuts = (each.cidr, each.excepts) if isinstance(each, Block) else (each, ())
+        found |= {a for a in UNIVERSE if a in cidr and not any(a in cut for cut in cuts)}
+    return found
+
+
+@given(networks(), st.lists(networks(), max_size=4))
+def test_a_block_is_its_cidr_without_the_cuts(cidr: Network, cuts: list[Network]) -> None:
+    """What is left of a block is what is left of the set; nothing left is no block at all."""
+    found = block(cidr, cuts)
+    expected = held([cidr]) - held(cuts)
+    assert expected == (held([found]) if found is not None else set())
+    if found is not None:
+        assert all(inside(cut, cidr) and cut != cidr for cut in found.excepts)
+        assert list(found.excepts) == sorted(collapsed(found.excepts), key=sort_key)
+
+
+@given(some_blocks(), some_blocks())
+def test_intersection(one: list[Block], other: list[Block]) -> None:
+    """The addresses that both sides admit, no more and no fewer."""
+    assert held(one) & held(other) == held(intersection(one, other))
+
+
+@given(some_blocks())
+def test_union_loses_nothing_and_says_nothing_twice(parts: list[Block]) -> None:
+    """A union admits what its parts admit, in one order, without a block that another one holds."""
+    found = union(parts)
+    assert held(parts) == held(found)
+    assert union(reversed(found)) == found
+    for one, other in combinations(found, 2):
+        assert held([one]) != held([other]) or one == other
+
+
+@given(st.lists(networks(), max_size=5), st.lists(networks(), max_size=3))
+def test_blocks_of_networks(parts: list[Network], cuts: list[Network]) -> None:
+    """Networks as blocks, each without the cuts."""
+    assert held(parts) - held(cuts) == held(blocks(parts, cuts))
+
+
+@given(networks(), st.lists(networks(), max_size=5))
+def test_covered(inner: Network, outer: list[Network]) -> None:
+    """A network is covered where the union holds it, also where no single member does."""
+    assert (held([inner]) <= held(outer)) == covered(inner, outer)
+
+
+@given(st.lists(networks(), max_size=6))
+def test_collapsed(parts: list[Network]) -> None:
+    """The same addresses, and never more networks."""
+    assert held(parts) == held(collapsed(parts))
+    assert len(collapsed(parts)) <= len(set(parts))
+
+
+@given(networks(), networks())
+def test_overlap(one: Network, other: Network) -> None:
+    """CIDRs that share an address nest."""
+    assert bool(held([one]) & held([other])) == overlap(one, other)
+
+
+@given(some_blocks(), st.lists(networks(), max_size=3))
+def test_carving_cuts_out_pods_of_wider_blocks_alone(parts: list[Block], pods: list[Network]) -> None:
+    """A block that is wider than a pod range loses it; one that equals it or lies inside is emitted as written."""
+    ranges = PodRanges(collapsed(pods))
+    kept, cut = ranges.carve(parts)
+    expected: set[object] = set()
+    for each in parts:
+        inner = [pod for pod in ranges.carved if inside(pod, each.cidr) and pod != each.cidr]
+        expected |= held([each]) - held(inner)
+    assert expected == held(kept)
+    assert cut or held(kept) == held(parts)
+
+
+def covers_by_hand(leaves: set[Network], limit: int, forbidden: list[Network], whole: Network) -> int:
+    """The fewest addresses that a cover of at most `limit` prefixes holds, tried one by one."""
+    size = whole.max_prefixlen - whole.prefixlen
+    candidates = [
+        prefix
+        for length in range(whole.prefixlen, whole.prefixlen + size + 1)
+        for prefix in whole.subnets(new_prefix=length)
+        if prefix in leaves or not any(overlap(prefix, each) for each in forbidden)
+    ]
+    best = 2**40
+    for count in range(1, limit + 1):
+        for chosen in combinations(candidates, count):
+            if all(any(inside(leaf, each) for each in chosen) for leaf in leaves):
+                best = min(best, sum(each.num_addresses for each in collapsed(chosen)))
+    return best
+
+
+@given(
+    st.sets(st.integers(0, 7), min_size=1, max_size=6),
+    st.integers(1, 3),
+    st.lists(st.sampled_from(["0.0.0.0/31", "0.0.0.4/30", "0.0.0.6/32"]), max_size=1),
+)
+def test_the_narrowest_cover(hosts: set[int], limit: int, pods: list[str]) -> None:
+    """No cover of as many prefixes that crosses no pod range holds fewer addresses; node addresses are never lost."""
+    forbidden = [network(each) for each in pods]
+    leaves = collapsed(network(str(ip_address(n))) for n in hosts)
+    found = narrowest_cover(leaves, limit, tuple(forbidden))
+    assert all(covered(leaf, found) for leaf in leaves)
+    assert not any(overlap(each, pod) for each in found for pod in forbidden if each not in leaves)
+    fixed = {leaf for leaf in leaves if any(overlap(leaf, each) for each in forbidden)}
+    free = set(leaves) - fixed
+    room = max(1, limit - len(fixed))
+    if len(leaves) > limit and len(free) > room:
+        best = covers_by_hand(free, room, forbidden, network("0.0.0.0/29"))
+        # Where even one prefix a gap crosses a pod range, all addresses stay as they are.
+        expected = best if best < 2**40 else sum(each.num_addresses for each in free)
+        assert expected == sum(each.num_addresses for each in collapsed(found) if each not in fixed)
+        assert len(found) <= max(limit, len(fixed) + 1) or best == 2**40
+    else:
+        assert leaves == found
+
+
+@pytest.mark.parametrize(
+    "members, expected",
+    [
+        pytest.param(["10.0.0.1/32", "10.0.0.2/32"], "10.0.0.0/30", id="two-addresses"),
+        pytest.param(["10.0.0.0/24", "10.0.1.0/24"], "10.0.0.0/23", id="two-halves"),
+        pytest.param(["10.0.0.0/24"], "10.0.0.0/24", id="itself"),
+        pytest.param(["0.0.0.1/32", "255.0.0.1/32"], "0.0.0.0/0", id="the-whole-family"),
+        pytest.param(["fd00::1/128", "fd00::2/128"], "fd00::/126", id="ipv6"),
+    ],
+)
+def test_common_supernet(members: list[str], expected: str) -> None:
+    """The narrowest prefix that holds them all."""
+    assert network(expected) == common_supernet(map(network, members))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        pytest.param("203.0.113.7", "203.0.113.7/32", id="an-address-is-a-network-of-one"),
+        pytest.param(" 203.0.113.7/24 ", "203.0.113.0/24", id="host-bits-of-a-fact-are-forgiven"),
+        pytest.param("2001:db8::1/32", "2001:db8::/32", id="ipv6"),
+    ],
+)
+def test_networks_of_facts(text: str, expected: str) -> None:
+    """What a cluster says is read as it is meant."""
+    assert expected == str(network(text))
+
+
+def test_networks_of_intent() -> None:
+    """Host bits in what a person writes are a slip."""
+    with pytest.raises(ValueError, match="host bits"):
+        strict_network("10.0.0.1/8")
+
+
+def test_addresses() -> None:
+    """A host name is no address."""
+    assert address("lb.example.com") is None
+    assert str(address("2001:db8::1")) == "2001:db8::1"
+
+
+@pytest.mark.parametrize(
+    "cidrs, families, everybody",
+    [
+        pytest.param(["0.0.0.0/0"], ["IPv4"], True, id="the-whole-of-one"),
+        pytest.param(["0.0.0.0/1", "128.0.0.0/1"], ["IPv4"], True, id="two-halves"),
+        pytest.param(["0.0.0.0/0"], ["IPv4", "IPv6"], False, id="never-one-family-on-account-of-the-other"),
+        pytest.param(["10.0.0.0/8"], ["IPv4"], False, id="a-part"),
+    ],
+)
+def test_everyone(cidrs: list[str], families: list[str], everybody: bool) -> None:
+    """Everyone is every address of every family that is asked for."""
+    assert everybody == admits_everyone(blocks(map(network, cidrs)), families)  # type: ignore[arg-type]
+    assert everybody == (set(families) <= whole_families(map(network, cidrs)))
+
+
+def test_families_apart() -> None:
+    """IPv4 stands before IPv6, and a family can be picked."""
+    both = everyone(("IPv6", "IPv4"))
+    assert ["0.0.0.0/0", "::/0"] == list(map(str, both))
+    assert ["::/0"] == list(map(str, of_families(both, ["IPv6"])))
+    assert family(network("::/0")) == "IPv6"
+    assert "10.0.0.0/8 except 10.1.0.0/16" == str(block(network("10.0.0.0/8"), [network("10.1.0.0/16")]))
