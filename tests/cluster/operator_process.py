@@ -114,6 +114,11 @@ class OperatorProcess:
         finally:
             part.stop(kill=True)
 
+    def exit_status(self) -> int:
+        """Of a process that has ended; subprocess.TimeoutExpired if it still runs."""
+        assert self._part
+        return self._part.wait(1.0)
+
     def kill(self) -> None:
         """SIGKILL, as a crash or a full node would."""
         if self._part:

@@ -1,0 +1,239 @@
+"""The operator comes and goes, and nothing depends on when."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.api import Object, exposure_policy, network_policy, service
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import install_crds
+from tests.cluster.operated import Operated, assert_minds_its_own, is_ours
+from tests.cluster.operator_process import NAMESPACE, OperatorProcess, eventually
+
+WALL = "exposure-default-deny"
+SCENARIOS = 36
+STEPS = 14
+#: Several deeds happen between two starts, and some of the starts are after a SIGKILL.
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane(tmp_path_factory.mktemp("restarts") / "cluster") as made:
+        install_crds(made)
+        yield made
+        assert_minds_its_own(made)
+
+
+@pytest.fixture
+def stopped(cluster: ControlPlane, tmp_path: Path) -> Iterator[Operated]:
+    """An operator that is not running yet."""
+    operator = OperatorProcess(cluster, tmp_path / "operator")
+    yield Operated(cluster, operator)
+    operator.stop()
+
+
+def test_it_adopts_what_exists_before_it_starts(stopped: Operated) -> None:
+    """Services, policies, and the NetworkPolicies of an earlier life that nothing asks for any longer."""
+    where = stopped.new_namespace()
+    stopped.api.create(service(where, "web"))
+    stopped.api.create(exposure_policy(where))
+    ours = {"labels": {"app.kubernetes.io/managed-by": "exposure-operator"}}
+    stopped.api.create(network_policy(where, "exposure-to-gone", **ours))
+    stopped.operator.start()
+    stopped.until_policies(where, WALL, "exposure-to-web")
+    stopped.until_ready(where)
+
+
+def test_what_is_deleted_while_it_is_down_leaves_no_allow_behind(stopped: Operated) -> None:
+    """A Service, an ExposurePolicy and a type change, all missed."""
+    places = [stopped.new_namespace() for _ in range(3)]
+    for where in places:
+        stopped.api.create(service(where, "web"))
+        stopped.api.create(service(where, "api"))
+        stopped.api.create(exposure_policy(where))
+    stopped.operator.start()
+    for where in places:
+        stopped.until_policies(where, WALL, "exposure-to-web", "exposure-to-api")
+    stopped.settle(quiet=0.5)
+    stopped.operator.stop()
+    stopped.api.delete("Service", places[0], "web")
+    stopped.api.delete("ExposurePolicy", places[1], "edge")
+    stopped.api.patch("Service", places[2], "web", {"spec": {"type": "ClusterIP"}})
+    stopped.operator.start()
+    stopped.until_policies(places[0], WALL, "exposure-to-api")
+    stopped.until_policies(places[1])
+    stopped.until_policies(places[2], WALL, "exposure-to-api")
+    eventually(lambda: set(stopped.exposures(places[0])) == {"service-api"}, 10, "only the living door")
+
+
+def test_a_restart_on_unchanged_objects_writes_nothing(stopped: Operated) -> None:
+    """What is as planned is kept, down to the last Exposure and status."""
+    where = stopped.new_namespace()
+    stopped.api.create(service(where, "web"))
+    stopped.api.create(exposure_policy(where))
+    stopped.operator.start()
+    stopped.until_ready(where)
+    stopped.settle(quiet=1.0)
+    stopped.operator.stop()
+    mark = stopped.cluster.audit_mark()
+    stopped.operator.start()
+    stopped.operator.wait_ready()
+    time.sleep(2)
+    assert [each["requestURI"] for each in stopped.writes(mark)] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_stops_it_cleanly_within_ten_seconds(stopped: Operated, number: signal.Signals) -> None:
+    """Exit status 0, and nothing half done."""
+    stopped.operator.start()
+    stopped.operator.wait_ready()
+    began = time.monotonic()
+    stopped.operator.signal(number)
+    eventually(lambda: not stopped.operator.running, 10, "it has ended", stopped.operator.tail)
+    assert time.monotonic() - began < 10
+    assert stopped.operator.exit_status() == 0
+
+
+def test_a_signal_while_it_is_starting_stops_it_too(stopped: Operated) -> None:
+    """Whatever it is doing at that moment."""
+    stopped.operator.start()
+    time.sleep(0.6)
+    stopped.operator.signal(signal.SIGTERM)
+    eventually(lambda: not stopped.operator.running, 10, "it has ended", stopped.operator.tail)
+
+
+def test_a_standby_is_ready_writes_nothing_and_takes_over(cluster: ControlPlane, tmp_path: Path) -> None:
+    """At once when the leader goes in good order; when its lease has run out, after a crash."""
+    first = OperatorProcess(cluster, tmp_path / "first", leader_elect=True, environment={"POD_NAME": "first"})
+    second = OperatorProcess(cluster, tmp_path / "second", leader_elect=True, environment={"POD_NAME": "second"})
+    world = Operated(cluster, first)
+    try:
+        first.start()
+        eventually(lambda: first.metric("exposure_leader") == 1, 30, "the first leads", first.tail)
+        second.start()
+        second.wait_ready()
+        assert second.metric("exposure_leader") == 0
+        where = world.new_namespace()
+        world.api.create(service(where, "web"))
+        world.api.create(exposure_policy(where))
+        world.until_policies(where, WALL, "exposure-to-web")
+        assert second.metric("exposure_leader") == 0
+        assert holder(world) == "first"
+
+        first.stop()
+        eventually(lambda: second.metric("exposure_leader") == 1, 6, "the second leads soon", second.tail)
+        world.api.create(service(where, "api"))
+        world.until_policies(where, WALL, "exposure-to-web", "exposure-to-api", seconds=5)
+
+        first.start()
+        first.wait_ready()
+        second.kill()
+        world.api.delete("Service", where, "web")
+        eventually(lambda: first.metric("exposure_leader") == 1, 30, "the first leads again", first.tail)
+        world.until_policies(where, WALL, "exposure-to-api", seconds=5)
+    finally:
+        first.stop()
+        second.stop()
+
+
+def holder(world: Operated) -> str:
+    lease = world.api.get("Lease", NAMESPACE, "exposure-operator") or {}
+    return str(lease["spec"]["holderIdentity"])
+
+
+def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: Operated) -> None:
+    """Thirty-six namespaces, each with its own chain of chance, through restarts and crashes; then sixty seconds
+    without a write; then everything of ours is thrown away, and a cold start makes the very same policies."""
+    dice = {stopped.new_namespace(): random.Random(seed) for seed in range(SCENARIOS)}
+    stopped.operator.start()
+    for turn in range(ROUNDS):
+        for _ in range(STEPS // ROUNDS + 1):
+            for where, chance in dice.items():
+                deed(stopped, where, chance)
+        if turn % 2:
+            stopped.operator.kill()
+        else:
+            stopped.operator.stop()
+        for where, chance in dice.items():
+            deed(stopped, where, chance)
+        stopped.operator.start()
+    stopped.operator.wait_ready()
+    stopped.settle()
+
+    mark = stopped.cluster.audit_mark()
+    time.sleep(60)
+    assert [each["requestURI"] for each in stopped.writes(mark)] == []
+    grown = {where: ours(stopped, where) for where in dice}
+    doors = {where: stopped.exposures(where).keys() for where in dice}
+
+    stopped.operator.stop()
+    for where in dice:
+        for each in stopped.api.items("NetworkPolicy", where):
+            if is_ours(each):
+                stopped.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+        for name in stopped.exposures(where):
+            stopped.api.delete("Exposure", where, name)
+    stopped.operator.start()
+    stopped.operator.wait_ready()
+    stopped.settle()
+    assert {where: ours(stopped, where) for where in dice} == grown
+    assert {where: stopped.exposures(where).keys() for where in dice} == doors
+    assert sum(map(len, grown.values())) > SCENARIOS
+
+
+def ours(world: Operated, where: str) -> list[tuple[str, Object, Object, Object]]:
+    """Name, labels, annotations and spec of each policy of ours: all that we write, less what the server adds."""
+    return sorted(
+        (each["metadata"]["name"], each["metadata"]["labels"], each["metadata"].get("annotations", {}), each["spec"])
+        for each in world.api.items("NetworkPolicy", where)
+        if is_ours(each)
+    )
+
+
+def deed(world: Operated, where: str, chance: random.Random) -> None:
+    """One thing that a person may do in a namespace; what is not there to be changed is made."""
+    name = chance.choice(("web", "api", "db"))
+    there = world.api.get("Service", where, name) is not None
+    match chance.randrange(12):
+        case 0 | 1 | 2:
+            if there:
+                world.api.patch("Service", where, name, {"spec": {"selector": {"app": chance.choice("abc")}}})
+            else:
+                world.api.create(service(where, name, chance.choice(("LoadBalancer", "LoadBalancer", "ClusterIP"))))
+        case 3 if there:
+            ports = [{"name": "http", "port": 80, "targetPort": chance.choice((8080, 9090, "http"))}]
+            world.api.patch("Service", where, name, {"spec": {"ports": ports}})
+        case 4 if there:
+            world.api.patch("Service", where, name, {"spec": {"type": chance.choice(("ClusterIP", "LoadBalancer"))}})
+        case 5:
+            world.api.delete("Service", where, name)
+        case 6 | 7 | 8:
+            policy = chance.choice(("edge", "edge", "other"))
+            spec = chance.choice(
+                (
+                    {"clients": {"cidrs": ["198.51.100.0/24"]}, "mode": "Enforce"},
+                    {"isolation": {"allowSameNamespace": True}, "mode": "Enforce"},
+                    {"services": {"names": ["web"]}, "mode": "Enforce"},
+                    {"mode": "Audit"},
+                )
+            )
+            if world.api.get("ExposurePolicy", where, policy):
+                world.api.patch("ExposurePolicy", where, policy, {"spec": spec})
+            else:
+                world.api.create(exposure_policy(where, policy, **spec))
+        case 9:
+            world.api.delete("ExposurePolicy", where, "other")
+        case 10:
+            for each in world.api.items("NetworkPolicy", where):
+                if is_ours(each) and chance.random() < 0.5:
+                    world.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+        case 11:
+            mode = chance.choice((None, None, "Audit"))
+            world.api.patch("Namespace", "", where, {"metadata": {"annotations": {"exposure.dev/mode": mode}}})
+        case _:
+            pass
