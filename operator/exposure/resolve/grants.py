@@ -229,12 +229,22 @@ class _Doors:
         proxy, survey = route.proxy, self.survey
         row, via = f"{proxy.kind}-proxy", f"{route.route} leads here from {route.front}"
         reference = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
+        # The pod sees the proxy, never who called it: client ranges can be held at the proxy's own Service alone.
+        lost: list[BlindSpot] = []
+        if clients.narrow and proxy.kind == "pods":
+            lost.append(
+                blind_spot(
+                    "SourceRangesUnenforced", f"{via}, whoever calls that: open the proxy's Service to them alone."
+                )
+            )
+        elif clients.narrow and proxy.kind == "nodes":
+            lost.append(blind_spot("SourceFilterLost", f"{via}, by the addresses of its nodes."))
         match proxy.kind:
             case "pods" if proxy.peer is not None:
                 source = Source(
                     "P", (), ports.targets, row, f"The proxy's pods call: {via}.", reference, (proxy.peer,), door
                 )
-                return [source], []
+                return [source], lost
             case "nodes":
                 if survey.cni.pod_ranges == "matched-by-identity":
                     return [], [
@@ -245,7 +255,7 @@ class _Doors:
                 nodes, widened = snat_sources(
                     survey.snat, self.families, survey.config.node_address_limit, survey.pod_ranges.carved
                 )
-                spots = [blind_spot("NodeRangesWidened")] if widened else []
+                spots = [*lost, blind_spot("NodeRangesWidened")] if widened else lost
                 source = Source(
                     "N",
                     blocks(nodes),
