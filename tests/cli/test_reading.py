@@ -136,6 +136,18 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param("a: 1\nb: [\n", 3, "expected node content", id="no-yaml"),
         pytest.param("kind: a\n---\n- 1\n", 3, "document: is not an object", id="no-object"),
         pytest.param("{'kind': 'Service'", 2, "expected ',' or '}'", id="half-an-object"),
+        pytest.param(
+            "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
+            1,
+            "its aliases expand to too many objects",
+            id="a-billion-laughs",
+        ),
+        pytest.param("a: &a [*a]\n", 1, "its aliases expand to too many objects", id="an-alias-to-itself"),
+        pytest.param(POLICY_WITH + "  a: " + "[" * 990 + "]" * 990, 1, "is nested too deeply", id="very-deep"),
+        pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="abysmal"),
+        pytest.param('{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="abysmal-json"),
+        pytest.param("- " * 100_000 + "a", 1, "is nested too deeply", id="abysmal-in-blocks"),
         pytest.param("kind: Service\nmetadata: {name: a}\n", 1, "apiVersion: is missing; write v1", id="no-version"),
         pytest.param(
             "apiVersion: v1\nkind: Service\nmetadata:\n  labels: {}\n", 3, "metadata.name: is missing", id="no-name"

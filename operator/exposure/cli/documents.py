@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -16,6 +17,11 @@ from exposure.cli.command import Wrong
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOREIGN_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:int")
+#: Aliases may make a few lines stand for billions of objects; no honest manifest comes near this many.
+EXPANDED_NODES = 5_000_000
+#: libyaml's binding composes by recursion in C, without a limit: some ten thousand levels end the process.
+DEEPEST = 1000
+_DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -83,14 +89,52 @@ def documents(text: str, source: str) -> Iterator[Document]:
 
 
 def _yaml_documents(text: str, source: str) -> Iterator[Document]:
+    if _is_deep(text):
+        raise Wrong(f"{source}:1: is nested too deeply")
     loader = Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
+                if "*" in text and _expanded(node, {}) > EXPANDED_NODES:
+                    raise Wrong(f"{source}:{node.start_mark.line + 1}: its aliases expand to too many objects")
                 yield Document(loader.construct_document(node), source, node.start_mark.line + 1, node)
     finally:
         loader.dispose()
+
+
+def _is_deep(text: str) -> bool:
+    """Whether the text nests deeper than any manifest; what only looks so (brackets in text) is parsed to be sure."""
+    if _DEEP_BLOCKS.search(text) is None:
+        if text.count("[") + text.count("{") < DEEPEST:
+            return False
+        steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
+        if max(accumulate(steps), default=0) < DEEPEST:
+            return False
+    depth = 0
+    for event in yaml.parse(text, Loader):  # without recursion
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes are under this one when every alias is written out; `known` keeps what was counted."""
+    found = known.get(id(node))
+    if found is None:
+        # An alias to a node that it lies in would never end.
+        known[id(node)] = EXPANDED_NODES
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.MappingNode):
+            children = [part for pair in node.value for part in pair]
+        found = known[id(node)] = 1 + sum(_expanded(child, known) for child in children)
+    return found
 
 
 def _line_in(node: yaml.Node, path: str) -> int:

@@ -31,7 +31,10 @@ def read_world(names: Sequence[str], config: Config, namespace: str | None) -> W
     gathering, wrong = Gathering(), list[str]()
     for source, text in _texts(names):
         for document in documents(text, source):
-            _read(document, document.content, "", gathering, namespace or "default", wrong)
+            try:
+                _read(document, document.content, "", gathering, namespace or "default", wrong)
+            except RecursionError as error:
+                raise Wrong(f"{document.place()}: is nested too deeply") from error
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         raise Wrong("\n".join([*wrong[:SHOWN], *more]))
