@@ -32,7 +32,11 @@ class Outcomes:
 
     def plans(self) -> list[Plan]:
         return [
-            make_plan(resolution, self.world.network_policies.get(resolution.namespace, {}))
+            make_plan(
+                resolution,
+                self.world.network_policies.get(resolution.namespace, {}),
+                self.world.pods.get(resolution.namespace, {}).values(),
+            )
             for resolution in self.resolutions
         ]
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TypeAlias
 
 from exposure.cluster.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
 from exposure.cluster.store import Store
@@ -19,7 +18,6 @@ from exposure.render import network_policy_manifest
 from exposure.values.changes import Change, Plan
 from exposure.values.network_policy import NetworkPolicy
 
-Phase: TypeAlias = tuple[str, bool, bool, int, int]
 NETWORK_POLICIES = "networkpolicies"
 
 
@@ -44,34 +42,9 @@ class Outcome:
 
 
 def phases(plan: Plan) -> Iterator[list[Change]]:
-    """The writes of the plan, cut wherever one may rely on the one before.
-
-    Within a phase all have the same verb, are all interim or all final, all grants or all walls, select with equally
-    many labels (the plan writes the narrowest first) and equally give or take: those are independent of each other.
-    """
-    for _, group in groupby(plan.writes, key=_phase):
-        part: list[Change] = []
-        names: set[str] = set()
-        for change in group:
-            if change.name in names:
-                yield part
-                part, names = [], set()
-            part.append(change)
-            names.add(change.name)
-        yield part
-
-
-def _phase(change: Change) -> Phase:
-    grant = change.name.startswith("exposure-to-")
-    return change.verb, change.interim, grant, len(change.policy.spec.subject.labels), _takes(change)
-
-
-def _takes(change: Change) -> int:
-    """0 where an update takes no rule away, 1 where it gives and takes, 2 where it only takes."""
-    if change.verb != "update" or change.live is None:
-        return 0
-    before, after = set(change.live.spec.ingress or ()), set(change.policy.spec.ingress or ())
-    return 0 if before <= after else 1 if after - before else 2
+    """The writes of the plan, cut wherever one may rely on the one before; those of one phase may be made at once."""
+    for _, group in groupby(plan.writes, key=lambda change: change.step):
+        yield list(group)
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> Outcome:

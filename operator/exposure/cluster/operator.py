@@ -164,7 +164,7 @@ class Operator:
         live = self.store.policies.in_namespace(namespace)
         # The plan is what it was when it was last carried out: whatever there is to write, somebody else undid.
         drifted = self._settled.get(namespace) == hash(resolution.policies)
-        plan = make_plan(resolution, live)
+        plan = make_plan(resolution, live, self.store.world.pods.get(namespace, {}).values())
         outcome = await apply(plan, self.store, self.writer)
         seconds = time.perf_counter() - started
         self._states[namespace] = State(resolution, plan, outcome)

@@ -21,6 +21,8 @@ class Change:
     reason: str = ""
     live: NetworkPolicy | None = None
     interim: bool = False
+    #: Writes of one step are independent of each other; the next step begins when all of them are done.
+    step: int = 0
 
     @property
     def name(self) -> str:

@@ -1,0 +1,192 @@
+"""Plans carried out write by write on random namespaces: nothing opens, nothing is cut, and it settles."""
+
+from __future__ import annotations
+
+import random
+from typing import TypeAlias
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exposure.plan import is_ours, make_plan, same
+from exposure.resolve.overlaps import MANAGED_BY
+from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
+from exposure.values.addresses import block, network
+from exposure.values.changes import Change, Plan
+from exposure.values.exposures import Resolution
+from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, selecting
+from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.values.objects import Pod
+from tests.plan.evaluator import Party
+from tests.plan.simulator import HOME, Live, Room, carry_out
+
+LABELS = {"app": ("web", "db"), "tier": ("edge", "core"), "color": ("blue", "green")}
+BLOCKS = (
+    block(network("0.0.0.0/0")),
+    block(network("203.0.113.0/24")),
+    block(network("0.0.0.0/0"), [network("10.0.0.0/8")]),
+    block(network("10.0.1.0/24")),
+)
+PEERS = (
+    *map(Peer, BLOCKS),
+    Peer(pods=EVERYTHING),
+    Peer(pods=selecting({"app": "db"})),
+    Peer(namespaces=EVERYTHING, pods=EVERYTHING),
+    Peer(namespaces=selecting({"kubernetes.io/metadata.name": "bank"})),
+)
+OPEN_PORTS = (None, (PolicyPort("TCP", 8080),), (PolicyPort("TCP", 8443),))
+Policies: TypeAlias = dict[str, NetworkPolicy]
+NAMES = ("exposure-to-a", "exposure-to-b", "exposure-to-c")
+
+label_sets = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in LABELS.items()})
+rules = st.builds(Rule, st.one_of(st.none(), st.tuples(st.sampled_from(PEERS))), st.sampled_from(OPEN_PORTS))
+sides = st.lists(rules, max_size=2, unique=True).map(tuple)
+service_selectors = label_sets.filter(bool).map(selecting)
+any_selectors = st.one_of(
+    st.just(EVERYTHING),
+    service_selectors,
+    st.just(LabelSelector((), (Requirement("app", "In", ("db", "web")),))),
+    st.just(LabelSelector((), (Requirement("tier", "DoesNotExist"),))),
+)
+
+
+def ours(name: str, spec: PolicySpec) -> NetworkPolicy:
+    return NetworkPolicy(HOME, name, spec, (MANAGED_BY,), (("exposure.dev/explanation", f"{spec}"[:40]),))
+
+
+@st.composite
+def granted(draw: st.DrawFn, egress: bool = True) -> Policies:
+    """What the operator may want in a namespace: a wall or none, neighbours or none, up to three Services."""
+    walls = draw(st.sampled_from(["", "i", "i", "e", "ie"] if egress else ["", "i"]))
+    found = {}
+    if walls:
+        found[DEFAULT_DENY] = PolicySpec(EVERYTHING, () if "i" in walls else None, () if "e" in walls else None)
+        if draw(st.booleans()):
+            near = (Rule((Peer(pods=EVERYTHING),), None),)
+            found[SAME_NAMESPACE] = PolicySpec(
+                EVERYTHING, near if "i" in walls else None, near if "e" in walls else None
+            )
+    for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
+        out = draw(st.one_of(st.none(), sides)) if egress else None
+        found[name] = PolicySpec(draw(service_selectors), draw(sides), out)
+    return {name: ours(name, spec) for name, spec in found.items()}
+
+
+@st.composite
+def foreign(draw: st.DrawFn) -> Policies:
+    found = {}
+    for name in draw(st.lists(st.sampled_from(["theirs", "others", *NAMES[:1]]), unique=True, max_size=2)):
+        ways = draw(st.sampled_from(["i", "i", "e", "ie"]))
+        spec = PolicySpec(
+            draw(any_selectors), draw(sides) if "i" in ways else None, draw(sides) if "e" in ways else None
+        )
+        found[name] = NetworkPolicy(HOME, name, spec)
+    return found
+
+
+rooms = st.lists(label_sets, min_size=1, max_size=4).map(
+    lambda sets: Room(
+        tuple(Party(f"10.0.1.{n}", HOME, tuple(sorted(labels.items()))) for n, labels in enumerate(sets, 1))
+    )
+)
+
+
+def pods_of(room: Room) -> list[Pod]:
+    return [Pod(HOME, party.address, party.labels, (party.address,)) for party in room.pods]
+
+
+def planned(room: Room, wanted: Policies, live: Live) -> Plan:
+    resolution = Resolution(HOME, tuple(wanted[name] for name in sorted(wanted)), ())
+    return make_plan(resolution, live, pods_of(room))
+
+
+def shuffled(plan: Plan, seed: int) -> list[Change]:
+    """The writes in an order that could come about: those of one step leave together, and land as they like."""
+    pick = random.Random(seed)
+    return sorted(plan.writes, key=lambda change: (change.step, pick.random()))
+
+
+def goal(plan: Plan, live: Live, wanted: Policies) -> Policies:
+    theirs = {name: policy for name, policy in live.items() if not is_ours(policy)}
+    return {**{name: policy for name, policy in wanted.items() if name not in plan.taken}, **theirs}
+
+
+def check(room: Room, live: Live, wanted: Policies, seed: int, crash: bool) -> None:
+    plan = planned(room, wanted, live)
+    end = goal(plan, live, wanted)
+    before, after = room.ends(live), room.ends(end)
+    allowed_before, allowed_after = room.connections(before), room.connections(after)
+    one_way = ordered(before, after)
+    state = live
+    for change in shuffled(plan, seed):
+        state = carry_out(state, [change])
+        now = room.ends(state)
+        assert now - before - after == frozenset(), f"{change} opens"
+        assert (before & after) - now == frozenset(), f"{change} cuts"
+        if one_way:
+            passing = room.connections(now)
+            assert passing - allowed_before - allowed_after == frozenset(), f"{change} opens for a moment"
+        if crash:
+            check_again(room, state, wanted, end, before, after)
+    assert set(state) == set(end)
+    assert all(same(state[name], end[name]) for name in end)
+    assert planned(room, wanted, state).writes == ()
+    assert {n: p for n, p in state.items() if not is_ours(p)} == {n: p for n, p in live.items() if not is_ours(p)}
+
+
+def check_again(
+    room: Room,
+    live: Live,
+    wanted: Policies,
+    end: Live,
+    before: frozenset[tuple[str, str, str, int]],
+    after: frozenset[tuple[str, str, str, int]],
+) -> None:
+    """The same promises, towards the same goal, for a plan that is made after the first was broken off here."""
+    state = live
+    for change in planned(room, wanted, live).writes:
+        state = carry_out(state, [change])
+        now = room.ends(state)
+        assert now - before - after == frozenset(), f"after a crash {change} opens"
+        assert (before & after) - now == frozenset(), f"after a crash {change} cuts"
+    assert set(state) == set(end)
+    assert all(same(state[name], end[name]) for name in end)
+
+
+def ordered(before: frozenset[tuple[str, str, str, int]], after: frozenset[tuple[str, str, str, int]]) -> bool:
+    """Whether at most one direction changes: what a connection then may do follows from each end by itself."""
+    changed = {way for way, *_ in before ^ after}
+    return len(changed) < 2
+
+
+EXAMPLES = settings(
+    max_examples=int(__import__("os").environ.get("N", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+@EXAMPLES
+@given(rooms, foreign(), granted(), granted(), st.integers(0, 9))
+def test_a_plan_opens_nothing_and_cuts_nothing(
+    room: Room,
+    theirs: Policies,
+    live: Policies,
+    wanted: Policies,
+    seed: int,
+) -> None:
+    """At every moment each pod consents to what it does before and after, and to nothing that it does at neither."""
+    check(room, {**live, **theirs}, wanted, seed, crash=False)
+
+
+@EXAMPLES
+@given(rooms, foreign(), granted(egress=False), granted(egress=False), st.integers(0, 9))
+def test_a_plan_that_is_broken_off_anywhere_is_taken_up_again(
+    room: Room,
+    theirs: Policies,
+    live: Policies,
+    wanted: Policies,
+    seed: int,
+) -> None:
+    """From every state in between, a new plan leads to the same goal with the same promises."""
+    check(room, {**live, **theirs}, wanted, seed, crash=True)
