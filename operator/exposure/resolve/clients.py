@@ -53,22 +53,29 @@ def client_ranges(
     service: Service, door: str, profile: Profile, clients: Clients, limit: Bounds, families: tuple[Family, ...]
 ) -> ClientRanges:
     """C = clients ∩ limits ∩ the Service's ranges (LoadBalancer doors only), each where it is said; else everyone."""
-    found = everyone(families)
+    found: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
     spots: list[BlindSpot] = []
-    if clients.blocks is not None:
-        found = clients.blocks
-        narrowed.add("policy")
-    if limit.clients is not None:
-        found = intersection(found, limit.clients)
-        narrowed.add("limits")
+
+    def narrow(by: str, ranges: tuple[Block, ...]) -> tuple[Block, ...]:
+        before = everyone(families) if found is None else found
+        after = ranges if found is None else intersection(found, ranges)
+        if intersection(before, ranges) != before:
+            narrowed.add(by)
+        return after
+
+    # The Service's own ranges come first: what a policy repeats is held where they are held.
     if door == "LoadBalancer":
         ranges, origin, spots = service_ranges(service, profile)
         if origin:
-            found = intersection(found, blocks(ranges))
-            narrowed.add(origin)
+            found = narrow(origin, blocks(ranges))
             if len(families) > 1 and len({family(each) for each in ranges}) == 1:
                 spots.append(blind_spot("FamilyRangesMissing", f"Listed: {', '.join(map(str, ranges))}."))
+    if clients.blocks is not None:
+        found = narrow("policy", clients.blocks)
+    if limit.clients is not None:
+        found = narrow("limits", limit.clients)
+    found = everyone(families) if found is None else found
     known = bool(service.ip_families or service.cluster_ips)
     kept = tuple(each for each in found if not known or family(each.cidr) in families)
     return ClientRanges(kept, families, frozenset(narrowed), tuple(spots))

@@ -31,10 +31,10 @@ def detect_cni(world: World, provider: str | None) -> Cni:
         for value in agent_names(pod)
     }
     for mark in DETECTION:
-        if mark.node_annotation and any(_bears(key, mark.node_annotation) for key in annotations):
-            return CNIS[mark.slug]
-        if mark.agent_label in agents or (mark.ip_pools and world.ip_pools):
-            return CNIS[mark.slug]
+        annotated = mark.node_annotation and any(_bears(key, mark.node_annotation) for key in annotations)
+        if annotated or mark.agent_label in agents or (mark.ip_pools and world.ip_pools):
+            # k3s enforces policies with a kube-router of its own, inside its binary, beside flannel.
+            return CNIS["kube-router" if mark.slug == "none" and provider == "k3s" else mark.slug]
     return CNIS["kube-router" if provider == "k3s" else "unknown"]
 
 
@@ -52,13 +52,14 @@ def _bears(key: str, mark: str) -> bool:
 
 
 def detect_provider(world: World) -> str | None:
-    """By the nodes' providerIDs, then as configured; `unknown` for a cloud of which no row is known; None: no cloud."""
+    """By the nodes' providerIDs, else as configured; `unknown` for a cloud of which no row is known; None: no cloud."""
     found = {_provider_of(node) for node in world.nodes.values() if node.provider_id}
     clouds = found - {"on-premises"}
-    if len(clouds) == 1:
+    if len(clouds) == 1 and clouds != {"unknown"}:
         return clouds.pop()
     if clouds:
-        return "unknown"
+        # A prefix that no row knows chooses nothing, so the next in order is asked; never the on-premises default.
+        return world.config.provider or "unknown"
     return world.config.provider
 
 
@@ -84,7 +85,8 @@ def snat_networks(world: World, cni: Cni) -> tuple[Network, ...]:
     if cni.slug == "calico" and any(key.startswith(FLANNEL) for node in nodes for key, _ in node.annotations):
         hosts = (*hosts, FLANNEL_HOST)
     for node in nodes:
-        found += [_host(network(cidr), index) for cidr in node.pod_cidrs for index in hosts]
+        for cidr in map(network, node.pod_cidrs):
+            found += [network(str(cidr[index])) for index in hosts if index < cidr.num_addresses]
     return collapsed(found)
 
 
@@ -98,10 +100,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _host(cidr: Network, index: int) -> Network:
-    return network(str(cidr[index]))
 
 
 def _annotated(nodes: Iterable[Node], cni: Cni) -> Iterator[Network]:
@@ -138,4 +136,5 @@ def snat_sources(
     share = max(1, limit // len(wanted))
     spare = sum(max(0, share - len(one)) for one in by_family)
     covers = [narrowest_cover(one, share if len(one) <= share else share + spare, forbidden) for one in by_family]
-    return tuple(each for one in covers for each in one), True
+    # Where every prefix that could stand for several crosses a pod CIDR, all of them are kept as they are.
+    return tuple(each for one in covers for each in one), covers != by_family

@@ -68,11 +68,12 @@ def _carve(pods: tuple[Network, ...], blocks: tuple[Block, ...]) -> tuple[tuple[
 
 def pod_ranges(world: World, cni: Cni) -> PodRanges:
     """Configured ranges win; else Calico's pools; else the nodes' podCIDRs as far as the pods seen bear them out."""
+    known = world.config.pod_cidrs or _node_cidrs(world)
     if cni.pod_ranges == "matched-by-identity":
-        return PodRanges(families=_families(_node_cidrs(world)))
+        return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
         because = "Pods, nodes and load balancers share one network here."
-        return PodRanges((), because, families=_families(_node_cidrs(world)))
+        return PodRanges((), because, families=_families(known))
     if world.config.pod_cidrs:
         return PodRanges(collapsed(world.config.pod_cidrs), families=_families(world.config.pod_cidrs))
     pools = tuple(network(pool.cidr) for pool in world.ip_pools.values() if pool.cidr)

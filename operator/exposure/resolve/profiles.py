@@ -91,7 +91,11 @@ def l7_profile(name: str, door: str, front: Mapping[str, str], service: Service)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How traffic for one Service port arrives: L and H are None where they are needed and not known."""
+    """How traffic for one Service port arrives: L and H are None where they are needed and not known.
+
+    `beside_clients`: L as far as some clients arrive from there although others keep their address; `beside_unknown`:
+    clients of the other address family do, and L is not known.
+    """
 
     profile: Profile
     preserved: bool
@@ -99,6 +103,7 @@ class Arrival:
     probes: tuple[Network, ...] | None
     probe_port: int | None
     beside_clients: tuple[Network, ...] = ()
+    beside_unknown: bool = False
 
 
 def arrival(
@@ -121,16 +126,19 @@ def arrival(
         probes = (*(probes or ()), *overrides.health_check_cidrs)
     preserved = _preserved(profile, service, port, local, notes)
     beside: tuple[Network, ...] = ()
+    unknown = False
     if preserved and profile.front_families_annotation:
         dualstack = notes.get(profile.front_families_annotation, "").lower() == "dualstack"
-        if own and dualstack and families == ("IPv4",):
-            beside = own
-        elif own and profile.slug.startswith("aws-nlb") and "IPv6" in families and len(families) > 1:
+        if dualstack and families == ("IPv4",):
+            beside = tuple(each for each in own or () if family(each) == "IPv4")
+            unknown = not beside
+        elif profile.slug.startswith("aws-nlb") and "IPv6" in families and len(families) > 1:
             # An IPv6 target group: the NLB translates IPv4 clients to its own IPv6 addresses.
-            beside = tuple(each for each in own if family(each) == "IPv6")
+            beside = tuple(each for each in own or () if family(each) == "IPv6")
+            unknown = dualstack and not beside
     if preserved and profile.shared_front and overrides.cidrs:
         beside = (*beside, *overrides.cidrs)
-    return Arrival(profile, preserved, own, probes, _probe_port(profile, service, notes), beside)
+    return Arrival(profile, preserved, own, probes, _probe_port(profile, service, notes), beside, unknown)
 
 
 def _own_addresses(
@@ -178,8 +186,8 @@ def _probe_port(profile: Profile, service: Service, notes: Mapping[str, str]) ->
     written = notes.get(profile.probe_port_annotation, "") if profile.probe_port_annotation else ""
     if profile.delivery != "pod" or not written or written == "traffic-port":
         return None
-    if written.isdigit():
-        return int(written)
+    if written.isascii() and written.isdigit():
+        return int(written) if len(written) < 6 and 0 < int(written) < 65536 else None
     named = next((port.target_port for port in service.ports if port.name == written), None)
     return named if isinstance(named, int) else None
 

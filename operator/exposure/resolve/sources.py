@@ -10,7 +10,7 @@ from exposure.resolve.nodes import snat_sources
 from exposure.resolve.ports import ServicePorts
 from exposure.resolve.profiles import Arrival
 from exposure.resolve.survey import Survey
-from exposure.values.addresses import Block, blocks, everyone, of_families
+from exposure.values.addresses import Block, blocks, everyone, family, of_families
 from exposure.values.exposures import BlindSpot, Source
 from exposure.values.labels import selecting
 from exposure.values.network_policy import Peer, PolicyPort
@@ -101,7 +101,8 @@ class _PortSources:
         spots += self._unheld(letters, hides)
         if profile.service_proxy_pods:
             sources.append(self._proxy_pods(row))
-            if "policy" in self.clients.narrowed_by and not any(s.reason == "SourceFilterLost" for s in spots):
+            beyond_ranges = not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
+            if beyond_ranges and not any(spot.reason == "SourceFilterLost" for spot in spots):
                 spots.append(
                     blind_spot(
                         "SourceFilterLost", "ServiceLB's pods masquerade, and hold only the Service's own ranges."
@@ -112,7 +113,9 @@ class _PortSources:
     def _lost(self, row: Row) -> list[BlindSpot]:
         service, clients = self.service, self.clients
         by_kube_proxy = clients.narrowed_by <= {"field"} and self._kube_proxy_holds_field()
-        if self.door == "LoadBalancer" and not service.allocates_node_ports and by_kube_proxy:
+        # Node ports that were allocated before, or written by hand, stay although no new ones are.
+        reachable = service.allocates_node_ports or any(port.node_port for port in service.ports)
+        if self.door == "LoadBalancer" and not reachable and by_kube_proxy:
             return []
         spots = [blind_spot("SourceFilterLost", f"Asked for: {_shown(clients.blocks)}.")]
         if row.sources == "E":
@@ -142,7 +145,8 @@ class _PortSources:
             unheld.add("spec.loadBalancerSourceRanges")
         if "annotation" in clients.narrowed_by and not by_balancer:
             unheld.add("the source range annotation")
-        if not hides:
+        if not hides or not self.arrival.preserved:
+            # Behind a proxy no externalTrafficPolicy brings the client back, so this is not the node ports' doing.
             unheld |= {
                 name
                 for key, name in (("policy", "clients"), ("limits", "limits.clients"))
@@ -160,7 +164,9 @@ class _PortSources:
                 if beside:
                     why = "PrivateLink, and clients of the other address family, arrive from the load balancer"
                     sources.append(replace(self._source("L", beside, targets, row), explanation=f"{why}."))
-                return sources, []
+                missing = arrival.beside_unknown and self.clients.narrow
+                detail = "Clients of the other address family arrive from the load balancer's addresses."
+                return sources, [blind_spot("LoadBalancerAddressesRequired", detail)] if missing else []
             case "L":
                 if arrival.load_balancer is None:
                     return [], [blind_spot("LoadBalancerAddressesRequired", f"Profile {arrival.profile.slug}.")]
@@ -181,12 +187,13 @@ class _PortSources:
 
     def _probes(self, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
         probes, profile = self.arrival.probes, self.arrival.profile
+        targets = self._probe_targets()
         if probes is None:
-            # Where everyone may come in, or L is missing anyway, nothing more is lost by not knowing who probes.
-            known = not self.clients.narrow or not preserved
+            # Where everyone may come in at that port, or L is missing anyway, nothing more is lost by not knowing.
+            let_in = not self.clients.narrow and set(targets) <= set(self.targets)
+            known = let_in or not preserved or not targets
             return [], [] if known else [blind_spot("HealthCheckSourcesUnknown", f"Profile {profile.slug}.")]
         found = of_families(blocks(probes), self.clients.families)
-        targets = self._probe_targets()
         return ([self._source("H", found, targets, row)] if found and targets else []), []
 
     def _probe_targets(self) -> tuple[PolicyPort, ...]:
@@ -210,7 +217,8 @@ class _PortSources:
 
     def _crossing(self, letters: str, row: Row) -> list[BlindSpot]:
         """Cross-node traffic that would need N where no node address is known."""
-        if "N" not in letters or self.survey.snat:
+        asked = {family(each.cidr) for each in self.clients.blocks}
+        if "N" not in letters or asked <= {family(each) for each in self.survey.snat}:
             return []
         if "C" in letters and not self.clients.narrow:
             return []
