@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
+from exposure.values.addresses import address, network
 from exposure.values.labels import Pairs
 
 #: Not isdigit(), which takes "²" and a million digits for a number that int() then refuses.
@@ -58,6 +59,23 @@ def boolean(raw: Raw, key: str, default: bool) -> bool:
 
 def texts(raw: Raw, key: str) -> tuple[str, ...]:
     return tuple(each for each in sequence(raw, key) if isinstance(each, str))
+
+
+def addresses(raw: Raw, key: str) -> tuple[str, ...]:
+    """Those texts that are addresses; one with a zone means something on one machine alone."""
+    return tuple(each for each in texts(raw, key) if is_address(each))
+
+
+def is_address(written: str) -> bool:
+    return "%" not in written and address(written) is not None
+
+
+def is_network(written: str) -> bool:
+    try:
+        network(written)
+    except ValueError:
+        return False
+    return True
 
 
 def labels(raw: Raw, key: str) -> Pairs:

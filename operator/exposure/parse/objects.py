@@ -4,9 +4,12 @@ from sys import intern
 
 from exposure.parse.fields import (
     Raw,
+    addresses,
     boolean,
     each,
     integer,
+    is_address,
+    is_network,
     labels,
     mapping,
     objects,
@@ -92,14 +95,14 @@ def published(raw: Raw) -> tuple[PublishedAddress, ...]:
 
 def service(raw: Raw) -> Service:
     head, spec = meta(raw), mapping(raw, "spec")
-    cluster_ips = texts(spec, "clusterIPs") or tuple(ip for ip in (text(spec, "clusterIP"),) if ip)
+    written = texts(spec, "clusterIPs") or (text(spec, "clusterIP"),)
     return Service(
         namespace=intern(text(head, "namespace", "default")),
         name=text(head, "name"),
         type=intern(text(spec, "type", "ClusterIP")),
         selector=labels(spec, "selector") if mapping(spec, "selector") else None,
         ports=each(spec, "ports", service_port),
-        cluster_ips=cluster_ips,
+        cluster_ips=tuple(ip for ip in written if ip == "None" or is_address(ip)),
         ip_families=tuple(map(intern, texts(spec, "ipFamilies"))),
         external_ips=texts(spec, "externalIPs"),
         load_balancer_class=optional_text(spec, "loadBalancerClass"),
@@ -147,7 +150,7 @@ def endpoint_slice(raw: Raw) -> EndpointSlice:
 def endpoint(raw: Raw) -> Endpoint:
     target = mapping(raw, "targetRef")
     return Endpoint(
-        addresses=texts(raw, "addresses"),
+        addresses=addresses(raw, "addresses"),
         ready=boolean(mapping(raw, "conditions"), "ready", True),
         pod=text(target, "name") if text(target, "kind") == "Pod" else "",
         node=intern(text(raw, "nodeName")),
@@ -196,12 +199,12 @@ def namespace(raw: Raw) -> Namespace:
 
 def node(raw: Raw) -> Node:
     head, spec = meta(raw), mapping(raw, "spec")
-    addresses = objects(mapping(raw, "status"), "addresses")
+    reached_at = objects(mapping(raw, "status"), "addresses")
     return Node(
         name=text(head, "name"),
-        internal_ips=tuple(text(a, "address") for a in addresses if text(a, "type") == "InternalIP"),
-        external_ips=tuple(text(a, "address") for a in addresses if text(a, "type") == "ExternalIP"),
-        pod_cidrs=texts(spec, "podCIDRs") or tuple(c for c in (text(spec, "podCIDR"),) if c),
+        internal_ips=tuple(text(a, "address") for a in reached_at if text(a, "type") == "InternalIP"),
+        external_ips=tuple(text(a, "address") for a in reached_at if text(a, "type") == "ExternalIP"),
+        pod_cidrs=tuple(filter(is_network, texts(spec, "podCIDRs") or (text(spec, "podCIDR"),))),
         provider_id=text(spec, "providerID"),
         kubelet_version=text(mapping(mapping(raw, "status"), "nodeInfo"), "kubeletVersion"),
         annotations=annotations(raw, NODE_ANNOTATION_MARKS, NODE_ANNOTATION_WORDS),
@@ -213,7 +216,8 @@ def node(raw: Raw) -> Node:
 
 def ip_pool(raw: Raw) -> IPPool:
     spec = mapping(raw, "spec")
-    return IPPool(text(meta(raw), "name"), text(spec, "cidr"), boolean(spec, "disabled", False))
+    cidr = text(spec, "cidr")
+    return IPPool(text(meta(raw), "name"), cidr if is_network(cidr) else "", boolean(spec, "disabled", False))
 
 
 #: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference

@@ -28,7 +28,10 @@ WHOLE_FAMILY: dict[Family, Network] = {"IPv4": IPv4Network("0.0.0.0/0"), "IPv6":
 @lru_cache(maxsize=65536)
 def network(text: str) -> Network:
     """The network that `text` writes: a CIDR, or an address, which is a network of one. ValueError for neither."""
-    return ip_network(text.strip(), strict=False)
+    found = ip_network(text.strip(), strict=False)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) and found.prefixlen >= 96 else None
+    # No packet carries ::ffff:203.0.113.0, and a NetworkPolicy may not name it: what is meant is the IPv4 address.
+    return found if mapped is None else IPv4Network((mapped, found.prefixlen - 96))
 
 
 @lru_cache(maxsize=65536)
