@@ -10,8 +10,17 @@ from typing import TypeAlias
 import pytest
 
 from exposure.cli import main
-from tests.cluster.binaries import gateway_api_crds
+from tests.cluster.binaries import binaries, gateway_api_crds
 from tests.cluster.control_plane import ControlPlane
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Before the first test, because a build of minutes would run into that test's time limit.
+    if any("tests/cli/" in item.nodeid for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            binaries()
+
 
 REPOSITORY = Path(__file__).parents[2]
 

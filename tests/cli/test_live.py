@@ -8,6 +8,9 @@ import pytest
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cluster.control_plane import ControlPlane
 
+# One worker, and so one cluster, for all of them.
+pytestmark = pytest.mark.xdist_group("cli-live")
+
 
 @pytest.fixture
 def live(cluster: ControlPlane) -> list[str]:

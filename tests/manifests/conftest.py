@@ -4,9 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.binaries import gateway_api_crds
+from tests.cluster.binaries import binaries, gateway_api_crds
 from tests.cluster.control_plane import ControlPlane
+from tests.manifests.helm.build import renderer
 from tests.manifests.reading import MANIFESTS
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Before the first test, because a build of minutes would run into that test's time limit.
+    if any("tests/manifests/" in item.nodeid for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            binaries()
+            renderer()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from tests.cluster.control_plane import ControlPlane
 from tests.manifests.reading import REPOSITORY, documents
 
+pytestmark = pytest.mark.xdist_group("installed")
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 
 

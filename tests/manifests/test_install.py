@@ -16,6 +16,8 @@ from tests.cluster.control_plane import ControlPlane
 from tests.manifests.reading import MANIFESTS, Object, kustomized, only, templated
 
 DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
+# One worker, and so one cluster, for all who use it.
+pytestmark = pytest.mark.xdist_group("installed")
 OPERATOR = "system:serviceaccount:exposure-system:exposure-operator"
 
 
