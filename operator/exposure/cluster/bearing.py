@@ -5,6 +5,7 @@ from typing import Any
 
 from exposure.cluster.tables import Key
 from exposure.parse.kinds import Kind
+from exposure.resolve.fronts import gateways_of
 from exposure.resolve.nodes import is_agent_namespace
 from exposure.resolve.survey import Survey
 from exposure.values.addresses import address
@@ -54,7 +55,9 @@ class Bearing:
         return False
 
     def _is_front(self, service: Service | None) -> bool:
-        return self._has_fronts and service is not None and service.type == "LoadBalancer"
+        if not self._has_fronts or service is None:
+            return False
+        return service.type == "LoadBalancer" or bool(gateways_of(service))
 
     def _moves_pod_ranges(self, before: Any, after: Any, world: World) -> bool:
         """Pod addresses count only where the pod CIDRs are the nodes', and only one that lies outside of them."""

@@ -179,6 +179,9 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
             source for source in grant.sources if source.door == front.ref.door and _leads(source, front, route, grant)
         ]
         spots += [spot for spot in grant.spots if spot.reason not in ("SharedPods", "AdditivePolicy")]
+    if not shut:
+        # No route leads anywhere yet: what stands around the door itself decides.
+        shut.append(scenes.denies(front.ref.namespace))
     if not governors and not all(shut):
         spots.append(blind_spot("Ungoverned"))
     if governors:
@@ -200,7 +203,7 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
         mode=next(iter(sorted(modes)), "Enforce") if len(modes) <= 1 else "Enforce",
         profile=front.proxy.profile if front.proxy.profile in PROFILES else "",
         cni=survey.cni.slug,
-        deny_stands=bool(shut) and all(shut),
+        deny_stands=all(shut),
     )
 
 

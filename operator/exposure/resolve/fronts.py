@@ -13,6 +13,8 @@ from exposure.values.world import World
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
+#: Envoy Gateway runs its data planes in its own namespace: https://gateway.envoyproxy.io/docs/tasks/operations/deployment-mode/
+OWNING_GATEWAY_LABELS = ("gateway.envoyproxy.io/owning-gateway-namespace", "gateway.envoyproxy.io/owning-gateway-name")
 PART_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of")
 INGRESS_PORTS = frozenset({80, 443})
 
@@ -66,7 +68,7 @@ def fronts_of(world: World, provider: str | None, node_addresses: frozenset[str]
     """Every Ingress and Gateway of the cluster, by namespace, in the order of their names."""
     if not any(world.ingresses.values()) and not any(world.gateways.values()):
         return {}
-    publishers = _publishers(world)
+    publishers, made = _publishers(world), _made_for_gateways(world)
     found: dict[str, list[Front]] = {}
     for ingresses in world.ingresses.values():
         for ingress in ingresses.values():
@@ -75,7 +77,10 @@ def fronts_of(world: World, provider: str | None, node_addresses: frozenset[str]
             )
     for gateways in world.gateways.values():
         for gateway in gateways.values():
-            found.setdefault(gateway.namespace, []).append(_gateway_front(world, gateway, publishers, node_addresses))
+            own = made.get(gateway.ref, ())
+            found.setdefault(gateway.namespace, []).append(
+                _gateway_front(world, gateway, publishers, own, node_addresses)
+            )
     return {ns: tuple(sorted(fronts, key=lambda f: (f.ref.door, f.ref.name))) for ns, fronts in sorted(found.items())}
 
 
@@ -107,7 +112,7 @@ def _ingress_front(
         proxy = Proxy("cloud", profile=cloud, detail=f"class {class_name or 'gce'}")
     else:
         candidates = _serving(publishers, ingress.published, INGRESS_PORTS)
-        proxy = _choose(world, candidates, ingress.published, node_addresses, _last_part(controller), None)
+        proxy = _choose(world, candidates, ingress.published, node_addresses, _last_part(controller))
     grants = tuple(RouteGrant(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
     owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
     listening = (80, 443) if ingress.tls else (80,)
@@ -115,7 +120,11 @@ def _ingress_front(
 
 
 def _gateway_front(
-    world: World, gateway: Gateway, publishers: Mapping[str, tuple[Service, ...]], node_addresses: frozenset[str]
+    world: World,
+    gateway: Gateway,
+    publishers: Mapping[str, tuple[Service, ...]],
+    own: tuple[Service, ...],
+    node_addresses: frozenset[str],
 ) -> Front:
     ref = FrontRef("Gateway", gateway.namespace, gateway.name)
     known = world.gateway_classes.get(gateway.gateway_class)
@@ -128,7 +137,13 @@ def _gateway_front(
         proxy = Proxy("cloud", profile=cloud, detail=f"class {gateway.gateway_class}")
     else:
         candidates = _serving(publishers, gateway.published, frozenset(listening))
-        proxy = _choose(world, candidates, gateway.published, node_addresses, _last_part(controller), gateway)
+        # Made for this Gateway beats found by its address, which others may share or which may not be published yet.
+        candidates = (
+            tuple(each for each in candidates if each in own)
+            or candidates
+            or tuple(each for each in own if any(port.port in listening for port in each.ports))
+        )
+        proxy = _choose(world, candidates, gateway.published, node_addresses, _last_part(controller))
     grants = tuple(
         RouteGrant(ref, backend, proxy, route, permitted)
         for backend, route, permitted in attached_backends(world, gateway)
@@ -165,11 +180,7 @@ def _choose(
     published: tuple[PublishedAddress, ...],
     node_addresses: frozenset[str],
     part: str,
-    gateway: Gateway | None,
 ) -> Proxy:
-    if gateway is not None:
-        own = _made_for(world, candidates, gateway)
-        candidates = own or candidates
     if len(candidates) > 1 and part:
         candidates = tuple(each for each in candidates if part in _part_names(world, each)) or candidates
     names = ", ".join(str(each.ref) for each in candidates)
@@ -196,13 +207,27 @@ def _proxy_of(world: World, service: Service) -> Proxy:
     return Proxy("pods", Peer(pods=wanted, namespaces=namespaces), service.ref)
 
 
-def _made_for(world: World, candidates: tuple[Service, ...], gateway: Gateway) -> tuple[Service, ...]:
-    def belongs(service: Service) -> bool:
-        owned = any(owner.kind == "Gateway" and owner.name == gateway.name for owner in service.owners)
-        labelled = (GATEWAY_NAME_LABEL, gateway.name) in service.labels
-        return service.namespace == gateway.namespace and (owned or labelled)
+def _made_for_gateways(world: World) -> dict[Ref, tuple[Service, ...]]:
+    """The Services that are owned by a Gateway or labelled for it, by that Gateway."""
+    if not any(world.gateways.values()):
+        return {}
+    found: dict[Ref, list[Service]] = {}
+    for _, services in sorted(world.services.items()):
+        for _, service in sorted(services.items()):
+            for gateway in gateways_of(service):
+                found.setdefault(gateway, []).append(service)
+    return {gateway: tuple(own) for gateway, own in found.items()}
 
-    return tuple(each for each in candidates if belongs(each))
+
+def gateways_of(service: Service) -> set[Ref]:
+    """The Gateways whose data plane this Service says it is: by owner, or by the labels of its implementation."""
+    labels = dict(service.labels)
+    found = {Ref(service.namespace, owner.name) for owner in service.owners if owner.kind == "Gateway"}
+    if GATEWAY_NAME_LABEL in labels:
+        found.add(Ref(service.namespace, labels[GATEWAY_NAME_LABEL]))
+    if all(key in labels for key in OWNING_GATEWAY_LABELS):
+        found.add(Ref(*(labels[key] for key in OWNING_GATEWAY_LABELS)))
+    return found
 
 
 def _part_names(world: World, service: Service) -> Iterator[str]:
