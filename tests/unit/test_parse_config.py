@@ -1,4 +1,4 @@
-"""The component configuration: what is unknown or cannot be meant is refused, because nobody would notice it missing."""
+"""The component configuration: what is unknown or cannot be meant is refused, for nobody would notice it missing."""
 
 from typing import Any
 

@@ -15,10 +15,12 @@ from exposure.values.policies import ClusterSpec, Egress, ExposureSpec, Limits, 
 from tests.crds.test_bad_inputs import BAD_CLUSTER_SPECS, BAD_SPECS
 from tests.crds.test_good_inputs import (
     CLUSTER_EVERYTHING,
-    EVERYTHING as EVERY_FIELD,
     GOOD_CLUSTER_SPECS,
     GOOD_SPECS,
     at_every_limit,
+)
+from tests.crds.test_good_inputs import (
+    EVERYTHING as EVERY_FIELD,
 )
 from tests.unit.worlds import cluster_policy, policy
 
