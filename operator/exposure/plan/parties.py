@@ -1,0 +1,228 @@
+"""Who may be at an end of a connection, as far as the policies at hand can tell them apart."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, summarize_address_range
+from typing import cast
+
+from exposure.values.addresses import Address, Block, Family, Network, collapsed, family, network
+from exposure.values.labels import Labels, LabelSelector, selecting
+from exposure.values.network_policy import NetworkPolicy, Peer
+from exposure.values.objects import Namespace, Pod
+from exposure.values.world import World
+
+#: Labels that tell replicas apart, and not workloads.
+REPLICA_LABELS = (
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+)
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Party:
+    """A workload (`home` is its namespace), the nodes, or ranges of addresses outside (`ranges`).
+
+    `addresses` are asked of ipBlocks: all of them have to lie inside one. `numbers` None: named ports are not known.
+    """
+
+    text: str
+    home: str | None = None
+    labels: Labels = field(default_factory=dict)
+    home_labels: Labels = field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
+    numbers: frozenset[tuple[str, str, int]] | None = None
+    policies: tuple[NetworkPolicy, ...] = ()
+    ranges: tuple[Network, ...] = ()
+    single: bool = False
+
+    @property
+    def short(self) -> str:
+        """Its name for whoever knows the namespace."""
+        return self.text.removeprefix("pods ").removesuffix(f" in namespace {self.home}")
+
+    def is_named(self, peer: Peer, home: str) -> bool:
+        """Whether a peer of a policy in namespace `home` names this party."""
+        if peer.block is not None:
+            return bool(self.addresses) and all(_holds(peer.block, each) for each in self.addresses)
+        if self.home is None:
+            return False
+        if peer.namespaces is None:
+            if self.home != home:
+                return False
+        elif not peer.namespaces.matches(self.home_labels):
+            return False
+        return peer.pods is None or peer.pods.matches(self.labels)
+
+    def resolve(self, protocol: str, name: str) -> frozenset[int] | None:
+        """The numbers that a port's name stands for here; None: nobody knows."""
+        if self.numbers is None:
+            return None
+        return frozenset(number for p, n, number in self.numbers if (p, n) == (protocol, name))
+
+
+def _holds(block: Block, each: Address) -> bool:
+    return each in block.cidr and not any(each in cut for cut in block.excepts)
+
+
+def parties_of(
+    world: World, namespace: str, subjects: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
+) -> tuple[tuple[Party, ...], tuple[Party, ...]]:
+    """The workloads of the namespace, and those of others as far as any peer tells them apart."""
+    services = [s for _, s in sorted(world.services.get(namespace, {}).items()) if s.selector]
+    selectors = [selecting(dict(service.selector or ())) for service in services]
+    home = world.namespaces.get(namespace) or Namespace(namespace, ((NAME_LABEL, namespace),))
+    here = [p for p in peers if p.namespaces is None or p.namespaces.matches(dict(home.labels))]
+    telling = [*selectors, *subjects, *(p.pods for p in here if p.pods is not None)]
+    own = _workloads(world, home, telling, peers, pods)
+    others: dict[object, list[Party]] = {}
+    for name, other in sorted(world.namespaces.items()):
+        if name != namespace:
+            there = [p for p in peers if p.namespaces is not None and p.namespaces.matches(dict(other.labels))]
+            within = [p.pods for p in there if p.pods is not None]
+            for party in _workloads(world, other, within, peers, pods):
+                key = (tuple(party.is_named(peer, namespace) for peer in peers), party.policies and party.text)
+                others.setdefault(key, []).append(party)
+    return own, tuple(_together(each) for each in others.values())
+
+
+def _workloads(
+    world: World, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
+) -> tuple[Party, ...]:
+    """Pods of one namespace, those together that nothing tells apart; and each selector that selects none of them."""
+    selectors = list(dict.fromkeys(each for each in telling if not each.empty))
+    policies = tuple(each for _, each in sorted(world.network_policies.get(home.name, {}).items()))
+    known = [pod for _, pod in sorted(world.pods.get(home.name, {}).items())] if pods else []
+    alive = [pod for pod in known if not pod.finished and not pod.host_network]
+    groups: dict[object, list[Pod]] = {}
+    for pod in alive:
+        labels = dict(pod.labels)
+        blocks = tuple(peer.block for peer in peers if peer.block is not None)
+        held = tuple(any(_holds(block, ip_address(ip)) for ip in pod.ips) for block in blocks)
+        subject_to = tuple(policy.spec.subject.matches(labels) for policy in policies)
+        groups.setdefault((tuple(s.matches(labels) for s in selectors), held, subject_to), []).append(pod)
+    found = [_group(home, group, selectors, policies) for group in groups.values()]
+    absent = [s for s in selectors if not any(s.matches(dict(pod.labels)) for pod in alive)]
+    found += [_sample(home, selector, policies) for selector in (absent if alive else selectors)]
+    if not alive:
+        found.append(_party(home, "other pods" if selectors else "pods", {}, policies))
+    return tuple(found)
+
+
+def _group(
+    home: Namespace, pods: Sequence[Pod], selectors: Sequence[LabelSelector], policies: tuple[NetworkPolicy, ...]
+) -> Party:
+    first = dict(pods[0].labels)
+    naming = [s for s in selectors if s.matches(first)]
+    common = set(pods[0].labels).intersection(*(pod.labels for pod in pods))
+    shown = tuple(sorted((k, v) for k, v in common if k not in REPLICA_LABELS))
+    text = (
+        str(max(naming, key=lambda s: len(s.labels)))
+        if naming
+        else str(LabelSelector(shown))
+        if shown
+        else pods[0].name
+    )
+    addresses = tuple(ip_address(ip) for pod in pods for ip in pod.ips)
+    numbers = frozenset((port.protocol, port.name, port.port) for pod in pods for port in pod.ports if port.name)
+    known = numbers if any(pod.ports for pod in pods) else None
+    return _party(home, f"pods {text}", first, policies, addresses, known, single=len(pods) == 1)
+
+
+def _sample(home: Namespace, selector: LabelSelector, policies: tuple[NetworkPolicy, ...]) -> Party:
+    """A pod as a selector names it, with no label beyond."""
+    labels = dict(selector.labels)
+    for need in selector.requirements:
+        if need.operator in ("In", "Exists"):
+            labels.setdefault(need.key, need.values[0] if need.values else "")
+    return _party(home, f"pods {selector}", labels, policies)
+
+
+def _party(
+    home: Namespace,
+    text: str,
+    labels: Labels,
+    policies: tuple[NetworkPolicy, ...],
+    addresses: tuple[Address, ...] = (),
+    numbers: frozenset[tuple[str, str, int]] | None = None,
+    *,
+    single: bool = False,
+) -> Party:
+    where = f"{text} in namespace {home.name}"
+    return Party(where, home.name, labels, dict(home.labels), addresses, numbers, policies, single=single)
+
+
+def _together(parties: Sequence[Party]) -> Party:
+    """Workloads of other namespaces that no peer tells apart, as one."""
+    if len(parties) == 1:
+        return parties[0]
+    first = parties[0]
+    homes = sorted({party.home or "" for party in parties})
+    text = f"{len(parties)} workloads in namespaces {', '.join(homes[:3])}" + (
+        f" and {len(homes) - 3} more" if len(homes) > 3 else ""
+    )
+    if len(homes) == 1:
+        text = ", ".join(party.text.removesuffix(f" in namespace {homes[0]}") for party in parties[:3])
+        more = f" and {len(parties) - 3} more" if len(parties) > 3 else ""
+        text = f"{text}{more} in namespace {homes[0]}"
+    return Party(text, first.home, first.labels, first.home_labels, first.addresses, first.numbers, first.policies)
+
+
+def ranges_of(world: World, blocks: Iterable[Block]) -> tuple[Party, ...]:
+    """The nodes, and the ranges into which the blocks cut all addresses; IPv6 only where some block is of it."""
+    edges: dict[Family, set[int]] = {"IPv4": {0}}
+    for each in blocks:
+        for net in (each.cidr, *each.excepts):
+            found = edges.setdefault(family(net), {0})
+            found |= {int(net.network_address), int(net.broadcast_address) + 1}
+    parties = []
+    for name, cuts in sorted(edges.items()):
+        bits = 32 if name == "IPv4" else 128
+        ordered = sorted(cut for cut in cuts if cut < 1 << bits)
+        make = type(ip_address("0.0.0.0" if name == "IPv4" else "::"))
+        for low, high in zip(ordered, [*ordered[1:], 1 << bits], strict=True):
+            first, last = make(low), make(high - 1)
+            parties.append(Party("", addresses=(first,), ranges=_between(first, last)))
+    ips = tuple(ip_address(ip) for _, node in sorted(world.nodes.items()) for ip in node.internal_ips)
+    return (*([Party("the nodes", addresses=ips)] if ips else []), *parties)
+
+
+def ranges_text(parties: Iterable[Party]) -> tuple[str, ...]:
+    """Ranges in the fewest words: a family without a few, or the few."""
+    found: list[str] = []
+    every = [net for party in parties for net in party.ranges]
+    for name, whole in (("IPv4", network("0.0.0.0/0")), ("IPv6", network("::/0"))):
+        nets = collapsed(net for net in every if family(net) == name)
+        if not nets:
+            continue
+        missing = without(whole, nets)
+        if not missing:
+            found.append(f"any {name} address")
+        elif len(missing) < len(nets):
+            found.append(f"any {name} address but {', '.join(map(str, missing))}")
+        else:
+            found += map(str, nets)
+    return tuple(found)
+
+
+def without(whole: Network, nets: Sequence[Network]) -> tuple[Network, ...]:
+    """What is left of `whole`, an entire family, once the sorted, disjoint networks are taken out."""
+    left: list[Network] = []
+    make = type(whole.network_address)
+    at = int(whole.network_address)
+    for net in nets:
+        low, high = int(net.network_address), int(net.broadcast_address)
+        if at < low:
+            left += _between(make(at), make(low - 1))
+        at = high + 1
+    if at <= int(whole.broadcast_address):
+        left += _between(make(at), whole.broadcast_address)
+    return tuple(left)
+
+
+def _between(first: Address, last: Address) -> tuple[Network, ...]:
+    return tuple(cast(Iterator[Network], summarize_address_range(first, last)))
