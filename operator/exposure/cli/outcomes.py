@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from exposure.plan import is_ours, make_plan
+from exposure.plan import connectivity, is_ours, make_plan
+from exposure.plan.connectivity import Difference
 from exposure.resolve import resolve, survey
 from exposure.values.changes import Plan
 from exposure.values.exposures import Exposure, Resolution
@@ -39,6 +40,10 @@ class Outcomes:
             )
             for resolution in self.resolutions
         ]
+
+    def differences(self, plan: Plan) -> tuple[Difference, ...]:
+        """Which connections the plan would take and give."""
+        return connectivity(self.world, plan)
 
     def policies(self) -> list[NetworkPolicy]:
         """Every NetworkPolicy of ours that should exist afterwards, changed or not, sorted by namespace and name."""

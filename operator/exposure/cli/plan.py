@@ -6,13 +6,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exposure.cli.command import DIFFERENT, DONE, Command
 from exposure.cli.inputs import add_input_options, gather
 from exposure.cli.terminal import say
 from exposure.values.changes import Change, Plan
 from exposure.values.network_policy import NetworkPolicy
+
+if TYPE_CHECKING:
+    from exposure.cli.outcomes import Outcomes
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -31,6 +34,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> int:
     from exposure.cli.outcomes import Outcomes, as_enforced
+    from exposure.plan import connectivity_lines
 
     given = gather(arguments)
     if arguments.as_enforced:
@@ -41,16 +45,16 @@ def _run(arguments: Namespace) -> int:
         case "yaml":
             sys.stdout.write(_yaml(outcomes.policies()))
         case "json":
-            sys.stdout.write(json.dumps(_json(plans, outcomes.policies()), indent=2) + "\n")
+            sys.stdout.write(json.dumps(_json(plans, outcomes), indent=2) + "\n")
         case _:
-            print_changes(plans)
+            print_changes(plans, [line for plan in plans for line in connectivity_lines(outcomes.differences(plan))])
             for sentence in outcomes.held_back():
                 say(f"{sentence} (--as-enforced shows what Enforce would write)")
     return DIFFERENT if arguments.exit_code and any(plan.writes for plan in plans) else DONE
 
 
-def print_changes(plans: Sequence[Plan]) -> None:
-    """Each change in the plan's own words, and under an update the lines of the policy that change."""
+def print_changes(plans: Sequence[Plan], connectivity: Sequence[str] = ()) -> None:
+    """Each change in the plan's own words, under an update the lines of the policy that change; then what is lost."""
     from exposure.plan.text import plan_text
 
     for plan in plans:
@@ -61,6 +65,8 @@ def print_changes(plans: Sequence[Plan]) -> None:
             if change.verb == "update":
                 for line in _difference(change):
                     say(line)
+    for line in connectivity:
+        say(line)
     writes = [change for plan in plans for change in plan.writes]
     counts = [f"{sum(change.verb == verb for change in writes)} to {verb}" for verb in ("create", "update", "delete")]
     kept = sum(change.verb == "keep" for plan in plans for change in plan.changes)
@@ -99,7 +105,7 @@ def _yaml(policies: Sequence[NetworkPolicy]) -> str:
     return "".join(f"---\n{_text(manifest(policy))}" for policy in policies)
 
 
-def _json(plans: Sequence[Plan], policies: Sequence[NetworkPolicy]) -> dict[str, Any]:
+def _json(plans: Sequence[Plan], outcomes: "Outcomes") -> dict[str, Any]:
     return {
         "changes": [
             {
@@ -115,7 +121,12 @@ def _json(plans: Sequence[Plan], policies: Sequence[NetworkPolicy]) -> dict[str,
             for change in plan.changes
         ],
         "taken": [{"namespace": plan.namespace, "name": name} for plan in plans for name in plan.taken],
-        "networkPolicies": [manifest(policy) for policy in policies],
+        "connectivity": [
+            {"namespace": plan.namespace, **difference.as_json()}
+            for plan in plans
+            for difference in outcomes.differences(plan)
+        ],
+        "networkPolicies": [manifest(policy) for policy in outcomes.policies()],
     }
 
 

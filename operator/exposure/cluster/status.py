@@ -20,13 +20,14 @@ from exposure.cluster.store import Store, digest, generation_of
 from exposure.cluster.tables import Key
 from exposure.cluster.writer import NotLeading, Writer
 from exposure.parse.kinds import API_VERSION
-from exposure.plan import make_plan, plan_text
+from exposure.plan import connectivity, make_plan, plan_text
 from exposure.render import exposure_manifest, policy_status
 from exposure.values.changes import Plan
 from exposure.values.exposures import Exposure, PolicyOutcome, Resolution
 
 API = f"/apis/{API_VERSION}"
 PLANNED = 100
+PLANNED_LENGTH = 1024
 PLURALS = {"ExposurePolicy": "exposurepolicies", "ClusterExposurePolicy": "clusterexposurepolicies"}
 
 
@@ -100,6 +101,9 @@ class Reporter:
         enforced = replace(state.resolution, policies=audited, audited=())
         plan = make_plan(enforced, self._store.policies.in_namespace(state.plan.namespace))
         lines = plan_text(replace(plan, changes=plan.writes)).splitlines()
+        # Without Pods: what comes and goes with every rollout is no reason to write a status.
+        lines += map(str, connectivity(self._store.world, plan, pods=False))
+        lines = [line[:PLANNED_LENGTH] for line in lines]
         return lines if len(lines) <= PLANNED else [*lines[: PLANNED - 1], f"and {len(lines) - PLANNED + 1} more"]
 
     def forget(self, namespace: str) -> None:

@@ -127,11 +127,11 @@ class Comparison:
                 yield Difference(verb, workloads, shown_peers, ports)
 
     def _named(self, peers: Sequence[Party]) -> tuple[str, ...]:
-        named = {peer.text for peer in peers if not peer.ranges}
+        named = {peer.text for peer in peers if peer.net is None}
         every = {party.text for party in self.own}
         if len(every) > 1 and every <= named:
             named = {*(named - every), f"every pod in namespace {self.own[0].home}"}
-        return (*sorted(named), *ranges_text(peer for peer in peers if peer.ranges))
+        return (*sorted(named), *ranges_text(peers, self.outside))
 
     def _passing(self, when: int, way: str, subject: Party, peer: Party, receiver: Party) -> PortSet:
         """The ports at which a connection passes, before (0) or after (1)."""

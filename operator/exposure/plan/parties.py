@@ -1,11 +1,10 @@
 """Who may be at an end of a connection, as far as the policies at hand can tell them apart."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, summarize_address_range
-from typing import cast
+from ipaddress import ip_address
 
-from exposure.values.addresses import Address, Block, Family, Network, collapsed, family, network
+from exposure.values.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
 from exposure.values.labels import Labels, LabelSelector, selecting
 from exposure.values.network_policy import NetworkPolicy, Peer
 from exposure.values.objects import Namespace, Pod
@@ -25,7 +24,7 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Party:
-    """A workload (`home` is its namespace), the nodes, or ranges of addresses outside (`ranges`).
+    """A workload (`home` is its namespace), the nodes, or addresses of a network (`net`).
 
     `addresses` are asked of ipBlocks: all of them have to lie inside one. `numbers` None: named ports are not known.
     """
@@ -37,7 +36,7 @@ class Party:
     addresses: tuple[Address, ...] = ()
     numbers: frozenset[tuple[str, str, int]] | None = None
     policies: tuple[NetworkPolicy, ...] = ()
-    ranges: tuple[Network, ...] = ()
+    net: Network | None = None
     single: bool = False
 
     @property
@@ -173,56 +172,56 @@ def _together(parties: Sequence[Party]) -> Party:
 
 
 def ranges_of(world: World, blocks: Iterable[Block]) -> tuple[Party, ...]:
-    """The nodes, and the ranges into which the blocks cut all addresses; IPv6 only where some block is of it."""
-    edges: dict[Family, set[int]] = {"IPv4": {0}}
+    """The nodes, and each network that a block names, without the narrower ones; IPv6 only where some block is."""
+    nets: set[Network] = {WHOLE_FAMILY["IPv4"]}
     for each in blocks:
-        for net in (each.cidr, *each.excepts):
-            found = edges.setdefault(family(net), {0})
-            found |= {int(net.network_address), int(net.broadcast_address) + 1}
-    parties = []
-    for name, cuts in sorted(edges.items()):
-        bits = 32 if name == "IPv4" else 128
-        ordered = sorted(cut for cut in cuts if cut < 1 << bits)
-        make = type(ip_address("0.0.0.0" if name == "IPv4" else "::"))
-        for low, high in zip(ordered, [*ordered[1:], 1 << bits], strict=True):
-            first, last = make(low), make(high - 1)
-            parties.append(Party("", addresses=(first,), ranges=_between(first, last)))
+        nets |= {WHOLE_FAMILY[family(each.cidr)], each.cidr, *each.excepts}
+    found = [
+        Party(str(net), addresses=(own,), net=net)
+        for net in sorted(nets, key=sort_key)
+        if (own := _own_address(net, _within(net, nets))) is not None
+    ]
     ips = tuple(ip_address(ip) for _, node in sorted(world.nodes.items()) for ip in node.internal_ips)
-    return (*([Party("the nodes", addresses=ips)] if ips else []), *parties)
+    return (*([Party("the nodes", addresses=ips)] if ips else []), *found)
 
 
-def ranges_text(parties: Iterable[Party]) -> tuple[str, ...]:
-    """Ranges in the fewest words: a family without a few, or the few."""
-    found: list[str] = []
-    every = [net for party in parties for net in party.ranges]
-    for name, whole in (("IPv4", network("0.0.0.0/0")), ("IPv6", network("::/0"))):
-        nets = collapsed(net for net in every if family(net) == name)
-        if not nets:
+def _within(net: Network, nets: Iterable[Network]) -> list[Network]:
+    """The widest of `nets` that lie inside `net`, sorted."""
+    inner = sorted((each for each in nets if each != net and inside(each, net)), key=sort_key)
+    widest: list[Network] = []
+    for each in inner:
+        if not widest or not inside(each, widest[-1]):
+            widest.append(each)
+    return widest
+
+
+def _own_address(net: Network, inner: Sequence[Network]) -> Address | None:
+    """An address of `net` in none of `inner`, which are sorted and disjoint."""
+    at = net.network_address
+    for each in inner:
+        if at < each.network_address:  # type: ignore[operator]
+            return at
+        if each.broadcast_address == net.broadcast_address:
+            return None
+        at = each.broadcast_address + 1
+    return at
+
+
+def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, ...]:
+    """The chosen ranges in few words: a wide one but the narrower ones in it that are not chosen."""
+    here = {party.net for party in chosen if party.net is not None}
+    nets = {party.net for party in every if party.net is not None}
+    found = []
+    for net in sorted(here, key=sort_key):
+        around = [each for each in nets if each != net and inside(net, each)]
+        if around and max(around, key=lambda each: each.prefixlen) in here:
             continue
-        missing = without(whole, nets)
-        if not missing:
-            found.append(f"any {name} address")
-        elif len(missing) < len(nets):
-            found.append(f"any {name} address but {', '.join(map(str, missing))}")
-        else:
-            found += map(str, nets)
-    return tuple(found)
+        name = f"any {family(net)} address" if net.prefixlen == 0 else str(net)
+        out = _left_out(net, here, nets)
+        found.append(f"{name} but {', '.join(map(str, out))}" if out else name)
+    # What has exceptions of its own comes last: in a list, nothing after it can be taken for one more of them.
+    return tuple(sorted(found, key=lambda text: " but " in text))
 
 
-def without(whole: Network, nets: Sequence[Network]) -> tuple[Network, ...]:
-    """What is left of `whole`, an entire family, once the sorted, disjoint networks are taken out."""
-    left: list[Network] = []
-    make = type(whole.network_address)
-    at = int(whole.network_address)
-    for net in nets:
-        low, high = int(net.network_address), int(net.broadcast_address)
-        if at < low:
-            left += _between(make(at), make(low - 1))
-        at = high + 1
-    if at <= int(whole.broadcast_address):
-        left += _between(make(at), whole.broadcast_address)
-    return tuple(left)
-
-
-def _between(first: Address, last: Address) -> tuple[Network, ...]:
-    return tuple(cast(Iterator[Network], summarize_address_range(first, last)))
+def _left_out(net: Network, here: set[Network], nets: set[Network]) -> list[Network]:
+    return [out for inner in _within(net, nets) for out in (_left_out(inner, here, nets) if inner in here else [inner])]
