@@ -18,7 +18,8 @@ NEWEST = "~"
 class Voice:
     """A policy as it speaks in one namespace: with the meaning that is accepted, and the verdict on what is written.
 
-    `refused` is set where no meaning was ever accepted: it still governs, and grants nothing.
+    `refused` is set where no meaning was ever accepted: it still governs, and grants nothing. `last` is the meaning
+    that status remembers as accepted, where it may be needed.
     """
 
     ref: PolicyRef
@@ -30,6 +31,7 @@ class Voice:
     uid: str = ""
     refused: bool = False
     cluster: bool = False
+    last: ExposureSpec | None = None
 
     @property
     def mode(self) -> str:

@@ -53,6 +53,8 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
         return Grant(service, voice, subject, (), (), (), None, subject.spots, profile, refusal)
     egress, egress_spots = _egress(voice, survey)
     if voice.refused:
+        # Nothing is granted on the way out either; that egress is restricted at all is a denial, and counts.
+        egress = None if egress is None else ()
         refusal = (
             voice.verdict.message
             if not voice.verdict.accepted

@@ -90,54 +90,86 @@ def exceeds(spec: ExposureSpec, limit: Bounds, services: Iterable[Service]) -> t
     """The first field that names something outside the limits, and what to do about it; None where none does."""
     if spec.load_balancer.profile is not None and spec.load_balancer.profile not in SLUGS:
         return "spec.loadBalancer.profile", f"{spec.load_balancer.profile!r} is unknown; known: {', '.join(SLUGS)}"
-    if limit.modes is not None and (spec.mode or "Enforce") not in limit.modes:
+    if limit.modes is not None and spec.mode is not None and spec.mode not in limit.modes:
         allowed = ", ".join(limit.modes) or "none"
-        return "spec.mode", f"{spec.mode or 'Enforce'} is not allowed here; allowed by limits.allowModes: {allowed}"
+        return "spec.mode", f"{spec.mode} is not allowed here; allowed by limits.allowModes: {allowed}"
     outside = _first_outside(spec, limit)
     if outside is not None:
         return outside
-    if not limit.allow_public:
-        families = whole_families(spec.clients.cidrs)
-        if families:
-            return (
-                "spec.clients.cidrs",
-                f"holds all of {' and '.join(sorted(families))}, and limits.allowPublic is false",
-            )
-    return _port_outside(spec, limit, services)
+    return _public(spec, limit) or _port_outside(spec, limit, services)
+
+
+def _named(spec: ExposureSpec) -> dict[str, tuple[Network, ...]]:
+    """Every CIDR that a policy names, by field; `[i]` stands for the place in the list."""
+    return {
+        "spec.clients.cidrs[i]": spec.clients.cidrs,
+        "spec.peers[i].ipBlock": tuple(peer.block.cidr for peer in spec.peers if peer.block is not None),
+        "spec.loadBalancer.cidrs[i]": spec.load_balancer.cidrs,
+        "spec.loadBalancer.healthCheckCIDRs[i]": spec.load_balancer.health_check_cidrs,
+    }
 
 
 def _first_outside(spec: ExposureSpec, limit: Bounds) -> tuple[str, str] | None:
     if limit.clients is None:
         return None
     allowed = tuple(each.cidr for each in limit.clients)
-    named: list[tuple[str, Network]] = [
-        *((f"spec.clients.cidrs[{i}]", cidr) for i, cidr in enumerate(spec.clients.cidrs)),
-        *((f"spec.peers[{i}].ipBlock", p.block.cidr) for i, p in enumerate(spec.peers) if p.block is not None),
-        *((f"spec.loadBalancer.cidrs[{i}]", cidr) for i, cidr in enumerate(spec.load_balancer.cidrs)),
-        *((f"spec.loadBalancer.healthCheckCIDRs[{i}]", c) for i, c in enumerate(spec.load_balancer.health_check_cidrs)),
-    ]
-    for field, cidr in named:
-        if not covered(cidr, allowed):
-            shown = ", ".join(map(str, allowed)) or "nothing"
-            return field, f"{cidr} lies outside limits.clients.cidrs; allowed: {shown}"
+    for field, cidrs in _named(spec).items():
+        for index, cidr in enumerate(cidrs):
+            if not covered(cidr, allowed):
+                shown = ", ".join(map(str, allowed)) or "nothing"
+                where = field.replace("[i]", f"[{index}]")
+                return where, f"{cidr} lies outside limits.clients.cidrs; allowed: {shown}"
     return None
+
+
+def _public(spec: ExposureSpec, limit: Bounds) -> tuple[str, str] | None:
+    """A whole family is public under whatever name it is let in."""
+    if limit.allow_public:
+        return None
+    for field, cidrs in _named(spec).items():
+        families = " and ".join(sorted(whole_families(cidrs)))
+        if families:
+            return field.replace("[i]", ""), f"holds all of {families}, and limits.allowPublic is false"
+    return None
+
+
+def within(spec: ExposureSpec, limit: Bounds) -> ExposureSpec:
+    """A meaning that was accepted under other limits, without what these do not allow."""
+
+    def allowed(cidr: Network) -> bool:
+        inside = limit.clients is None or covered(cidr, (each.cidr for each in limit.clients))
+        return inside and (limit.allow_public or cidr.prefixlen > 0)
+
+    balancer = spec.load_balancer
+    return replace(
+        spec,
+        mode=spec.mode if limit.modes is None or spec.mode in limit.modes else None,
+        peers=tuple(peer for peer in spec.peers if peer.block is None or allowed(peer.block.cidr)),
+        load_balancer=replace(
+            balancer,
+            cidrs=tuple(filter(allowed, balancer.cidrs)),
+            health_check_cidrs=tuple(filter(allowed, balancer.health_check_cidrs)),
+        ),
+    )
 
 
 def _port_outside(spec: ExposureSpec, limit: Bounds, services: Iterable[Service]) -> tuple[str, str] | None:
     if limit.ports is None or spec.ports is None:
         return None
     shown = ", ".join(map(str, sorted(limit.ports))) or "none"
-    numbers = {
-        port.name: port.port
-        for service in services
-        if (spec.names is None or service.name in spec.names)
-        and (spec.selector is None or spec.selector.matches(dict(service.labels)))
-        for port in service.ports
-    }
+    numbers: dict[int | str, set[int]] = {}
+    for service in services:
+        if (spec.names is None or service.name in spec.names) and (
+            spec.selector is None or spec.selector.matches(dict(service.labels))
+        ):
+            for each in service.ports:
+                numbers.setdefault(each.name, set()).add(each.port)
     for index, port in enumerate(spec.ports):
-        number = port if isinstance(port, int) else numbers.get(port)
-        if number is not None and number not in limit.ports:
-            return f"spec.ports[{index}]", f"{port} (Service port {number}) lies outside limits.ports; allowed: {shown}"
+        found = {port} if isinstance(port, int) else numbers.get(port, set())
+        # One name may be several numbers; those outside are never opened, and one inside is enough to be meant.
+        if found and not found & limit.ports:
+            said = ", ".join(map(str, sorted(found)))
+            return f"spec.ports[{index}]", f"{port} (Service port {said}) lies outside limits.ports; allowed: {shown}"
     return None
 
 
@@ -147,7 +179,7 @@ def voices(
     """Every policy that speaks in a namespace, each with the meaning that is accepted, in a stable order."""
     heard = [_voice(policy, limit, services) for policy in sorted(policies, key=lambda each: each.name)]
     heard += [_cluster_voice(each, limit, services) for each in coverings]
-    return tuple(_audit_alone(voice, heard) for voice in heard)
+    return tuple(_audit_alone(voice, heard, limit) for voice in heard)
 
 
 def _voice(policy: ExposurePolicy, limit: Bounds, services: Sequence[Service]) -> Voice:
@@ -182,18 +214,28 @@ def _meaning(
     generation: int,
     uid: str,
 ) -> Voice:
+    heard = Voice(ref, ExposureSpec(), ExposureSpec(), ACCEPTED, created, generation, uid, last=accepted)
     if isinstance(written, Unreadable):
-        verdict = _invalid(written)
-        spec = accepted or ExposureSpec()
-        return Voice(ref, spec, spec, verdict, created, generation, uid, refused=accepted is None)
+        return _not_accepted(replace(heard, verdict=_invalid(written)), limit)
+    heard = replace(heard, spec=written, written=written)
     wrong = exceeds(written, limit, services)
     if wrong is None:
-        return Voice(ref, written, written, ACCEPTED, created, generation, uid)
-    verdict = Verdict(False, "OutsideLimits", f"{wrong[0]}: {wrong[1]}. {_kept(accepted)}")
-    if wrong[0] == "spec.loadBalancer.profile":
-        verdict = replace(verdict, reason="Invalid")
-    spec = accepted if accepted is not None else replace(written, mode=None)
-    return Voice(ref, spec, written, verdict, created, generation, uid, refused=accepted is None)
+        return heard if written.mode == "Audit" else replace(heard, last=None)
+    reason = "Invalid" if wrong[0] == "spec.loadBalancer.profile" else "OutsideLimits"
+    verdict = Verdict(False, reason, f"{wrong[0]}: {wrong[1]}. {_kept(accepted)}")
+    return _not_accepted(replace(heard, verdict=verdict), limit)
+
+
+def _not_accepted(voice: Voice, limit: Bounds) -> Voice:
+    """The policy with its last accepted meaning, inside the limits of today; without one, it grants nothing.
+
+    Where all that was ever accepted is an Audit, nothing was granted either, and enforcing it would open doors.
+    """
+    if voice.last is None:
+        return replace(voice, spec=replace(voice.spec, mode=None), refused=True)
+    if voice.last.mode == "Audit":
+        return replace(voice, spec=replace(voice.last, mode=None), refused=True)
+    return replace(voice, spec=within(voice.last, limit))
 
 
 def _invalid(written: Unreadable) -> Verdict:
@@ -201,12 +243,12 @@ def _invalid(written: Unreadable) -> Verdict:
 
 
 def _kept(accepted: ExposureSpec | None) -> str:
-    if accepted is None:
+    if accepted is None or accepted.mode == "Audit":
         return "Nothing was accepted before, so nothing is granted."
     return "The last accepted meaning holds."
 
 
-def _audit_alone(voice: Voice, heard: Sequence[Voice]) -> Voice:
+def _audit_alone(voice: Voice, heard: Sequence[Voice], limit: Bounds) -> Voice:
     """Audit for one policy's part is refused while another isolates the namespace: grants would go, the denial stay."""
     if voice.mode != "Audit" or voice.refused:
         return voice
@@ -217,11 +259,8 @@ def _audit_alone(voice: Voice, heard: Sequence[Voice]) -> Voice:
         f"spec.mode: Audit for this policy alone would take its grants away, while {others[0].ref} goes on isolating "
         "the namespace. Annotate the namespace with exposure.dev/mode: Audit, or audit both policies."
     )
-    return replace(
-        voice,
-        spec=replace(voice.spec, mode="Enforce"),
-        verdict=Verdict(False, "AuditWouldCut", message),
-    )
+    verdict = Verdict(False, "AuditWouldCut", f"{message} {_kept(voice.last)}")
+    return _not_accepted(replace(voice, verdict=verdict), limit)
 
 
 def isolates(isolation: Isolation) -> bool:
