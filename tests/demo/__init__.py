@@ -1,0 +1,1 @@
+"""A walk through the product: what a person would type, and what the cluster answers."""

@@ -1,0 +1,197 @@
+"""The story, step by step, on whatever stage it is given. Every command is really run, and every outcome is checked."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.demo.screen import Screen
+from tests.demo.stage import Stage
+
+FOLDER = "tests/demo/manifests"
+PATIENCE_SECONDS = 30.0
+
+
+class Unexpected(Exception):
+    """The cluster did not answer as the story says it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A stage and a screen: type a command, and see that the answer is the one that was promised."""
+
+    stage: Stage
+    screen: Screen
+
+    def type(self, command: str, *promised: str, fails: bool = False) -> str:
+        """Runs and shows it; `Unexpected` where the answer holds not all that was promised."""
+        ran = self.stage.run(command)
+        self.screen.typed(command, ran.stdout)
+        self._check(command, ran.stdout, promised)
+        if (ran.returncode != 0) != fails:
+            raise Unexpected(f"{command}: exit status {ran.returncode}")
+        return ran.stdout
+
+    def until(self, command: str, *promised: str, gone: Sequence[str] = ()) -> str:
+        """Asks until the answer holds everything promised and nothing that should be gone, and shows that answer."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            output = self.stage.run(command).stdout
+            if all(each in output for each in promised) and not any(each in output for each in gone):
+                self.screen.typed(command, output)
+                return output
+            if time.monotonic() > deadline:
+                self.screen.typed(command, output)
+                raise Unexpected(f"{command}: after {PATIENCE_SECONDS:.0f} s still not {promised}, or still {gone}")
+            time.sleep(0.05)
+
+    def requests(self) -> None:
+        """Real requests, where the stage has packets."""
+        seen = self.stage.requests()
+        if seen:
+            self.screen.typed("# who gets through now", seen)
+
+    def _check(self, command: str, output: str, promised: Sequence[str]) -> None:
+        for each in promised:
+            if each not in output:
+                raise Unexpected(f"{command}: {each!r} is not in its answer")
+
+
+def install(show: Show) -> None:
+    """The operator comes into a cluster."""
+    show.screen.say("Three resources, one operator, and exactly the rights that it uses:")
+    show.type("kubectl apply --server-side -k manifests/base", "clusterrole.rbac.authorization.k8s.io/exposure-operator")
+    show.screen.say(show.stage.install_operator())
+
+
+def doors(show: Show) -> None:
+    """A shop opens; nobody has said anything about it yet."""
+    show.screen.say("A small shop: three namespaces, two doors to the world, and an accounting department that has none.")
+    show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
+    show.until("kubectl get service,endpointslices -A --field-selector metadata.namespace!=default", "10.244.", gone=["<pending>"])
+    show.screen.say(
+        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and behind it "
+        "every pod can talk to every pod, the ledger included."
+    )
+    show.until("kubectl get exposures -A", "203.0.113.10", "198.51.100.20", "Ungoverned")
+    show.requests()
+
+
+def audit(show: Show) -> None:
+    """Intent is declared, and nothing is cut yet."""
+    show.screen.say("The platform team closes every department and sets limits; the teams say who may come in. In Audit first.")
+    show.type(f"cat {FOLDER}/departments.yaml")
+    show.type(f"cat {FOLDER}/edge.yaml")
+    show.type(f"kubectl apply -f {FOLDER}/edge.yaml", "exposurepolicy.exposure.dev/edge created")
+    show.until("kubectl get xp -A", "Audit")
+    show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write, and why:")
+    show.type("kubectl get netpol -A", "No resources found")
+    show.type("kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny")
+
+
+def enforce(show: Show) -> None:
+    """The rooms are closed: grants first, denials after, so that nobody is cut off in between."""
+    show.type("kubectl patch xp edge -n shop --type merge -p '{\"spec\":{\"mode\":\"Enforce\"}}'", "patched")
+    show.type("kubectl patch xp edge -n media --type merge -p '{\"spec\":{\"mode\":\"Enforce\"}}'", "patched")
+    show.type(f"kubectl apply -f {FOLDER}/departments.yaml", "departments created")
+    show.type("kubectl wait --for=condition=Ready xp --all -A --timeout=30s", "condition met")
+    show.type("kubectl wait --for=condition=Ready cxp --all --timeout=30s", "condition met")
+    show.until("kubectl get xp -A", "edge")
+    show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
+    show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
+    show.screen.say("Accounting has no door, and is closed all the same. Every rule says in one sentence what it is there for:")
+    show.type(
+        "kubectl get netpol -n shop -o custom-columns='NAME:.metadata.name,SAYS:.metadata.annotations.exposure\\.dev/explanation'",
+        "exposure-to-web",
+    )
+    show.requests()
+
+
+def truth(show: Show) -> None:
+    """What a NetworkPolicy cannot hold is said, with its cure."""
+    show.screen.say(
+        "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its own "
+        "address in place of the client's, so the policy must admit nodes, and can no longer tell clients apart. "
+        "Other generators open such a door and say nothing."
+    )
+    show.until("kubectl exposure explain media/images", "SourceFilterLost", "cure:")
+    show.screen.say("The cure is one field:")
+    show.type(
+        "kubectl patch service images -n media --type merge -p '{\"spec\":{\"externalTrafficPolicy\":\"Local\"}}'", "patched"
+    )
+    show.until("kubectl get exposures -A", "service-images", gone=["SourceFilterLost"])
+
+
+def follow(show: Show) -> None:
+    """Policies follow Services as they change."""
+    show.screen.say("The shop gets a second port. Nobody has to think of the policy:")
+    show.type(
+        "kubectl patch service web -n shop --type json -p "
+        '\'[{"op":"add","path":"/spec/ports/-","value":{"name":"https","port":443,"targetPort":8443}}]\'',
+        "patched",
+    )
+    show.until("kubectl get exposures -n shop", "443→8443")
+    show.type("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "8443")
+
+
+def drift(show: Show) -> None:
+    """What somebody else undoes is put back."""
+    show.screen.say("Somebody deletes the wall of accounting, and opens the shop by hand.")
+    show.type("kubectl delete netpol exposure-default-deny -n accounting", "deleted")
+    show.type("kubectl patch netpol exposure-to-web -n shop --type merge -p '{\"spec\":{\"ingress\":[{}]}}'", "patched")
+    began = time.monotonic()
+    show.until("kubectl get netpol -n accounting", "exposure-default-deny")
+    show.until("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "203.0.113.0/24")
+    show.screen.note(f"seen to be back {time.monotonic() - began:.1f} s later, most of which is kubectl")
+    show.until("kubectl get events -A --field-selector reason=DriftPutBack", "DriftPutBack")
+
+
+def limits(show: Show) -> None:
+    """A tenant cannot open more than the platform team lets it."""
+    show.screen.say("Accounting tries to open itself to the whole world. The limit holds, and the status names the field:")
+    show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
+    show.until(
+        "kubectl get xp open-up -n accounting "
+        "-o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}'",
+        "Accepted=False",
+    )
+    show.type("kubectl delete xp open-up -n accounting", "deleted")
+
+
+def way_out(show: Show) -> None:
+    """One annotation takes everything away in a namespace, denials first."""
+    show.screen.say("The way out, for a night when something is wrong: one annotation, honoured within a second.")
+    show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
+    show.until("kubectl get netpol -n shop", "No resources found")
+    show.screen.say("And back:")
+    show.type("kubectl annotate namespace shop exposure.dev/mode-", "annotated")
+    show.until("kubectl get netpol -n shop", "exposure-to-web", "exposure-default-deny")
+
+
+def delete(show: Show) -> None:
+    """What goes takes its grant with it."""
+    show.screen.say("The shop's door closes for good. Its grant and its Exposure go with it; the wall stays.")
+    show.type("kubectl delete service web -n shop", "deleted")
+    show.until("kubectl get netpol,exposures -n shop", "exposure-default-deny", gone=["exposure-to-web", "service-web"])
+    show.until("kubectl get exposures -A", "service-images", gone=["service-web"])
+
+
+STEPS: tuple[tuple[str, Callable[[Show], None]], ...] = (
+    ("Install", install),
+    ("Two doors, and nothing behind them is closed", doors),
+    ("Audit: read the plan first", audit),
+    ("Enforce", enforce),
+    ("What SNAT hides", truth),
+    ("A Service changes", follow),
+    ("Somebody interferes", drift),
+    ("Limits", limits),
+    ("The way out", way_out),
+    ("A Service goes", delete),
+)
+
+
+def tell(stage: Stage, screen: Screen) -> None:
+    """All of it; `Unexpected` at the first answer that is not as promised."""
+    show = Show(stage, screen)
+    for number, (title, step) in enumerate(STEPS, 1):
+        screen.chapter(f"{number}. {title}")
+        step(show)
