@@ -78,8 +78,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="cold starts, and as many runs of the bare writer")
     parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--idle", type=float, default=60, help="seconds")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster's data and logs, and say where they are")
     wants = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="exposure-bench-") as folder:
+        if wants.keep:
+            folder = tempfile.mkdtemp(prefix="exposure-bench-kept-")
+            say(f"logs and data in {folder}")
         # No controllers: what they would add (EndpointSlices) is part of the population, so that nothing else runs.
         with ControlPlane(Path(folder) / "cluster", controllers=False, apiserver_flags=NODE_PORTS) as cluster:
             install_crds(cluster)

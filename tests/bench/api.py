@@ -120,20 +120,24 @@ class Watch:
             raise TimeoutError(f"not within {seconds:.0f} s: {what}; there are {len(self.seen)}") from error
 
     async def _follow(self, version: str) -> None:
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._api.session.get(self._path, params=query, timeout=timeout) as stream:
-            rest = b""
-            async for chunk in stream.content.iter_any():
-                now = clock()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._take(json.loads(line), now)
-                if lines:
-                    async with self._news:
-                        self._news.notify_all()
+        # The server ends watches of a kind that has just been installed: it begins once more with the kind's storage.
+        for _ in range(20):
+            query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
+            timeout = aiohttp.ClientTimeout(total=None)
+            async with self._api.session.get(self._path, params=query, timeout=timeout) as stream:
+                rest = b""
+                async for chunk in stream.content.iter_any():
+                    now = clock()
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        version = self._take(json.loads(line), now)
+                    if lines:
+                        async with self._news:
+                            self._news.notify_all()
+            await asyncio.sleep(0.1)
 
-    def _take(self, event: Object, now: float) -> None:
+    def _take(self, event: Object, now: float) -> str:
+        """Takes one event in and returns the version it brought."""
         match event["type"]:
             case "ADDED" | "MODIFIED":
                 self.seen[_key(event["object"])] = now
@@ -141,6 +145,8 @@ class Watch:
                 self.seen.pop(_key(event["object"]), None)
             case other:
                 raise RuntimeError(f"{other} event: {event['object']}")
+        version: str = event["object"]["metadata"]["resourceVersion"]
+        return version
 
 
 def _key(of: Object) -> Key:
