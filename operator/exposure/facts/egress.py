@@ -22,6 +22,8 @@ METADATA: dict[Network, str] = {
 DNS_PORT = 53
 #: The cluster's DNS Service, by distribution: the first that exists is used.
 DNS_SERVICES = (("kube-system", "kube-dns"), ("openshift-dns", "dns-default"))
+#: What its pods listen on, where their port has a name and no number is known for it.
+DNS_TARGETS = {"kube-system": 53, "openshift-dns": 5353}
 #: What every kubeadm-like cluster runs, where the DNS Service itself has not been seen.
 DNS_CONVENTION = ("kube-system", (("k8s-app", "kube-dns"),))
 #: https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/

@@ -41,15 +41,7 @@ def dns_rules(survey: Survey) -> list[Rule]:
     addresses: list[Network] = []
     if service is not None and service.selector:
         namespace, labels = service.namespace, service.selector
-        targets = {
-            PolicyPort(protocol, port.target_port)
-            for port in service.ports
-            if port.port == DNS_PORT
-            for protocol in ("TCP", "UDP")
-            # A name belongs to one protocol's port; a number serves both.
-            if isinstance(port.target_port, int) or port.protocol == protocol
-        }
-        ports = tuple(sorted(targets, key=str)) or DNS_PORTS
+        ports = survey.dns_ports or DNS_PORTS
     cluster_ips = [network(ip) for ip in (service.cluster_ips if service else ()) if ip and ip != "None"]
     rules = [Rule((Peer(pods=selecting(dict(labels)), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
     if survey.node_local_dns:

@@ -123,16 +123,20 @@ def _service_exposures(
             found.append(ungoverned_exposure(scene, survey, service, denies))
             continue
         more = [*shared.get(service.name, ()), *additive(grant, standing.values()), *unreached.get(service.name, ())]
-        more += _wall_spots(scene, grant, standing.get(TO_SERVICE + service.name), denies)
-        refs = tuple(Ref(scene.namespace.name, name) for name in _carrying(scene, grant))
+        carrying = _carrying(scene, grant)
+        more += _wall_spots(scene, [standing[name] for name in carrying if name in standing], denies)
+        refs = tuple(Ref(scene.namespace.name, name) for name in carrying)
         found.append(governed_exposure(scene, survey, grant, more, refs, denies))
     return found
 
 
-def _wall_spots(scene: Scene, grant: Grant, holder: NetworkPolicy | None, denies: bool) -> list[BlindSpot]:
-    found: list[BlindSpot] = []
-    if holder is not None and not is_ours(holder):
-        found.append(blind_spot("ForeignPolicySameName", f"NetworkPolicy {holder.namespace}/{holder.name}."))
+def _wall_spots(scene: Scene, holders: Iterable[NetworkPolicy], denies: bool) -> list[BlindSpot]:
+    """`holders` are the live objects of the names that carry an exposure."""
+    found = [
+        blind_spot("ForeignPolicySameName", f"NetworkPolicy {holder.namespace}/{holder.name}.")
+        for holder in holders
+        if not is_ours(holder)
+    ]
     if not denies:
         found.append(blind_spot("NotIsolated", f"Namespace {scene.namespace.name}."))
     return found
@@ -262,6 +266,9 @@ class _Gathered:
             return False
         if scene.mode == "Paused":
             return stands
+        if standing is not None and not is_ours(standing):
+            # Somebody else's object of our name is never overwritten, so no wall of ours can stand.
+            return False
         if scene.isolation({"Enforce"}).ingress:
             return True
         return stands and any(voice.mode == "Paused" for voice in scene.voices)

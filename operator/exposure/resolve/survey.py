@@ -6,11 +6,21 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from exposure.facts.cnis import Cni
-from exposure.facts.egress import DNS_SERVICES, NODE_LOCAL_DNS_LABEL
+from exposure.facts.egress import DNS_PORT, DNS_SERVICES, DNS_TARGETS, NODE_LOCAL_DNS_LABEL
 from exposure.resolve.fronts import Front, RouteGrant, fronts_of, grants_by_backend
-from exposure.resolve.nodes import agent_names, detect_cni, detect_provider, is_agent_namespace, snat_networks
+from exposure.resolve.nodes import (
+    agent_names,
+    among_pods,
+    detect_cni,
+    detect_provider,
+    is_agent_namespace,
+    snat_networks,
+)
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
+from exposure.resolve.ports import known_numbers
+from exposure.values.addresses import Network, collapsed
 from exposure.values.config import Config
+from exposure.values.network_policy import PolicyPort
 from exposure.values.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.values.world import World
 
@@ -26,9 +36,11 @@ class Survey:
     provider: str | None
     kubelet_minor: tuple[int, int]
     snat: tuple[Any, ...]
+    snat_among_pods: tuple[Network, ...]
     pod_ranges: PodRanges
     node_addresses: frozenset[str]
     dns_service: Service | None
+    dns_ports: tuple[PolicyPort, ...]
     node_local_dns: bool
     api_server: tuple[EndpointSlice, ...]
     api_server_service: Service | None
@@ -65,8 +77,10 @@ class Survey:
 def survey(world: World) -> Survey:
     provider = detect_provider(world)
     cni = detect_cni(world, provider)
+    snat, ranges = snat_networks(world, cni), pod_ranges(world, cni)
     node_addresses = frozenset(ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips))
     dns = [world.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES]
+    dns_service = next((service for service in dns if service is not None), None)
     slices = world.endpoint_slices.get(API_SERVER.namespace, {}).values()
     fronts = fronts_of(world, provider, node_addresses)
     return Survey(
@@ -74,10 +88,12 @@ def survey(world: World) -> Survey:
         cni=cni,
         provider=provider,
         kubelet_minor=max((_minor(node.kubelet_version) for node in world.nodes.values()), default=(0, 0)),
-        snat=snat_networks(world, cni),
-        pod_ranges=pod_ranges(world, cni),
+        snat=collapsed(snat),
+        snat_among_pods=among_pods(snat, ranges.carved),
+        pod_ranges=ranges,
         node_addresses=node_addresses,
-        dns_service=next((service for service in dns if service is not None), None),
+        dns_service=dns_service,
+        dns_ports=_dns_ports(world, cni, dns_service) if dns_service is not None else (),
         node_local_dns=any(
             NODE_LOCAL_DNS_LABEL in agent_names(pod)
             for namespace, pods in world.pods.items()
@@ -100,6 +116,29 @@ def webhooks_by_namespace(world: World) -> dict[str, tuple[tuple[Webhook, str, i
             for service, port in webhook.services:
                 found.setdefault(service.namespace, []).append((webhook, service.name, port))
     return {namespace: tuple(called) for namespace, called in found.items()}
+
+
+def _dns_ports(world: World, cni: Cni, service: Service) -> tuple[PolicyPort, ...]:
+    """What the DNS pods listen on, UDP and TCP: a number serves both, a name belongs to one protocol's port.
+
+    Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.
+    """
+    slices = [s for s in world.endpoint_slices.get(service.namespace, {}).values() if s.service == service.name]
+    pods = [
+        pod
+        for pod in world.pods.get(service.namespace, {}).values()
+        if service.selector and set(service.selector) <= set(pod.labels)
+    ]
+    found: set[PolicyPort] = set()
+    for port in (each for each in service.ports if each.port == DNS_PORT):
+        if isinstance(port.target_port, int):
+            found |= {PolicyPort(protocol, port.target_port) for protocol in ("TCP", "UDP")}
+        elif cni.named_ports == "by-name":
+            found.add(PolicyPort(port.protocol, port.target_port))
+        else:
+            numbers = known_numbers(port, slices, pods) or (DNS_TARGETS[service.namespace],)
+            found |= {PolicyPort(port.protocol, number) for number in numbers}
+    return tuple(sorted(found, key=str))
 
 
 def _minor(version: str) -> tuple[int, int]:
