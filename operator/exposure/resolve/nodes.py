@@ -8,7 +8,7 @@ from functools import lru_cache
 from exposure.facts.cnis import CNIS, DETECTION, Cni
 from exposure.facts.providers import ALIBABA_PROVIDER_ID, PROVIDER_IDS
 from exposure.resolve.widening import narrowest_cover
-from exposure.values.addresses import Family, Network, collapsed, family, network
+from exposure.values.addresses import Family, Network, family, inside, network
 from exposure.values.objects import Node, Pod
 from exposure.values.world import World
 
@@ -70,8 +70,8 @@ def _provider_of(node: Node) -> str:
     return "alibaba" if re.match(ALIBABA_PROVIDER_ID, node.provider_id) else "unknown"
 
 
-def snat_networks(world: World, cni: Cni) -> tuple[Network, ...]:
-    """N: configured node CIDRs or InternalIPs, and what tunnels, bridges, gateways and join networks use; collapsed."""
+def snat_networks(world: World, cni: Cni) -> list[Network]:
+    """N, one by one: configured node CIDRs or InternalIPs, and what tunnels, bridges, gateways, join networks use."""
     nodes = list(world.nodes.values())
     found: list[Network] = []
     if cni.internal_ips:
@@ -87,7 +87,17 @@ def snat_networks(world: World, cni: Cni) -> tuple[Network, ...]:
     for node in nodes:
         for cidr in map(network, node.pod_cidrs):
             found += [network(str(cidr[index])) for index in hosts if index < cidr.num_addresses]
-    return collapsed(found)
+    return found
+
+
+def among_pods(networks: Iterable[Network], pods: tuple[Network, ...]) -> tuple[Network, ...]:
+    """The addresses of N inside pod CIDRs that carving a wider network of N, such as a node CIDR, would cut off."""
+    wide = [each for each in networks if each.num_addresses > 1]
+    return tuple(
+        each
+        for each in networks
+        if any(each != one and inside(each, one) for one in wide) and any(inside(each, cidr) for cidr in pods)
+    )
 
 
 def _internal_ips(nodes: Iterable[Node]) -> list[Network]:

@@ -10,7 +10,7 @@ from exposure.resolve.nodes import snat_sources
 from exposure.resolve.ports import ServicePorts
 from exposure.resolve.profiles import Arrival
 from exposure.resolve.survey import Survey
-from exposure.values.addresses import Block, blocks, everyone, family, of_families
+from exposure.values.addresses import Block, blocks, everyone, family, inside, of_families, union
 from exposure.values.exposures import BlindSpot, Source
 from exposure.values.labels import selecting
 from exposure.values.network_policy import Peer, PolicyPort
@@ -241,6 +241,10 @@ def carved(sources: Iterable[Source], survey: Survey) -> tuple[tuple[Source, ...
     cut, open_blocks = False, []
     for each in sources:
         kept, was_cut = survey.pod_ranges.carve(each.blocks)
+        if was_cut and each.letter == "N":
+            # A node CIDR that holds pods as well held the nodes' own tunnel addresses among them.
+            own = (one for one in survey.snat_among_pods if any(inside(one, whole.cidr) for whole in each.blocks))
+            kept = union((*kept, *blocks(own)))
         cut = cut or was_cut
         open_blocks += [block for block in kept if survey.pod_ranges.can_hold_pods(block)]
         if kept or each.peers:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any
 
 from exposure.facts.cnis import Cni
 from exposure.facts.egress import DNS_PORT, DNS_SERVICES, DNS_TARGETS, NODE_LOCAL_DNS_LABEL
@@ -35,7 +34,7 @@ class Survey:
     cni: Cni
     provider: str | None
     kubelet_minor: tuple[int, int]
-    snat: tuple[Any, ...]
+    snat: tuple[Network, ...]
     snat_among_pods: tuple[Network, ...]
     pod_ranges: PodRanges
     node_addresses: frozenset[str]
