@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.agreement import model_of
-from tests.lab.doors import Door, Way, arrival
+from tests.lab.doors import Arrival, Door, Way, arrival
 from tests.lab.enforcer.model import Model, enters, leaves
 from tests.lab.generate import Generated
 from tests.lab.lab import Lab
@@ -54,6 +54,7 @@ class Cell:
     protocol: str
     expected: bool
     logged_from: str  # the source that the server must see, if it is let in
+    arrives: Arrival | None = None  # None: nothing can arrive, whatever policies say
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +88,29 @@ class Result:
 class Stage:
     """Pods, Services and callers in a lab, ready for one policy after the other."""
 
-    def __init__(self, lab: Lab, families: Sequence[int] = (0, 1)) -> None:
+    def __init__(self, lab: Lab, families: Sequence[int] = (0, 1), *, apart: bool = False) -> None:
+        """`apart`: each Service has a pod of its own, so that no two Services' grants add up."""
         self.lab, self.families = lab, families
         for name, labels in _LABELS.items():
             lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         serves = [(protocol, TARGET) for protocol in PROTOCOLS]
         named = {"http": ("TCP", TARGET)}
+        kinds = ("-cluster", "-local") if apart else ("",)
         pods = lab.add_pods([
-            *(PodSpec(SHOP, f"web-{node}", node, {"app": "web", "at": node}, named, serves) for node in lab.nodes),
+            *(PodSpec(SHOP, f"web-{node}{kind}", node, {"app": "web", "at": f"{node}{kind}"}, named, serves)
+              for node, kind in itertools.product(lab.nodes, kinds)),
             *(PodSpec(SHOP, f"mate-{node}", node, {"app": "mate"}, named, serves) for node in lab.nodes),
             *(PodSpec(BANK, f"teller-{node}", node, {"app": "teller"}, named, serves) for node in lab.nodes),
         ])  # fmt: skip
         self.senders: dict[str, LabPod | Host] = {**{pod.full_name: pod for pod in pods}, **lab.clients}
         self.backends = [pod for pod in pods if pod.spec.labels["app"] == "web"]
         self._route_clients()
-        self.services = [
-            self._service(number, backend, local_only)
-            for number, (backend, local_only) in enumerate(itertools.product(self.backends, (False, True)), start=1)
-        ]
+        behind = (
+            [(pod, pod.spec.name.endswith("-local")) for pod in self.backends]
+            if apart
+            else itertools.product(self.backends, (False, True))
+        )
+        self.services = [self._service(number, *each) for number, each in enumerate(behind, start=1)]
         self._wait_until_served()
 
     def _route_clients(self) -> None:
@@ -128,7 +134,8 @@ class Stage:
 
     def _service(self, number: int, backend: LabPod, local_only: bool) -> Service:
         nodes = list(self.lab.nodes.values())
-        name = f"{backend.spec.name}-{'local' if local_only else 'cluster'}"
+        kind = "-local" if local_only else "-cluster"
+        name = f"{backend.spec.name.removesuffix(kind)}{kind}"
         self.lab.apply({
             "apiVersion": "v1",
             "kind": "Service",
@@ -222,7 +229,7 @@ class Stage:
             source = ipaddress.ip_address(sender.host.addresses[way.family])
             left = (source, ipaddress.ip_address(arrives.left_for), arrives.left_port, protocol)
             leave = oracle.leaves(*left) if oracle else leaves(model, *left)
-        return Cell(policy, service.name, way, name, protocol, enter and leave, arrives.logged_from)
+        return Cell(policy, service.name, way, name, protocol, enter and leave, arrives.logged_from, arrives)
 
 
 def _output(host: Netns, *command: str) -> str:

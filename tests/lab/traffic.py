@@ -99,20 +99,21 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Work to the end, on the thread that serves and probes."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def serve(self, host: Netns, who: str, port: int, protocol: str = "TCP") -> None:
         """Answer on every address of the host, both families, with `who` and the address the connection came from."""
-        self._call(self._serve(host, who, port, protocol))
+        self.run(self._serve(host, who, port, protocol))
 
     def stop_serving(self, host: Netns) -> None:
         """Close every server of a host."""
-        self._call(self._stop_serving(host))
+        self.run(self._stop_serving(host))
 
     def probe(self, probes: Iterable[Probe], at_once: int = AT_ONCE) -> list[Seen]:
         """Make the connections, at most `at_once` at a time, and say what became of each, in the order given."""
-        return self._call(self._probe_all(list(probes), at_once))
+        return self.run(self._probe_all(list(probes), at_once))
 
     def close(self) -> None:
         """Close every server and end the thread."""
@@ -150,12 +151,13 @@ class Traffic:
 
         async def work() -> None:
             for index in waiting:
-                seen[index] = await self._probe(probes[index])
+                seen[index] = await self.connect(probes[index])
 
         await asyncio.gather(*(work() for _ in range(min(at_once, len(probes)))))
         return seen
 
-    async def _probe(self, probe: Probe) -> Seen:
+    async def connect(self, probe: Probe) -> Seen:
+        """Make one connection; only on this object's own thread (see `run`)."""
         family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
         with probe.source.inside():
             client = socket.socket(family, _TYPES[probe.protocol])

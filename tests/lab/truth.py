@@ -1,0 +1,260 @@
+"""Truth from packets: what the operator's policies really let through, against the oracle and the Exposure's claim.
+
+Each case is an ExposurePolicy that the operator carries out in the lab. Then every door to every backend is tried from
+everybody, in both families and protocols. A cell is right when four agree: the packets, the oracle on the policies that
+were written, the Exposure's sources, and what the case intends (as far as its blind spots do not say otherwise).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.lab import cells
+from tests.lab.cells import Cell, Stage
+from tests.lab.claims import Claim, Source, claim_of
+from tests.lab.doors import Door
+from tests.lab.lab import Lab
+from tests.lab.network import ALLOWED_CLIENTS
+from tests.lab.operated import Operator
+from tests.lab.oracle import Oracle
+from tests.lab.pods import LabPod
+from tests.lab.policies import BANK, SHOP, TARGET
+from tests.lab.relay import Balancer
+from tests.lab.traffic import Probe, Seen
+
+#: The CNI profile whose N is what the lab's nodes really SNAT to (their InternalIP), by position.
+CNI = {"pre": "kube-router", "post": "aws-vpc-cni"}
+BALANCER = ("192.0.2.100", "2001:db8::64")
+PROBER = ("192.0.2.104", "2001:db8::68")
+
+Manifest = dict[str, Any]
+
+
+def _hosts(addresses: Sequence[str]) -> list[str]:
+    return [f"{each}/{128 if ':' in each else 32}" for each in addresses]
+
+
+_EVERY_DOOR = ["LoadBalancer", "NodePort", "ExternalIP"]
+_CLIENTS = {"cidrs": list(ALLOWED_CLIENTS)}
+_PROXY = {"cidrs": _hosts(BALANCER), "healthCheckCIDRs": _hosts(PROBER)}
+_BANK = [{"namespaceSelector": {"matchLabels": {"team": "bank"}}}]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One ExposurePolicy, and whom it means to let in: senders by the doors that they come through.
+
+    `let_in` names senders (`pods of NAMESPACE` for pods); whoever is not named is meant to stay out, whatever the door.
+    `protocols` are those of the Service ports that it exposes.
+    """
+
+    name: str
+    spec: Mapping[str, Any]
+    let_in: Mapping[str, frozenset[Door]] = field(default_factory=dict)
+    protocols: frozenset[str] = frozenset(cells.PROTOCOLS)
+
+
+_DIRECT = frozenset({Door.BALANCER, Door.NODE_PORT, Door.EXTERNAL})
+_INSIDE = frozenset({Door.POD, Door.CLUSTER})
+_NODE_PORT, _POD = frozenset({Door.NODE_PORT}), frozenset({Door.POD})
+
+CASES = (
+    Case("clients", {"doors": _EVERY_DOOR, "clients": _CLIENTS}, {"allowed": _DIRECT}),
+    Case(
+        "everyone", {"doors": _EVERY_DOOR}, dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT)
+    ),
+    Case(
+        "nobody hidden",
+        {"doors": _EVERY_DOOR, "clients": {**_CLIENTS, "unenforceable": "Deny"}},
+        {"allowed": _DIRECT},
+    ),
+    Case("one port", {"doors": _EVERY_DOOR, "clients": _CLIENTS, "ports": ["tcp"]}, {"allowed": _DIRECT},
+         frozenset({"TCP"})),
+    Case("peers", {"clients": _CLIENTS, "peers": _BANK}, {"allowed": _NODE_PORT - _NODE_PORT | {Door.BALANCER},
+                                                         f"pods of {BANK}": _INSIDE}),
+    Case("neighbours", {"clients": _CLIENTS, "isolation": {"allowSameNamespace": True}},
+         {"allowed": frozenset({Door.BALANCER}), f"pods of {SHOP}": _INSIDE}),
+    Case("proxied to nodes", {"loadBalancer": {"profile": "aws-classic", **_PROXY}},
+         {"balancer": _NODE_PORT, "prober": _NODE_PORT}, frozenset({"TCP"})),
+    # The same load balancer keeps the client's address for UDP: https://docs.aws.amazon.com/elasticloadbalancing
+    Case("to pods", {"clients": _CLIENTS, "loadBalancer": {"profile": "aws-nlb-ip", **_PROXY}},
+         {"balancer": _POD, "prober": _POD}, frozenset({"TCP"})),
+)  # fmt: skip
+SHORT = tuple(case for case in CASES if case.name in ("clients", "everyone", "proxied to nodes", "to pods"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A cell on which not all agree, and who says what."""
+
+    cell: Cell
+    seen: Seen
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: {cells.Wrong(self.cell, self.seen)}"
+
+
+@dataclass(slots=True)
+class Result:
+    """`rows`: connections that got through, by the row of the decision table that lets them in.
+
+    `as_node`: how many that were not meant got in because a node's SNAT hides who they are, and the Exposure says that
+    it admits node addresses.
+    """
+
+    cells: int = 0
+    passed: int = 0
+    wrong: list[Wrong] = field(default_factory=list)
+    by_door: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    as_node: int = 0
+
+    def add(self, other: Result) -> None:
+        self.cells += other.cells
+        self.passed += other.passed
+        self.as_node += other.as_node
+        self.wrong += other.wrong
+        self.by_door += other.by_door
+        self.rows += other.rows
+
+
+class OperatedStage:
+    """The stage of the packet cells with an operator in charge, a load balancer that proxies, and a health checker."""
+
+    def __init__(self, lab: Lab, operator: Operator) -> None:
+        self.lab, self.operator = lab, operator
+        self.balancer = Balancer(lab.traffic, lab.add_client("balancer", BALANCER))
+        lab.add_client("prober", PROBER)
+        self.stage = Stage(lab, apart=True)
+        self._nodes = {address for node in lab.nodes.values() for address in node.addresses}
+
+    def close(self) -> None:
+        self.balancer.close()
+
+    def run(self, cases: Sequence[Case]) -> Result:
+        """Every case in turn, every cell of it."""
+        result = Result()
+        for case in cases:
+            self.lab.apply(
+                {
+                    "apiVersion": "exposure.dev/v1alpha1",
+                    "kind": "ExposurePolicy",
+                    "metadata": {"namespace": SHOP, "name": "edge"},
+                    "spec": dict(case.spec),
+                }
+            )
+            self.operator.wait_quiet()
+            result.add(self._run(case))
+        return result
+
+    def _run(self, case: Case) -> Result:
+        cluster = self.stage.generated([_policy(each) for each in self.lab.api.list("NetworkPolicy")])
+        claims = {each["metadata"]["name"]: claim_of(each) for each in self.lab.api.list("Exposure", SHOP)}
+        tried = list(self.stage.cells(case.name, cluster, Oracle(cluster)))
+        seen = self.lab.probe([self._probe(cell) for cell in tried])
+        result = Result(cells=len(tried))
+        for cell, each in zip(tried, seen, strict=True):
+            result.passed += each.passed
+            result.by_door[cell.way.door.value] += 1
+            claim = claims.get(f"service-{cell.service}", Claim((), {}))
+            admitting = self._admitting(cell, claim)
+            result.wrong += [Wrong(cell, each, why) for why in self._complaints(case, cell, each, claim, admitting)]
+            if each.passed:
+                result.rows.update({source.row for source in admitting})
+                result.as_node += self._hidden(cell, admitting) and not self._meant(case, cell)
+        return result
+
+    def _probe(self, cell: Cell) -> Probe:
+        """The connection a cell stands for: behind the proxying load balancer it is the client who makes the first."""
+        if cell.sender != "balancer" or cell.protocol != "TCP":
+            return self.stage.probe(cell)
+        port = self.balancer.listen(cell.way.address, cell.way.port)
+        return Probe(self.lab.clients["allowed"].netns, BALANCER[cell.way.family], port, timeout=4.0)
+
+    def _admitting(self, cell: Cell, claim: Claim) -> tuple[Source, ...]:
+        if cell.arrives is None:
+            return ()
+        return claim.admitting(ipaddress.ip_address(cell.arrives.judged_from), TARGET, cell.protocol)
+
+    def _complaints(
+        self, case: Case, cell: Cell, seen: Seen, claim: Claim, admitting: Sequence[Source]
+    ) -> Iterator[str]:
+        if seen.passed != cell.expected:
+            yield "the oracle says otherwise"
+        if seen.passed and seen.peer != cell.logged_from:
+            yield "another source was seen"
+        if cell.arrives is None:
+            return
+        own_node = cell.arrives.from_own_node
+        stated = bool(admitting) or own_node or self._is_peer(case, cell)
+        if seen.passed != stated:
+            yield "the Exposure claims otherwise"
+        if seen.passed and cell.arrives.judged_from in self._nodes and not (own_node or self._hidden(cell, admitting)):
+            yield "a node's address got in, and the Exposure does not list N"
+        if self._meant(case, cell) and not seen.passed and not claim.has("Cuts", "CrossNodeTrafficDropped"):
+            yield "cut off, and no blind spot says so"
+        if not self._meant(case, cell) and seen.passed and not self._explained(case, cell, claim, admitting):
+            yield "got in, and no blind spot says so"
+
+    def _meant(self, case: Case, cell: Cell) -> bool:
+        return cell.protocol in case.protocols and cell.way.door in case.let_in.get(self._who(cell), frozenset())
+
+    def _explained(self, case: Case, cell: Cell, claim: Claim, admitting: Sequence[Source]) -> bool:
+        """Why somebody who is not meant may get in: his own address is meant, by another door, or a blind spot."""
+        assert cell.arrives is not None
+        if cell.arrives.from_own_node:
+            # Every CNI admits the pod's own node; the profile of one that filters after SNAT says what that opens.
+            return self.lab.position == "post" and bool(claim.spots.get("Opens"))
+        if self._is_peer(case, cell):
+            return True
+        if self._hidden(cell, admitting):
+            return True
+        sender = self.stage.senders[cell.sender]
+        own = sender.host.addresses if isinstance(sender, LabPod) else sender.addresses
+        if cell.arrives.judged_from not in own:
+            return False
+        if isinstance(sender, LabPod):
+            return claim.has("Opens", "EastWestOpen")
+        # NetworkPolicy knows no doors, only addresses: a client that is let in by one may use any.
+        letters = {each.letter for each in admitting}
+        return bool(letters & {"L", "H"}) or ("C" in letters and self._is_client(case, cell))
+
+    def _is_client(self, case: Case, cell: Cell) -> bool:
+        cidrs = (case.spec.get("clients") or {}).get("cidrs")
+        assert cell.arrives is not None
+        source = ipaddress.ip_address(cell.arrives.judged_from)
+        return cidrs is None or any(source in ipaddress.ip_network(each) for each in cidrs)
+
+    def _hidden(self, cell: Cell, admitting: Sequence[Source]) -> bool:
+        """Whether it is a node's address that was admitted, as the Exposure says it is: as N, or among all the world."""
+        assert cell.arrives is not None
+        everyone = any(cidr.prefixlen == 0 for each in admitting for cidr in each.cidrs if each.letter == "C")
+        return cell.arrives.judged_from in self._nodes and (everyone or "N" in {each.letter for each in admitting})
+
+    def _is_peer(self, case: Case, cell: Cell) -> bool:
+        """Whether it arrives as a pod that the case lets in as a pod. (Pods stand in `peers`, not in the sources.)"""
+        sender = self.stage.senders[cell.sender]
+        assert cell.arrives is not None
+        if not isinstance(sender, LabPod) or cell.arrives.judged_from not in sender.host.addresses:
+            return False
+        return sender.host is self._backend(cell).host or (
+            self._who(cell) in case.let_in and cell.protocol in case.protocols
+        )
+
+    def _backend(self, cell: Cell) -> LabPod:
+        return next(service.backend for service in self.stage.services if service.name == cell.service)
+
+    def _who(self, cell: Cell) -> str:
+        sender = self.stage.senders[cell.sender]
+        return f"pods of {sender.spec.namespace}" if isinstance(sender, LabPod) else cell.sender
+
+
+def _policy(live: Mapping[str, Any]) -> Manifest:
+    metadata = {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    return {**kind, "metadata": metadata, "spec": live["spec"]}
