@@ -168,6 +168,8 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
                 spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
             continue
         governors.append(grant.voice.ref)
+        if grant.subject.selector is None:
+            spots += grant.subject.spots
         if why_not:
             spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
             continue
