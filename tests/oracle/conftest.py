@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.oracle.opinion import Nca
+
+
+@pytest.fixture(scope="session")
+def nca() -> Iterator[Nca]:
+    oracle = Nca()
+    yield oracle
+    oracle.close()
