@@ -20,6 +20,8 @@ ProbesWhen: TypeAlias = Literal["always", "cluster", "cluster-or-traffic-port"]
 
 BETA = "service.beta.kubernetes.io/"
 SOURCE_RANGES = f"{BETA}load-balancer-source-ranges"
+#: Of the form cidr:10.0.0.0/8,ip:192.0.2.1; read where the field is empty: do/loadbalancers.go of DigitalOcean's controller.
+DIGITALOCEAN_RANGES = f"{BETA}do-loadbalancer-allow-rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Profile:
 
     `preserved`: the protocols whose client address is kept (`proxied` is nothing, `all` everything);
     `preserved_with`: the externalTrafficPolicy without which nothing is kept; `switch` overrides `switchable` protocols.
+    `probed_by_balancer`: the load balancer's addresses probe beside fixed networks.
     `range_annotations`: annotations from which this controller takes source ranges where the field is unset;
     `enforces_ranges`: whether the load balancer itself holds them. `range_conflict`: it refuses field and annotation.
     """
@@ -48,6 +51,7 @@ class Profile:
     load_balancer: Addresses = "none"
     probes: Probes = "none"
     probes_when: ProbesWhen = "always"
+    probed_by_balancer: bool = False
     probe_port_annotation: str = ""
     preserved_with: str | None = None
     switch: Switch | None = None
@@ -125,10 +129,10 @@ PROFILES: dict[str, Profile] = {profile.name or profile.slug: profile for profil
             tag_annotations=(f"{BETA}azure-allowed-service-tags",)),
     Profile("digitalocean", "node", PROXIED,
             "https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md",
-            load_balancer="configured", enforces_ranges=True),
+            load_balancer="configured", range_annotations=(DIGITALOCEAN_RANGES,), enforces_ranges=True),
     Profile("digitalocean", "node", ALL, name="digitalocean-network",
             source="https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md",
-            enforces_ranges=True),
+            range_annotations=(DIGITALOCEAN_RANGES,), enforces_ranges=True),
     Profile("hetzner", "node", PROXIED,
             "https://github.com/hetznercloud/hcloud-cloud-controller-manager/blob/main/internal/annotation/load_balancer.go",
             load_balancer="published", probes="load-balancer", private_switch="load-balancer.hetzner.cloud/use-private-ip"),
@@ -145,12 +149,12 @@ PROFILES: dict[str, Profile] = {profile.name or profile.slug: profile for profil
             probes=ALIBABA_PROBES),
     Profile("alibaba-nlb", "pod", ALL,
             "https://help.aliyun.com/en/slb/network-load-balancer/use-cases/obtain-client-ip-addresses",
-            load_balancer="configured", probes=ALIBABA_PROBES, switchable=("TCP", "UDP"),
+            load_balancer="configured", probes=ALIBABA_PROBES, probed_by_balancer=True, switchable=("TCP", "UDP"),
             switch=Switch(f"{BETA}alibaba-cloud-loadbalancer-preserve-client-ip"), enforces_ranges=True,
             front_families_annotation=f"{BETA}alibaba-cloud-loadbalancer-ip-version"),
     Profile("alibaba-nlb", "pod", PROXIED, name="alibaba-nlb-proxied",
             source="https://help.aliyun.com/en/slb/network-load-balancer/use-cases/obtain-client-ip-addresses",
-            load_balancer="configured", probes=ALIBABA_PROBES, enforces_ranges=True),
+            load_balancer="configured", probes=ALIBABA_PROBES, probed_by_balancer=True, enforces_ranges=True),
     Profile("alibaba-clb", "node", ALL,
             "https://github.com/kubernetes/cloud-provider-alibaba-cloud/blob/master/pkg/controller/service/clbv1/listeners.go",
             probes=ALIBABA_PROBES),

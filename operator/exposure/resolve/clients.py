@@ -116,7 +116,8 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
     found: list[Network] = []
     for text in texts:
         try:
-            found.append(network(text))
+            # DigitalOcean's rules say what they are: cidr:10.0.0.0/8, ip:192.0.2.1.
+            found.append(network(text.strip().removeprefix("cidr:").removeprefix("ip:")))
         except ValueError:
             # Never wider than what is understood: an entry that nobody can read admits nobody.
             continue

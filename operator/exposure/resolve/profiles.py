@@ -130,8 +130,8 @@ def arrival(
     if preserved and profile.front_families_annotation:
         dualstack = notes.get(profile.front_families_annotation, "").lower() == "dualstack"
         if dualstack and families == ("IPv4",):
-            beside = tuple(each for each in own or () if family(each) == "IPv4")
-            unknown = not beside
+            beside = own or ()
+            unknown = not any(family(each) == "IPv4" for each in beside)
         elif profile.slug.startswith("aws-nlb") and "IPv6" in families and len(families) > 1:
             # An IPv6 target group: the NLB translates IPv4 clients to its own IPv6 addresses.
             beside = tuple(each for each in own or () if family(each) == "IPv6")
@@ -178,7 +178,9 @@ def _probes(
         to_traffic_port = notes.get(profile.probe_port_annotation) == "traffic-port"
         if not (profile.probes_when == "cluster-or-traffic-port" and to_traffic_port):
             return ()
-    return own if profile.probes == "load-balancer" else profile.probes
+    if profile.probes == "load-balancer":
+        return own
+    return (*profile.probes, *(own or ())) if profile.probed_by_balancer else profile.probes
 
 
 def _probe_port(profile: Profile, service: Service, notes: Mapping[str, str]) -> int | None:

@@ -199,11 +199,11 @@ class _PortSources:
     def _probe_targets(self) -> tuple[PolicyPort, ...]:
         if self.arrival.probe_port is not None:
             return (PolicyPort("TCP", self.arrival.probe_port),)
-        if self.protocol != "UDP":
+        if self.protocol == "TCP":
             return self.targets
         if self.arrival.profile.delivery != "pod":
             return ()
-        # A UDP target is probed on TCP of the same number; a name stands for its own protocol only.
+        # A target of another protocol is probed on TCP of the same number; a name stands for its own protocol only.
         return tuple(replace(each, protocol="TCP") for each in self.targets if isinstance(each.port, int))
 
     def _proxy_pods(self, row: Row) -> Source:
