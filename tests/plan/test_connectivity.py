@@ -1,0 +1,204 @@
+"""What a plan says would be lost and gained, against an evaluator that reads the policies by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from exposure.plan import make_plan
+from exposure.plan.connectivity import Comparison, Difference, after_plan, connectivity, connectivity_lines
+from exposure.values.addresses import block, network
+from exposure.values.changes import Plan
+from exposure.values.exposures import Resolution
+from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, selecting
+from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.values.objects import ContainerPort, Namespace, Node, Pod, Service
+from exposure.values.world import World
+from tests.plan.simulator import ABROAD, HOME, NAMESPACES, PORTS, Connection, Live, Room
+from tests.plan.test_order import NEIGHBOURS, OFFICE, WALL, WEB, WORLD, to
+from tests.plan.test_promises import Policies, foreign, granted, planned, pods_of, rooms
+
+SPACES = {name: Namespace(name, tuple(labels.items())) for name, labels in NAMESPACES.items()}
+TELLER = Pod("bank", "teller", ABROAD[2].labels, (ABROAD[2].address,))
+
+
+def world(live: Live, pods: list[Pod] | None = None, services: tuple[Service, ...] = ()) -> World:
+    return World(
+        namespaces=SPACES,
+        pods={HOME: {pod.name: pod for pod in pods or ()}, "bank": {"teller": TELLER}},
+        services={HOME: {service.name: service for service in services}},
+        network_policies={HOME: live},
+    )
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rooms, foreign(), granted(), granted())
+def test_what_is_lost_and_gained_is_what_is_lost_and_gained(
+    room: Room, theirs: Policies, live: Policies, wanted: Policies
+) -> None:
+    """For every pair of a pod with a pod or an address, and every port: exactly what the evaluator sees change."""
+    before = {**live, **theirs}
+    plan = planned(room, wanted, before)
+    given_world = world(before, pods_of(room))
+    after = after_plan(plan, before)
+    comparison = Comparison(given_world, HOME, list(before.values()), list(after.values()), True)
+    told: dict[str, set[Connection]] = {"lost": set(), "gained": set()}
+    everyone = [*((HOME, pod) for pod in room.pods), *(("", each) for each in ABROAD)]
+    for row in comparison.rows():
+        for (home, mine), (_, other) in product(everyone, everyone):
+            if home != HOME or mine == other:
+                continue
+            if dict(row.subject.labels) != dict(mine.labels) and ip_address(mine.address) not in row.subject.addresses:
+                continue
+            if not stands_for(row.peer, other.address, comparison):
+                continue
+            if ip_address(mine.address) not in row.subject.addresses:
+                continue
+            pair = (other.address, mine.address) if row.way == "ingress" else (mine.address, other.address)
+            told[row.verb] |= {
+                (*pair, port) for port in PORTS if any(p == "TCP" and low <= port <= high for p, low, high in row.ports)
+            }  # type: ignore[operator]
+    was, will = (room.connections(room.ends(each)) for each in (before, after))
+    assert {"lost": was - will, "gained": will - was} == told
+
+
+def stands_for(party: object, address: str, comparison: Comparison) -> bool:
+    """A pod stands in its own party; any other address in the narrowest network that holds it."""
+    asked = ip_address(address)
+    pods = [each for each in (*comparison.own, *comparison.others) if asked in each.addresses]
+    if pods:
+        return party in pods
+    nets = [each for each in comparison.outside if each.net is not None and asked in each.net]
+    return party is max(nets, key=lambda each: each.net.prefixlen if each.net else -1)
+
+
+def lines(before: list[NetworkPolicy], after: list[NetworkPolicy], **known: object) -> list[str]:
+    live = {each.name: each for each in before}
+    given_world = replace(World(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
+    plan = make_plan(Resolution("shop", tuple(after), ()), live)
+    return connectivity_lines(connectivity(given_world, plan))
+
+
+CART = {"shop": {"cart": Service("shop", "cart", selector=(("app", "cart"),))}}
+NAMED = to("web", {"app": "web"}, Rule((Peer(pods=selecting({"app": "cart"})),), (PolicyPort("TCP", "http"),)))
+WEB_POD = Pod(
+    "shop",
+    "w",
+    (("app", "web"), ("pod-template-hash", "x")),
+    ("10.0.1.1",),
+    ports=(ContainerPort("http", "TCP", 8080),),
+)
+CARTS = Rule((Peer(namespaces=EVERYTHING, pods=selecting({"app": "cart"})),), None)
+CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
+
+
+@pytest.mark.parametrize(
+    "before, after, known, said",
+    [
+        pytest.param([WALL], [WALL], {}, [], id="nothing-changes"),
+        pytest.param(
+            [WALL], [WALL, WEB], {},
+            ["gained  from 203.0.113.0/24 to app=web tcp/8443"],
+            id="a-door-opens",
+        ),
+        pytest.param(
+            [], [WALL, WEB], {"services": CART},
+            [
+                "lost    from 203.0.113.0/24 to app=web every port but tcp/8443",
+                "lost    from every pod in namespace shop, any IPv4 address but 203.0.113.0/24 to app=web every port",
+                "lost    from every pod in namespace shop, any IPv4 address to app=cart, other pods every port",
+            ],
+            id="adoption-says-what-neighbours-lose-without-any-pod-known",
+        ),
+        pytest.param(
+            [WALL, to("web", {"app": "web"}, WORLD)], [WALL, to("web", {"app": "web"}, OFFICE)], {},
+            ["lost    from any IPv4 address but 203.0.113.0/24 to app=web tcp/8443"],
+            id="narrower-clients",
+        ),
+        pytest.param(
+            [WALL], [WALL, NAMED], {},
+            ["gained  from pods app=cart in namespace shop to app=web tcp/http"],
+            id="a-name-stays-a-name-where-nobody-knows-its-number",
+        ),
+        pytest.param(
+            [WALL], [WALL, NAMED], {"pods": {"shop": {"w": WEB_POD, "c": CART_POD}}},
+            ["gained  from pods app=cart in namespace shop to app=web tcp/8080"],
+            id="and-is-a-number-where-pods-tell",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, Rule((Peer(block(network("192.0.2.0/24"))),), None))],
+            {"nodes": {"n": Node("n", ("192.0.2.9",))}},
+            ["gained  from the nodes, 192.0.2.0/24 to app=web every port"],
+            id="nodes-are-named",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, Rule(None, (PolicyPort("UDP"), PolicyPort("TCP", 1, 99))))],
+            {"services": {"shop": {}}},
+            ["gained  from every pod in namespace shop, any IPv4 address to app=web udp/* tcp/1-99"],
+            id="ranges-and-whole-protocols",
+        ),
+        pytest.param(
+            [WALL],
+            [WALL, to("web", {"app": "web"}, CARTS)],
+            {
+                "namespaces": {n: Namespace(n) for n in ("shop", "a", "b", "c", "d")},
+                "services": {"shop": {}},
+            },
+            [
+                "gained  from 4 workloads in namespaces a, b, c and 1 more, pods app=cart in namespace shop to app=web "
+                "every port"
+            ],
+            id="namespaces-that-nothing-tells-apart-are-one",
+        ),
+        pytest.param(
+            [WALL],
+            [
+                WALL,
+                to(
+                    "web",
+                    {"app": "web"},
+                    Rule((Peer(pods=LabelSelector((), (Requirement("tier", "In", ("a", "b")),))),), None),
+                ),
+            ],
+            {},
+            ["gained  from pods tier in (a,b) in namespace shop to app=web every port"],
+            id="an-expression-stands-for-what-it-selects",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said(
+    before: list[NetworkPolicy], after: list[NetworkPolicy], known: dict[str, object], said: list[str]
+) -> None:
+    """One line for each thing that changes, losses first, in terms of labels and ranges."""
+    assert said == lines(before, after, **known)
+
+
+def test_a_way_out_that_closes_is_lost_for_the_sender() -> None:
+    """Egress is told from the pod that calls."""
+    out = to("web", {"app": "web"}, egress=())
+    open_before = NetworkPolicy("shop", out.name, PolicySpec(out.spec.subject, (), None), out.labels)
+    assert ["lost    from app=web to any IPv4 address every port"] == lines([WALL, open_before], [WALL, out])
+
+
+def test_long_lists_are_cut_and_counted() -> None:
+    """As many lines as a status may hold; the last one says how many more there are."""
+    many = [Difference("lost", (f"10.0.0.{n}/32",), ("app=web",), "tcp/80") for n in range(5)]
+    assert [str(many[0]), "and 4 more"] == connectivity_lines(many, 2)
+    assert "lost    from a, b, c, d and 1 more to x every port" == str(
+        Difference("lost", tuple("abcde"), ("x",), "every port")
+    )
+    assert {"verb": "lost", "from": ["10.0.0.0/32"], "to": ["app=web"], "ports": "tcp/80"} == many[0].as_json()
+
+
+def test_neighbours_are_known_to_be_needed() -> None:
+    """A same-namespace rule keeps what neighbours do, and so nothing of it is lost."""
+    near = to("web", {"app": "web"}, NEIGHBOURS)
+    assert ["lost    from any IPv4 address to app=web every port"] == lines([], [near])
+
+
+def test_a_plan_that_writes_nothing_changes_nothing() -> None:
+    assert () == connectivity(World(), Plan("shop", ()))

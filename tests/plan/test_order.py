@@ -1,0 +1,187 @@
+"""The order of a plan, in its own words: one table a story."""
+
+import pytest
+
+from exposure.plan import make_plan, plan_text
+from exposure.resolve.overlaps import MANAGED_BY
+from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
+from exposure.values.addresses import block, network
+from exposure.values.exposures import Resolution
+from exposure.values.labels import EVERYTHING, selecting
+from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.values.objects import Pod
+
+
+def rule(cidr: str, port: int = 8443) -> Rule:
+    return Rule((Peer(block(network(cidr))),), (PolicyPort("TCP", port),))
+
+
+OFFICE, WORLD = rule("203.0.113.0/24"), rule("0.0.0.0/0")
+NEIGHBOURS = Rule((Peer(pods=EVERYTHING),), None)
+
+
+def policy(name: str, subject: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None) -> NetworkPolicy:
+    return NetworkPolicy("shop", name, PolicySpec(selecting(subject), rules, egress), (MANAGED_BY,))
+
+
+def to(service: str, subject: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None) -> NetworkPolicy:
+    return policy(f"exposure-to-{service}", subject, *rules, egress=egress)
+
+
+WALL = policy(DEFAULT_DENY, {})
+NEAR = policy(SAME_NAMESPACE, {}, NEIGHBOURS)
+WEB, EDGE = to("web", {"app": "web"}, OFFICE), to("edge", {"tier": "edge"}, WORLD)
+THEIRS = NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, (), None))
+BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
+
+
+@pytest.mark.parametrize(
+    "live, wanted, pods, text",
+    [
+        pytest.param(
+            [], [WALL, WEB], [],
+            """\
+create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
+create shop/exposure-default-deny  from nobody to every pod
+""",
+            id="adopting-opens-the-door-before-the-wall-stands",
+        ),
+        pytest.param(
+            [WALL, WEB], [], [],
+            """\
+delete shop/exposure-default-deny  the namespace is released
+delete shop/exposure-to-web        the namespace is released
+""",
+            id="releasing-takes-the-wall-before-the-door",
+        ),
+        pytest.param(
+            [WALL, WEB], [WALL, WEB], [],
+            """\
+keep   shop/exposure-default-deny
+keep   shop/exposure-to-web
+""",
+            id="nothing-to-do-is-said-as-well",
+        ),
+        pytest.param(
+            [WALL, WEB], [WALL, to("web", {"app": "web"}, WORLD)], [],
+            """\
+keep   shop/exposure-default-deny
+update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
+""",
+            id="an-edit-of-one-policy-is-one-write",
+        ),
+        pytest.param(
+            [], [WALL, NEAR, WEB], [],
+            """\
+create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods say, until they stand)
+create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
+create shop/exposure-default-deny    from nobody to every pod
+update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+""",  # noqa: E501
+            id="neighbours-are-let-in-by-whoever-closes-first",
+        ),
+        pytest.param(
+            [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
+            """\
+update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods say, until all are gone)
+delete shop/exposure-to-web  the namespace is released
+delete shop/exposure-to-all  the namespace is released
+""",  # noqa: E501
+            id="the-last-to-go-holds-what-the-others-gave",
+        ),
+        pytest.param(
+            [], [WEB, EDGE], [BOTH],
+            """\
+create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until they stand or all are gone)
+create shop/exposure-to-edge             from 0.0.0.0/0 to tier=edge tcp/8443
+create shop/exposure-to-web              from 203.0.113.0/24 to app=web tcp/8443
+delete shop/exposure-interim-1a7564dab3  it has done its part
+""",  # noqa: E501
+            id="pods-shared-by-selectors-that-overlap-in-part-get-a-bridge",
+        ),
+        pytest.param(
+            [], [WEB, EDGE], [],
+            """\
+create shop/exposure-to-edge  from 0.0.0.0/0 to tier=edge tcp/8443
+create shop/exposure-to-web   from 203.0.113.0/24 to app=web tcp/8443
+""",
+            id="without-such-pods-there-is-nothing-to-bridge",
+        ),
+        pytest.param(
+            [WALL, to("web", {"app": "web"}, WORLD), to("new", {"app": "web"}, OFFICE)],
+            [WALL, to("web", {"app": "web"}, OFFICE), to("new", {"app": "web"}, WORLD)],
+            [],
+            """\
+keep   shop/exposure-default-deny
+update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
+update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
+update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others stand)
+update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+""",  # noqa: E501
+            id="rules-that-change-places-are-given-before-they-are-taken",
+        ),
+        pytest.param(
+            [WALL], [WEB], [],
+            """\
+create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
+delete shop/exposure-default-deny  the namespace is no longer isolated
+""",
+            id="a-wall-goes-when-every-new-wall-of-a-service-stands",
+        ),
+        pytest.param(
+            [WALL, to("web", {"app": "web"}, OFFICE)], [WALL, to("www", {"app": "web"}, OFFICE)], [],
+            """\
+keep   shop/exposure-default-deny
+create shop/exposure-to-www        from 203.0.113.0/24 to app=web tcp/8443
+delete shop/exposure-to-web        nothing asks for it any longer
+""",
+            id="a-renamed-service-is-given-before-it-is-taken",
+        ),
+        pytest.param(
+            [THEIRS], [WALL, WEB], [],
+            """\
+create shop/exposure-default-deny  from nobody to every pod
+taken  shop/exposure-to-web        a NetworkPolicy of that name is not ours
+""",
+            id="what-is-not-ours-is-told-and-left",
+        ),
+    ],
+)  # fmt: skip
+def test_a_plan_in_order(live: list[NetworkPolicy], wanted: list[NetworkPolicy], pods: list[Pod], text: str) -> None:
+    """Doors before walls, the reverse on release, and nothing written that stands already."""
+    plan = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live}, pods)
+    assert text == plan_text(plan)
+
+
+def test_a_paused_namespace_is_left_alone() -> None:
+    """Everything of ours is kept, whatever is wanted."""
+    plan = make_plan(Resolution("shop", (WEB,), (), paused=True), {WALL.name: WALL})
+    assert "keep   shop/exposure-default-deny  paused\n" == plan_text(plan)
+
+
+def test_a_paused_policy_is_left_alone_while_others_move() -> None:
+    """What is frozen is kept; it closes its pods all the while, and counts as that."""
+    frozen = frozenset({WEB.name})
+    plan = make_plan(Resolution("shop", (WALL,), (), frozen=frozen), {WEB.name: WEB})
+    assert (
+        "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  from nobody to every pod\n"
+        == plan_text(plan)
+    )
+
+
+def test_labels_and_owners_are_put_right_last() -> None:
+    """Where only they differ, the policy is written once, and means the same all the while."""
+    bare = NetworkPolicy("shop", WEB.name, WEB.spec, (MANAGED_BY,))
+    owned = NetworkPolicy("shop", WEB.name, WEB.spec, (("exposure.dev/service", "web"), MANAGED_BY))
+    plan = make_plan(Resolution("shop", (owned,), ()), {WEB.name: bare})
+    assert [("update", owned, bare)] == [(each.verb, each.policy, each.live) for each in plan.changes]
+
+
+def test_egress_goes_before_ingress_where_one_takes_and_the_other_gives() -> None:
+    """Otherwise a pod that is about to lose its way out could, for a moment, use a door that is just being opened."""
+    before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"})]
+    after = [WALL, to("web", {"app": "web"}, egress=()), to("db", {"app": "db"}, NEIGHBOURS)]
+    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+    assert ["exposure-to-web", "exposure-to-db"] == [change.name for change in plan.writes]
+    plan = make_plan(Resolution("shop", tuple(before), ()), {each.name: each for each in after})
+    assert ["exposure-to-db", "exposure-to-web"] == [change.name for change in plan.writes]
