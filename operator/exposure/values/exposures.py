@@ -76,10 +76,6 @@ class Exposure:
     refusal: str = ""
     deny_stands: bool = False
 
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

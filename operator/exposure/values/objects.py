@@ -174,9 +174,6 @@ class Ingress:
     def ref(self) -> Ref:
         return Ref(self.namespace, self.name)
 
-    def annotation(self, key: str) -> str | None:
-        return next((value for name, value in self.annotations if name == key), None)
-
 
 @dataclass(frozen=True, slots=True)
 class IngressClass:

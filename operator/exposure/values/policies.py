@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from exposure.values.addresses import Block, Network
 from exposure.values.labels import LabelSelector
 from exposure.values.network_policy import Peer, Rule
-from exposure.values.objects import Ref
 
 DEFAULT_DOORS = ("LoadBalancer", "Ingress", "Gateway")
 DOORS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
@@ -88,10 +87,6 @@ class ExposurePolicy:
     uid: str = ""
     last_accepted: LastAccepted | None = None
     deleting: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)

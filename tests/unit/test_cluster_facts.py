@@ -1,0 +1,367 @@
+"""What the cluster says: nodes and their SNAT addresses, pod ranges, lookalikes, and which namespaces a change concerns."""
+
+from typing import Any
+
+import pytest
+
+from exposure.facts.cnis import CNIS
+from exposure.parse.fields import port
+from exposure.parse.kinds import KINDS
+from exposure.resolve import survey
+from exposure.resolve.attachment import hostnames_meet
+from exposure.resolve.namespace import Memo, resolve
+from exposure.resolve.nodes import snat_networks, snat_sources
+from exposure.resolve.pod_ranges import pod_ranges
+from exposure.values.addresses import blocks, network
+from tests.unit.worlds import (
+    admitted,
+    agent,
+    named,
+    node,
+    pod,
+    policy,
+    reasons,
+    resolved,
+    service,
+    the_exposure,
+    world,
+)
+
+OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
+
+
+@pytest.mark.parametrize(
+    "cni, notes, expected",
+    [
+        pytest.param("calico", {}, ["192.0.2.1/32"], id="internal-ips"),
+        pytest.param(
+            "calico",
+            {"projectcalico.org/IPv4Address": "192.0.2.9/24"},
+            ["192.0.2.1/32", "192.0.2.9/32"],
+            id="bare-or-not",
+        ),
+        pytest.param(
+            "calico", {"flannel.alpha.coreos.com/x": "y"}, ["10.244.1.0/32", "192.0.2.1/32"], id="flannel-beside-calico"
+        ),
+        pytest.param("kube-router", {}, ["10.244.1.0/32", "192.0.2.1/32"], id="flannel-of-kube-router"),
+        pytest.param("antrea", {}, ["10.244.1.1/32", "192.0.2.1/32"], id="the-gateway-of-antrea"),
+        pytest.param("ovn-kubernetes", {OVN: '{"ipv4": "100.64.0.2/16"}'}, ["100.64.0.2/32", "fd98::/64"], id="ovn"),
+        pytest.param(
+            "ovn-kubernetes",
+            {f"{OVN}s": '{"default": {"ipv4": "100.64.0.3/16", "ipv6": "fd98::3/64"}}'},
+            ["100.64.0.3/32", "fd98::3/128"],
+            id="ovn-of-later",
+        ),
+        pytest.param("ovn-kubernetes", {OVN: "{broken"}, ["100.64.0.0/16", "fd98::/64"], id="ovn-unreadable"),
+        pytest.param("ovn-kubernetes", {f"{OVN}s": '{"default": 7}'}, ["100.64.0.0/16", "fd98::/64"], id="ovn-odd"),
+    ],
+)
+def test_what_nodes_snat_to(cni: str, notes: dict[str, str], expected: list[str]) -> None:
+    """InternalIPs, and what tunnels, bridges, gateways and join networks use."""
+    assert expected == list(map(str, snat_networks(world(node(annotations=notes)), CNIS[cni])))
+
+
+def test_a_pod_range_of_one_address_has_no_second() -> None:
+    """No gateway can be named inside it."""
+    assert ["192.0.2.1/32"] == list(map(str, snat_networks(world(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
+
+
+MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
+
+
+@pytest.mark.parametrize(
+    "networks, families, limit, expected, widened",
+    [
+        pytest.param(MANY, ("IPv4",), 8, 8, False, id="as-many-as-fit"),
+        pytest.param(MANY, ("IPv4",), 4, 4, True, id="widened"),
+        pytest.param((*MANY, network("2001:db8::1")), ("IPv4", "IPv6"), 6, 6, True, id="the-other-family-gives-room"),
+        pytest.param(MANY, ("IPv6",), 4, 0, False, id="of-the-service-s-families"),
+    ],
+)
+def test_node_addresses_past_the_limit(networks: Any, families: Any, limit: int, expected: int, widened: bool) -> None:
+    """The narrowest cover of as many prefixes as the limit allows."""
+    found, was = snat_sources(networks, families, limit, ())
+    assert (expected, widened) == (len(found), was)
+
+
+STRAY = pod("p1", ip="10.99.0.5")
+
+
+@pytest.mark.parametrize(
+    "cni, objects, carved, told",
+    [
+        pytest.param("kube-router", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="borne-out"),
+        pytest.param("kube-router", [node()], ["10.244.1.0/24"], "", id="none-seen"),
+        pytest.param("kube-router", [node(), STRAY], ["10.244.1.0/24"], "10.99.0.5", id="a-stray-is-named"),
+        pytest.param("calico", [node()], [], "No pod address", id="calico-with-none-seen"),
+        pytest.param("calico", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="calico-borne-out"),
+        pytest.param("calico", [node(), STRAY], [], "10.99.0.5", id="calico-elsewhere"),
+        pytest.param("azure-npm", [node(), STRAY], [], "10.99.0.5", id="azure-without-overlay"),
+        pytest.param(
+            "calico", [node(), named("IPPool", "p", {"cidr": "10.0.0.0/16"})], ["10.0.0.0/16"], "", id="pools"
+        ),
+        pytest.param("aws-vpc-cni", [node()], [], "share one network", id="shared"),
+        pytest.param("cilium", [node()], [], "", id="never-on-cilium"),
+        pytest.param("kube-router", [node(pods=[])], [], "not known", id="unknown"),
+        pytest.param(
+            "kube-router",
+            [node(), pod("p1", ip="10.99.0.5", hostNetwork=True), pod("p2", ip="192.0.2.1")],
+            ["10.244.1.0/24"],
+            "",
+            id="node-addresses-are-no-strays",
+        ),
+    ],
+)
+def test_pod_ranges(cni: str, objects: Any, carved: list[str], told: str) -> None:
+    """What is cut out of wider blocks, and why some pods may stay inside."""
+    found = pod_ranges(world(*objects), CNIS[cni])
+    assert carved == list(map(str, found.carved))
+    assert told in found.open_because
+    assert bool(told) == bool(found.open_because)
+
+
+def test_pods_that_are_accounted_for() -> None:
+    """Seeing one more of them changes nothing, so nobody need be woken; a range with one may hold pods."""
+    found = pod_ranges(world(node(), STRAY), CNIS["kube-router"])
+    assert [True, True, True, False] == [found.holds(ip) for ip in ("10.244.1.9", "10.99.0.5", "no-ip", "10.98.0.1")]
+    wide, single, apart = (
+        blocks(map(network, ["10.99.0.0/16"])),
+        blocks([network("10.99.0.5")]),
+        blocks([network("8.0.0.0/8")]),
+    )
+    assert [True, False, False] == [found.can_hold_pods(each) for each in (*wide, *single, *apart)]
+
+
+def test_a_block_that_carving_uses_up() -> None:
+    """Nothing of it is outside: it is dropped."""
+    found = pod_ranges(world(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
+    left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
+    assert ((), True) == found.carve(left)
+
+
+@pytest.mark.parametrize(
+    "one, other, meet",
+    [
+        pytest.param("a.example.com", "A.example.com", True, id="the-same"),
+        pytest.param("*.example.com", "a.example.com", True, id="a-wildcard-holds-it"),
+        pytest.param("a.b.example.com", "*.example.com", True, id="also-more-labels"),
+        pytest.param("*.example.com", "*.a.example.com", True, id="two-wildcards"),
+        pytest.param("*.example.com", "*.example.org", False, id="two-that-do-not"),
+        pytest.param("*.example.com", "example.com", False, id="not-the-bare-name"),
+        pytest.param("a.example.com", "b.example.com", False, id="two-names"),
+    ],
+)
+def test_host_names(one: str, other: str, meet: bool) -> None:
+    """https://gateway-api.sigs.k8s.io/reference/spec/#hostname"""
+    assert meet == hostnames_meet(one, other) == hostnames_meet(other, one)
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        pytest.param(80, 80, id="a-number"),
+        pytest.param("80", 80, id="digits"),
+        pytest.param("http", "http", id="a-name"),
+        pytest.param("²", "²", id="no-digit-of-ours"),
+        pytest.param(True, None, id="a-boolean"),
+        pytest.param("", None, id="nothing"),
+        pytest.param(8.5, None, id="a-fraction"),
+    ],
+)
+def test_int_or_string(value: Any, expected: int | str | None) -> None:
+    """As Kubernetes' IntOrString."""
+    assert expected == port(value)
+
+
+def test_where_kinds_are_served() -> None:
+    """The path of a list; the core group has one of its own."""
+    paths = {kind.kind: kind.path(kind.versions[0]) for kind in KINDS}
+    assert ("/api/v1/services", "/apis/networking.k8s.io/v1/ingresses") == (paths["Service"], paths["Ingress"])
+
+
+def theirs(*rules: Any, selector: Any = None) -> Any:
+    spec = {"podSelector": selector or {}, "policyTypes": ["Ingress"], "ingress": list(rules)}
+    return named("NetworkPolicy", "theirs", spec)
+
+
+TCP_8080 = [{"port": 8080}]
+
+
+@pytest.mark.parametrize(
+    "foreign, reopens",
+    [
+        pytest.param(theirs({}), True, id="everybody"),
+        pytest.param(
+            theirs({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": TCP_8080}), True, id="a-range-more"
+        ),
+        pytest.param(
+            theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/25"}}], "ports": TCP_8080}), False, id="a-part-of-ours"
+        ),
+        pytest.param(
+            theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": TCP_8080}), False, id="the-same"
+        ),
+        pytest.param(
+            theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 22}]}),
+            True,
+            id="another-port",
+        ),
+        pytest.param(theirs({"from": [{"podSelector": {}}], "ports": TCP_8080}), True, id="pods-more"),
+        pytest.param(theirs(), False, id="nobody"),
+        pytest.param(theirs({}, selector={"matchLabels": {"app": "db"}}), False, id="of-other-pods"),
+        pytest.param(theirs({}, selector={"matchLabels": {"pod": "one"}}), True, id="of-one-of-the-pods"),
+    ],
+)
+def test_policies_of_others_that_add_up(foreign: Any, reopens: bool) -> None:
+    """Whoever admits what this one closes is named."""
+    found = resolved(
+        policy(clients={"cidrs": ["203.0.113.0/24"]}),
+        service(externalTrafficPolicy="Local"),
+        pod("web-1", labels={"app": "web", "pod": "one"}),
+        foreign,
+        cni="calico",
+    )
+    assert reopens == ("AdditivePolicy" in reasons(found))
+
+
+def test_a_service_without_pods_of_its_own_is_reopened_by_nobody() -> None:
+    """Nothing is granted, so nothing adds up."""
+    assert "AdditivePolicy" not in reasons(resolved(policy(), service(selector=None), theirs({})))
+
+
+def test_a_name_that_is_taken() -> None:
+    """Somebody else's object is reported, never overwritten."""
+    taken = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
+    assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), taken))
+
+
+@pytest.mark.parametrize(
+    "objects, spots, written",
+    [
+        pytest.param([pod("a", hostNetwork=True)], True, False, id="all-pods-on-their-nodes"),
+        pytest.param([pod("a", hostNetwork=True), pod("b")], True, True, id="some"),
+        pytest.param([pod("b")], False, True, id="none"),
+    ],
+)
+def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
+    """No policy selects them; where there are no others, none is written."""
+    found = resolved(policy(), service(), *objects)
+    assert spots == ("HostNetworkBackends" in reasons(found))
+    assert written == ("exposure-to-web" in {each.name for each in found.policies})
+
+
+@pytest.mark.parametrize(
+    "service_, reason",
+    [
+        pytest.param(service(type="LoadBalancer", selector={}), "SelectorMissing", id="an-empty-selector"),
+        pytest.param(service(selector=None), "SelectorMissing", id="none"),
+    ],
+)
+def test_no_pods_can_be_named(service_: Any, reason: str) -> None:
+    """No policy: an empty podSelector would open the whole namespace. The default-deny stands."""
+    found = resolved(policy(), service_)
+    assert reason in reasons(found)
+    assert {"exposure-default-deny"} == {each.name for each in found.policies}
+
+
+def test_azure_npm_does_not_filter_cluster_traffic() -> None:
+    """Told where it matters, and only there."""
+    assert "PolicyNotEnforced" in reasons(resolved(policy(), service(), node(), cni="azure-npm"))
+    local = resolved(policy(), service(externalTrafficPolicy="Local"), node(), cni="azure-npm")
+    assert "PolicyNotEnforced" not in reasons(local)
+
+
+def test_what_was_worked_out_before_never_shows() -> None:
+    """A memo saves work where every input is equal, and is forgotten by namespace."""
+    here = world(policy(), service(), node())
+    known, memo = survey(here), Memo()
+    first = resolve(here, known, "shop", memo)
+    assert first == resolve(here, known, "shop", memo) == resolve(here, known, "shop")
+    memo.forget("other")
+    assert memo.grants
+    memo.forget("shop")
+    assert not memo.grants
+
+
+FRONT = named(
+    "Ingress",
+    "front",
+    {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]},
+    status={"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
+)
+WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
+    "webhooks": [{"clientConfig": {"service": {"name": "hook", "namespace": "hooks", "port": 443}}}]
+}
+
+
+@pytest.mark.parametrize(
+    "added, concerned",
+    [
+        pytest.param(pod("x", ip="10.244.1.8"), [], id="a-pod-like-others"),
+        pytest.param(FRONT, ["shop"], id="a-door-of-this-namespace"),
+        pytest.param(WEBHOOK, ["hooks"], id="a-webhook-there"),
+        pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-everybody"),
+        pytest.param(agent("calico-node"), None, id="so-does-a-cni"),
+    ],
+)
+def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] | None) -> None:
+    """Only those namespaces are resolved again."""
+    objects = [service(ip="203.0.113.9"), node()]
+    before, after = survey(world(*objects)), survey(world(*objects, added))
+    expected = None if concerned is None else frozenset(concerned)
+    assert expected == after.affected(before)
+    assert frozenset() == after.affected(after)
+    assert after.affected(None) is None
+
+
+def test_a_door_hears_of_its_backends_elsewhere() -> None:
+    """A Gateway's own Exposure tells what another namespace grants."""
+    gateway = named(
+        "Gateway",
+        "edge",
+        {
+            "listeners": [
+                {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
+            ]
+        },
+        namespace="infra",
+    )
+    route = named("HTTPRoute", "r", {"parentRefs": [{"name": "edge", "namespace": "infra"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]})  # fmt: skip
+    before, after = survey(world(gateway, service())), survey(world(gateway, service(), route))
+    assert frozenset({"infra", "shop"}) == after.affected(before)
+
+
+@pytest.mark.parametrize(
+    "spec, message",
+    [
+        pytest.param({"doors": ["LoadBalancer"]}, "opens no Ingress doors", id="a-door-that-is-not-opened"),
+        pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),
+        pytest.param({"clients": {"cidrs": ["2001:db8::/32"]}}, "", id="clients-of-the-other-family"),
+    ],
+)
+def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
+    """The door's own Exposure says what its backend's policy does not open."""
+    path = {"backend": {"service": {"name": "web", "port": {"number": 8088 if "no such" in message else 80}}}}
+    front = {**FRONT, "spec": {"rules": [{"http": {"paths": [path]}}]}}
+    own = service(ip="203.0.113.10", ports=[{"port": 80, "targetPort": 8080}, {"port": 443, "targetPort": 8443}])
+    found = resolved(policy(**spec), own, front, node(), cni="calico")
+    told = [
+        each.message for each in the_exposure(found, "ingress-front").blind_spots if each.reason == "BackendNotGranted"
+    ]
+    assert any(message in each for each in told) or not message
+    assert not [each for each in admitted(found) if each.startswith("pods")]
+
+
+def test_a_pause_freezes_what_it_would_change() -> None:
+    """While one policy of several is paused, its grants and the wall that it changes stay as they are."""
+    found = resolved(policy("a", mode="Paused"), service())
+    assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == found.frozen
+    both = resolved(policy("a", mode="Paused"), policy("b", services={"names": ["api"]}), service())
+    assert frozenset({"exposure-to-web"}) == both.frozen
+    assert {"exposure-default-deny"} == {each.name for each in both.policies}
+
+
+def test_an_audit_that_was_accepted_grants_nothing_now() -> None:
+    """Nothing was written for it, so enforcing it would open doors."""
+    last = {"lastAccepted": {"spec": {"mode": "Audit"}}}
+    found = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
+    assert set() == admitted(found)
