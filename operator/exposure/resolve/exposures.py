@@ -58,12 +58,14 @@ def governed_exposure(
     )
 
 
-def ungoverned_exposure(scene: Scene, survey: Survey, service: Service, deny_stands: bool) -> Exposure:
+def ungoverned_exposure(
+    scene: Scene, survey: Survey, service: Service, deny_stands: bool, more: Iterable[BlindSpot] = ()
+) -> Exposure:
     """A door without a policy: what the load balancer itself lets in, unless a default-deny of ours stands there."""
     profile = profile_of(service, LoadBalancerOverrides(), survey)
     families = families_of(service, survey.pod_ranges.families)
     doors = shown_doors(service, scene, frozenset())
-    spots: list[BlindSpot] = []
+    spots = list(more)
     sources: list[Source] = []
     if not deny_stands:
         spots.append(blind_spot("Ungoverned"))

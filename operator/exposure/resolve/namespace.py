@@ -51,13 +51,14 @@ def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = No
     grants = scenes.grants(namespace)
     policies, audited, frozen = _policies(scene, grants)
     standing = _standing(world.network_policies.get(namespace, {}), audited or policies, frozen)
-    exposures = _service_exposures(scene, survey, grants, scenes, webhook_spots(scene, survey, grants, standing))
+    unreached = webhook_spots(scene, survey, grants, standing)
+    exposures = _service_exposures(scene, survey, grants, scenes, unreached)
     exposures += [front_exposure(front, world, scenes, survey) for front in survey.fronts.get(namespace, ())]
     return Resolution(
         namespace=namespace,
         policies=policies,
         exposures=tuple(exposures),
-        outcomes=_outcomes(scene, grants),
+        outcomes=_outcomes(scene, grants, " ".join([scene.note, *(spot.message for spot in unreached.get("", ()))])),
         audited=audited,
         frozen=frozen,
         paused=scene.mode == "Paused" or scene.namespace.deleting,
@@ -120,7 +121,7 @@ def _service_exposures(
             continue
         grant = grants.get(service.name)
         if grant is None:
-            found.append(ungoverned_exposure(scene, survey, service, denies))
+            found.append(ungoverned_exposure(scene, survey, service, denies, unreached.get(service.name, ())))
             continue
         more = [*shared.get(service.name, ()), *additive(grant, standing.values()), *unreached.get(service.name, ())]
         carrying = _carrying(scene, grant)
@@ -151,7 +152,7 @@ def _carrying(scene: Scene, grant: Grant) -> list[str]:
     return [*names, *(policy.name for policy in walls)]
 
 
-def _outcomes(scene: Scene, grants: dict[str, Grant]) -> tuple[PolicyOutcome, ...]:
+def _outcomes(scene: Scene, grants: dict[str, Grant], note: str) -> tuple[PolicyOutcome, ...]:
     found: list[PolicyOutcome] = []
     for voice in scene.voices:
         services = [
@@ -172,7 +173,7 @@ def _outcomes(scene: Scene, grants: dict[str, Grant]) -> tuple[PolicyOutcome, ..
                 mode=scene.mode or voice.mode,
                 services=tuple(sorted(services, key=lambda each: each.name)),
                 uid=voice.uid,
-                note=scene.note,
+                note=note.strip(),
             )
         )
     return tuple(found)

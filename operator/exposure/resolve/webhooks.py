@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from exposure.facts.reasons import blind_spot
 from exposure.resolve.grants import Grant
 from exposure.resolve.ports import LabelledPod, known_numbers, selected
-from exposure.resolve.scene import Scene
+from exposure.resolve.scene import SERVICE_DOORS, Scene
 from exposure.resolve.survey import Survey
 from exposure.values.addresses import Network, inside, network, overlap
 from exposure.values.exposures import BlindSpot
@@ -22,9 +22,10 @@ from exposure.values.objects import Service, ServicePort, Webhook
 def webhook_spots(
     scene: Scene, survey: Survey, grants: Mapping[str, Grant], standing: Iterable[NetworkPolicy]
 ) -> dict[str, list[BlindSpot]]:
-    """By governed Service, the webhooks that the API server cannot reach through the `standing` policies.
+    """By Service, the webhooks that the API server cannot reach through the `standing` policies.
 
-    Told where a Service shares the webhook's pods; where none does, at every governed Service of the namespace.
+    Told where a governed door shares the webhook's pods; where none does, at every governed door of the namespace, else
+    at every door; a namespace without any door (cert-manager's, say) has it under "", for its policies to say.
     """
     found: dict[str, list[BlindSpot]] = {}
     policies = tuple(standing)
@@ -39,8 +40,10 @@ def webhook_spots(
         if not over or _all_on_nodes(scene, by) or _reached(rules, _targets(scene, service, port, by), survey):
             continue
         spot = _spot(webhook, service, port, survey)
-        sharing = [each for each, grant in grants.items() if _shares(grant, by)]
-        for each in sharing or grants:
+        doors = [each.name for each in scene.services if scene.doors[each.name].intersection(SERVICE_DOORS)]
+        governed = [each for each in doors if each in grants]
+        sharing = [each for each in governed if _shares(grants[each], by)]
+        for each in sharing or governed or doors or [""]:
             found.setdefault(each, []).append(spot)
     return found
 
