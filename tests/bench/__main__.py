@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench import population
 from tests.bench.api import NETWORK_POLICIES, Api, Watch
-from tests.bench.report import REPORT, Result, print_table, write
+from tests.bench.report import REPORT, Result, fill_readme, print_table, write
 from tests.bench.rounds import Bare, Bench, Cold
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import install_crds
@@ -43,7 +43,8 @@ async def measure(cluster: ControlPlane, wants: argparse.Namespace) -> Result:
                 idle = await bench.idle(process, wants.idle)
                 say(f"{wants.changes} new Services, one after the other")
                 changes = await bench.changes(wants.changes, random.Random(1))
-            return Result.of(wants, colds, bares, changes, idle)
+                bare_changes = await bench.bare_changes(wants.changes, random.Random(1))
+            return Result.of(wants, colds, bares, changes, bare_changes, idle)
 
 
 async def rounds(bench: Bench, count: int) -> tuple[list[Cold], list[Bare]]:
@@ -78,6 +79,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="cold starts, and as many runs of the bare writer")
     parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--idle", type=float, default=60, help="seconds")
+    parser.add_argument("--output", type=Path, default=REPORT, help="default: build/bench.json")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--keep", action="store_true", help="leave the cluster's data and logs, and say where they are")
     wants = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="exposure-bench-") as folder:
@@ -89,9 +92,10 @@ def main() -> int:
             install_crds(cluster)
             install_rights(cluster)
             result = asyncio.run(measure(cluster, wants))
-    write(result)
+    write(result, wants.output)
     print_table(result)
-    print(f"written to {REPORT.relative_to(REPORT.parents[1])}")
+    if wants.readme:
+        fill_readme(result)
     return 0
 
 

@@ -44,7 +44,9 @@ class Api:
     ) -> None:
         await self.session.close()
 
-    async def call(self, method: str, path: str, body: Object | None = None, content: str = "application/json") -> Object:
+    async def call(
+        self, method: str, path: str, body: Object | None = None, content: str = "application/json"
+    ) -> Object:
         data = None if body is None else json.dumps(body).encode()
         for attempt in range(20):
             async with self.session.request(method, path, data=data, headers={"Content-Type": content}) as answer:

@@ -2,8 +2,8 @@
 
     python bare_writer.py URL CA_FILE < LINES
 
-Standard input: the bearer token, then a line of JSON [path, manifest] for each policy. It prints one line when it begins to
-write and one when every answer is in, each with the seconds since boot.
+Standard input: the bearer token, then a line of JSON [path, manifest] for each policy. It prints one line when it
+begins to write and one when every answer is in, each with the seconds since boot.
 """
 
 import asyncio

@@ -89,7 +89,7 @@ async def populate(api: Api, teams: list[str], made: list[Object]) -> None:
 
 
 async def clear(api: Api, teams: list[str]) -> None:
-    """Takes away what the operator or the bare writer has written, status and all, so that the next start is a first one."""
+    """Takes away what was written, status and all, so that the next start is a first one."""
     for group in ("networking.k8s.io/v1", "exposure.dev/v1alpha1"):
         plural = "networkpolicies" if group.startswith("networking") else "exposures"
         await api.all("DELETE", ((f"/apis/{group}/namespaces/{name}/{plural}", None) for name in teams))

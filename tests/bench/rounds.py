@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import population
-from tests.bench.api import NETWORK_POLICIES, Api, Object, Watch, clock
+from tests.bench.api import APPLY, NETWORK_POLICIES, Api, Object, Watch, clock
 from tests.bench.subject import cpu_seconds, peak_mib, requests, started
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.operator_process import NAMESPACE, SERVICE_ACCOUNT, OperatorProcess, install_rights
+from tests.cluster.operator_process import NAMESPACE, SERVICE_ACCOUNT, OperatorProcess
 
 PATIENCE_SECONDS = 120.0
 BARE_WRITER = Path(__file__).with_name("bare_writer.py")
@@ -153,6 +153,24 @@ class Bench:
             await asyncio.sleep(chance.uniform(0.03, 0.08))
         return found
 
+    async def bare_changes(self, count: int, chance: random.Random) -> list[float]:
+        """The least that any writer takes: for each new policy, milliseconds from sending it until the watch saw it."""
+        found: list[float] = []
+        for number in range(count):
+            policy = {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": {"namespace": "default", "name": f"bare-{number:03}"},
+                "spec": {"podSelector": {"matchLabels": {"app": "none"}}, "policyTypes": ["Ingress"]},
+            }
+            path = f"/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/bare-{number:03}?fieldManager=bare"
+            sent = clock()
+            await self.api.call("PATCH", path, policy, APPLY)
+            seen = await self.policies.until_seen([("default", f"bare-{number:03}")], PATIENCE_SECONDS)
+            found.append((seen - sent) * 1000)
+            await asyncio.sleep(chance.uniform(0.03, 0.08))
+        return found
+
     async def idle(self, process: OperatorProcess, seconds: float) -> tuple[dict[str, int], int, float]:
         """Writes by resource, those that are not of the lease, and CPU seconds, in so many seconds of nothing."""
         await self._settled(process)
@@ -201,6 +219,3 @@ def quantile(values: Sequence[float], part: float) -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
-
-
-__all__ = ["Bare", "Bench", "Cold", "install_rights", "median", "quantile"]

@@ -44,7 +44,6 @@ class Requests:
     first_list: float
     last_list: float
     first_write: float
-    last_write: float
     writes: dict[str, int]
 
     @property
@@ -56,23 +55,30 @@ class Requests:
 def requests(cluster: ControlPlane, since: int) -> Requests:
     """Lists and writes of NetworkPolicies give the times; writes are counted by resource."""
     shift = clock() - time.time()
-    lists: list[float] = []
+    lists: list[tuple[float, float]] = []
     policies: list[float] = []
     writes: dict[str, int] = {}
     for event in cluster.audit_events(since):
         if event["user"]["username"] != USER or event["stage"] != "ResponseComplete":
             continue
-        resource = event.get("objectRef", {}).get("resource", "")
         if event["verb"] == "list":
-            lists += (_seconds(event["requestReceivedTimestamp"]) + shift, _seconds(event["stageTimestamp"]) + shift)
+            lists.append(
+                (_seconds(event["requestReceivedTimestamp"]) + shift, _seconds(event["stageTimestamp"]) + shift)
+            )
     for event in cluster.writes(USER, since):
         reference = event["objectRef"]
         resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
         writes[resource] = writes.get(resource, 0) + 1
         if resource == "networkpolicies":
             policies += (_seconds(event["requestReceivedTimestamp"]) + shift, _seconds(event["stageTimestamp"]) + shift)
+    first_write = min(policies, default=0.0)
+    # Intent is listed again and again; what counts is what was read before anything was written.
+    before = [times for times in lists if times[0] < first_write]
     return Requests(
-        min(lists, default=0), max(lists, default=0), min(policies, default=0), max(policies, default=0), writes
+        first_list=min((began for began, _ in before), default=0.0),
+        last_list=max((ended for _, ended in before), default=0.0),
+        first_write=first_write,
+        writes=writes,
     )
 
 

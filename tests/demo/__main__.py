@@ -1,8 +1,8 @@
 """The demo: a real control plane on this machine, the operator with its own rights, and a small shop.
 
-    python -m tests.demo           about two minutes, with time to read
-    python -m tests.demo --fast    without pauses
-    python -m tests.demo --keep    stays afterwards, for you to go on in another terminal, until Ctrl-C
+python -m tests.demo           about two minutes, with time to read
+python -m tests.demo --fast    without pauses
+python -m tests.demo --keep    stays afterwards, for you to go on in another terminal, until Ctrl-C
 """
 
 import argparse
@@ -34,8 +34,8 @@ def main() -> int:
 
 def _play(folder: Path, screen: Screen, *, keep: bool) -> int:
     screen.say(
-        "Starting etcd, kube-apiserver and kube-controller-manager. There are no kubelets and no cloud: Nodes, Pods' status "
-        "and load balancer addresses are written by this demo, as those would. Everything else is the real thing."
+        "Starting etcd, kube-apiserver and kube-controller-manager. There are no kubelets and no cloud: Nodes, Pods' "
+        "status and load balancer addresses are written by this demo, as those would. Everything else is the real thing."
     )
     with EmbeddedStage(folder) as stage:
         screen.note(f"ready after {screen.seconds:.1f} s")

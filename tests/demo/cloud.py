@@ -7,9 +7,9 @@ from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 
 LOOK_SECONDS = 0.1
-#: Documentation ranges: the nodes (RFC 5737, TEST-NET-1), and the addresses of load balancers (TEST-NET-2 and 3).
+#: A documentation range (RFC 5737, TEST-NET-1) for nodes and load balancers; those of clients are the other two.
 NODES = {"node-a": ("192.0.2.11", "10.244.1"), "node-b": ("192.0.2.12", "10.244.2")}
-ADDRESSES = ("203.0.113.10", "198.51.100.20", "203.0.113.30", "198.51.100.40")
+ADDRESSES = range(101, 200)
 
 
 class Cloud:
@@ -54,7 +54,7 @@ class Cloud:
             balanced = service["spec"]["type"] == "LoadBalancer"
             if balanced and not service["status"]["loadBalancer"] and "deletionTimestamp" not in service["metadata"]:
                 head = service["metadata"]
-                status = {"loadBalancer": {"ingress": [{"ip": next(self._addresses)}]}}
+                status = {"loadBalancer": {"ingress": [{"ip": f"192.0.2.{next(self._addresses)}"}]}}
                 api.patch("Service", head["namespace"], head["name"], {"status": status}, "status")
 
     def _run(self, api: Api, where: str, name: str) -> None:
@@ -79,7 +79,10 @@ class Cloud:
 def _node(name: str, pods: str) -> Object:
     """A node as Calico leaves it, by which the operator knows where policies are enforced: before SNAT."""
     address = NODES[name][0]
-    annotations = {"projectcalico.org/IPv4Address": f"{address}/24", "projectcalico.org/IPv4VXLANTunnelAddr": f"{pods}.0"}
+    annotations = {
+        "projectcalico.org/IPv4Address": f"{address}/24",
+        "projectcalico.org/IPv4VXLANTunnelAddr": f"{pods}.0",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -71,8 +71,8 @@ class EmbeddedStage:
         self.operator.start()
         self.operator.wait_ready(60)
         return (
-            "The Deployment waits for kubelets that this cluster does not have, so the very same process is started here: "
-            "with the token of its ServiceAccount, and no right beyond those that were just applied."
+            "The Deployment waits for kubelets that this cluster does not have, so the very same process is started "
+            "here: with the token of its ServiceAccount, and no right beyond those that were just applied."
         )
 
     def requests(self) -> str:

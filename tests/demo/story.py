@@ -59,48 +59,60 @@ class Show:
 def install(show: Show) -> None:
     """The operator comes into a cluster."""
     show.screen.say("Three resources, one operator, and exactly the rights that it uses:")
-    show.type("kubectl apply --server-side -k manifests/base", "clusterrole.rbac.authorization.k8s.io/exposure-operator")
+    show.type(
+        "kubectl apply --server-side -k manifests/base", "clusterrole.rbac.authorization.k8s.io/exposure-operator"
+    )
     show.screen.say(show.stage.install_operator())
 
 
 def doors(show: Show) -> None:
     """A shop opens; nobody has said anything about it yet."""
-    show.screen.say("A small shop: three namespaces, two doors to the world, and an accounting department that has none.")
-    show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
-    show.until("kubectl get service,endpointslices -A --field-selector metadata.namespace!=default", "10.244.", gone=["<pending>"])
     show.screen.say(
-        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and behind it "
-        "every pod can talk to every pod, the ledger included."
+        "A small shop: three namespaces, two doors to the world, and an accounting department that has none."
     )
-    show.until("kubectl get exposures -A", "203.0.113.10", "198.51.100.20", "Ungoverned")
+    show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
+    show.until("kubectl get pods -A -l app -o wide", "ledger", "images", "web", gone=["Pending"])
+    show.until("kubectl get service -A", "192.0.2.101", "192.0.2.102", gone=["<pending>"])
+    show.screen.say(
+        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and behind "
+        "it every pod can talk to every pod, the ledger included."
+    )
+    show.until("kubectl get exposures -A", "192.0.2.101", "192.0.2.102", "Ungoverned")
     show.requests()
 
 
 def audit(show: Show) -> None:
     """Intent is declared, and nothing is cut yet."""
-    show.screen.say("The platform team closes every department and sets limits; the teams say who may come in. In Audit first.")
+    show.screen.say(
+        "The platform team closes every department and sets limits; the teams say who may come in. In Audit first."
+    )
     show.type(f"cat {FOLDER}/departments.yaml")
     show.type(f"cat {FOLDER}/edge.yaml")
     show.type(f"kubectl apply -f {FOLDER}/edge.yaml", "exposurepolicy.exposure.dev/edge created")
     show.until("kubectl get xp -A", "Audit")
     show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write, and why:")
     show.type("kubectl get netpol -A", "No resources found")
-    show.type("kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny")
+    show.type(
+        "kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny"
+    )
 
 
 def enforce(show: Show) -> None:
     """The rooms are closed: grants first, denials after, so that nobody is cut off in between."""
-    show.type("kubectl patch xp edge -n shop --type merge -p '{\"spec\":{\"mode\":\"Enforce\"}}'", "patched")
-    show.type("kubectl patch xp edge -n media --type merge -p '{\"spec\":{\"mode\":\"Enforce\"}}'", "patched")
+    show.type('kubectl patch xp edge -n shop --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
+    show.type('kubectl patch xp edge -n media --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
     show.type(f"kubectl apply -f {FOLDER}/departments.yaml", "departments created")
     show.type("kubectl wait --for=condition=Ready xp --all -A --timeout=30s", "condition met")
     show.type("kubectl wait --for=condition=Ready cxp --all --timeout=30s", "condition met")
     show.until("kubectl get xp -A", "edge")
     show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
     show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
-    show.screen.say("Accounting has no door, and is closed all the same. Every rule says in one sentence what it is there for:")
+    show.screen.say(
+        "Accounting has no door, and is closed all the same. Every rule says in one sentence what it is there for:"
+    )
     show.type(
-        "kubectl get netpol -n shop -o custom-columns='NAME:.metadata.name,SAYS:.metadata.annotations.exposure\\.dev/explanation'",
+        "kubectl get netpol -n shop "
+        "-o custom-columns='NAME:.metadata.name,SAYS:.metadata.annotations.exposure\\.dev/explanation'",
         "exposure-to-web",
     )
     show.requests()
@@ -109,14 +121,15 @@ def enforce(show: Show) -> None:
 def truth(show: Show) -> None:
     """What a NetworkPolicy cannot hold is said, with its cure."""
     show.screen.say(
-        "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its own "
-        "address in place of the client's, so the policy must admit nodes, and can no longer tell clients apart. "
+        "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its "
+        "own address in place of the client's, so the policy must admit nodes, and can no longer tell clients apart. "
         "Other generators open such a door and say nothing."
     )
     show.until("kubectl exposure explain media/images", "SourceFilterLost", "cure:")
     show.screen.say("The cure is one field:")
     show.type(
-        "kubectl patch service images -n media --type merge -p '{\"spec\":{\"externalTrafficPolicy\":\"Local\"}}'", "patched"
+        'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
+        "patched",
     )
     show.until("kubectl get exposures -A", "service-images", gone=["SourceFilterLost"])
 
@@ -137,7 +150,7 @@ def drift(show: Show) -> None:
     """What somebody else undoes is put back."""
     show.screen.say("Somebody deletes the wall of accounting, and opens the shop by hand.")
     show.type("kubectl delete netpol exposure-default-deny -n accounting", "deleted")
-    show.type("kubectl patch netpol exposure-to-web -n shop --type merge -p '{\"spec\":{\"ingress\":[{}]}}'", "patched")
+    show.type('kubectl patch netpol exposure-to-web -n shop --type merge -p \'{"spec":{"ingress":[{}]}}\'', "patched")
     began = time.monotonic()
     show.until("kubectl get netpol -n accounting", "exposure-default-deny")
     show.until("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "203.0.113.0/24")
@@ -147,7 +160,9 @@ def drift(show: Show) -> None:
 
 def limits(show: Show) -> None:
     """A tenant cannot open more than the platform team lets it."""
-    show.screen.say("Accounting tries to open itself to the whole world. The limit holds, and the status names the field:")
+    show.screen.say(
+        "Accounting tries to open itself to the whole world. The limit holds, and the status names the field:"
+    )
     show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
     show.until(
         "kubectl get xp open-up -n accounting "
