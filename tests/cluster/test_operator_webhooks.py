@@ -1,0 +1,55 @@
+"""Admission webhooks behind a wall, told of on a real API server."""
+
+from tests.cluster.api import exposure_policy, service
+from tests.cluster.operated import Operated, operated
+from tests.cluster.operator_process import eventually
+
+__all__ = ["operated"]
+
+PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+
+
+def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_through(operated: Operated) -> None:
+    """It comes after the wall, is named at the door, and the cure that is named there is one."""
+    where = operated.new_namespace()
+    ranges = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
+    operated.api.create(service(where, "web", **ranges))
+    operated.api.create(service(where, "hook", type="ClusterIP", port=443))
+    operated.api.create(exposure_policy(where))
+    operated.until_ready(where)
+
+    def spots() -> set[str]:
+        said = operated.exposures(where).get("service-web", {})
+        return {each["reason"] for each in said.get("blindSpots", ())}
+
+    assert "WebhookUnreachable" not in spots()
+    hook = {
+        "name": "validate.example.org",
+        "clientConfig": {"service": {"namespace": where, "name": "hook"}},
+        "rules": [
+            {"apiGroups": ["example.org"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["none"]}
+        ],
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    operated.api.call("POST", PATH, {**body, "metadata": {"name": where}, "webhooks": [hook]})
+    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is told of", operated.more(where))
+
+    cure = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": where, "name": "api-server-to-hook"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "hook"}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": 8080}]}],
+        },
+    }
+    operated.api.create(cure)
+    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is let through", operated.more(where))
+
+    operated.api.delete("NetworkPolicy", where, "api-server-to-hook")
+    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is cut off again", operated.more(where))
+    operated.api.call("DELETE", f"{PATH}/{where}")
+    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is gone", operated.more(where))
