@@ -119,7 +119,8 @@ def fill_readme(result: Result) -> None:
 def conditions(result: Result) -> str:
     return (
         f"Median of {result.rounds} rounds on {result.cpus} CPUs shared by all parts, load average "
-        f"{result.load_average} at their start, Python {result.python}; {result.services} Services in {result.namespaces} namespaces"
+        f"{result.load_average} at their start, Python {result.python}; {result.services} Services in "
+        f"{result.namespaces} namespaces"
     )
 
 

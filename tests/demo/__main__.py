@@ -35,7 +35,8 @@ def main() -> int:
 def _play(folder: Path, screen: Screen, *, keep: bool) -> int:
     screen.say(
         "Starting etcd, kube-apiserver and kube-controller-manager. There are no kubelets and no cloud: Nodes, Pods' "
-        "status and load balancer addresses are written by this demo, as those would. Everything else is the real thing."
+        "status and load balancer addresses are written by this demo, as those would. Everything else is the real "
+        "thing."
     )
     with EmbeddedStage(folder) as stage:
         screen.note(f"ready after {screen.seconds:.1f} s")

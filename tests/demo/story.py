@@ -74,8 +74,8 @@ def doors(show: Show) -> None:
     show.until("kubectl get pods -A -l app -o wide", "ledger", "images", "web", gone=["Pending"])
     show.until("kubectl get service -A", "192.0.2.101", "192.0.2.102", gone=["<pending>"])
     show.screen.say(
-        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and behind "
-        "it every pod can talk to every pod, the ledger included."
+        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and "
+        "behind it every pod can talk to every pod, the ledger included."
     )
     show.until("kubectl get exposures -A", "192.0.2.101", "192.0.2.102", "Ungoverned")
     show.requests()
