@@ -149,7 +149,7 @@ class Operator:
         except OSError:
             return False
 
-    def wait_quiet(self, quiet: float = QUIET_SECONDS, seconds: float = 60.0) -> None:
+    def wait_quiet(self, quiet: float = QUIET_SECONDS, seconds: float = 30.0) -> None:
         """Nothing of what it writes has changed for `quiet` seconds, and every policy of ours says so of itself."""
         self.wait_ready()
         deadline = time.monotonic() + seconds
@@ -158,12 +158,14 @@ class Operator:
         while True:
             written = {kind: self.lab.api.list(kind) for kind in (*_KINDS, *_INTENTS)}
             now = [each["metadata"]["resourceVersion"] for objects in written.values() for each in objects]
-            if now != seen or not all(_has_settled(each) for kind in _INTENTS for each in written[kind]):
+            unsettled = [each for kind in _INTENTS for each in written[kind] if not _has_settled(each)]
+            if now != seen or unsettled:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > quiet:
                 break
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the operator still writes after {seconds:.0f} s:\n{self.tail()}")
+                waiting = [f"{each['metadata']['name']}: {each.get('status')}" for each in unsettled]
+                raise TimeoutError(f"the operator has not settled after {seconds:.0f} s: {waiting}\n{self.tail()}")
             time.sleep(0.05)
         self.lab.settle()
 

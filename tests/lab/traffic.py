@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -101,7 +102,11 @@ class Traffic:
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Work to the end, on the thread that serves and probes."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self.start(work).result()
+
+    def start(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Begin work on the thread that serves and probes."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def serve(self, host: Netns, who: str, port: int, protocol: str = "TCP") -> None:
         """Answer on every address of the host, both families, with `who` and the address the connection came from."""

@@ -31,6 +31,7 @@ from exposure.values.config import Config
 LEASE_NAME = "exposure-operator"
 #: Of the ten seconds that a stop may take: for writes under way.
 STOP_WRITES_SECONDS = 5.5
+SURVEY_RETRY_SECONDS = 5.0
 #: ClusterExposurePolicies are reported together, as if they were one namespace more; no namespace has an empty name.
 CLUSTER = ""
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Operator:
         self._states: dict[str, State] = {}
         #: Policies of the last complete pass: what differs from them while the plan does not is drift.
         self._settled: dict[str, int] = {}
+        #: The facts of which the cluster-wide reports were told last.
+        self._told: object = None
         self._synced = False
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics.leader.set_function(lambda: float(self.lease.leading))
@@ -146,11 +149,22 @@ class Operator:
         self.queue.policies.clear()
         self.queue.reports.clear()
         self._states.clear()
+        self._told = None
 
     def _refresh(self) -> None:
         """Once per burst: the facts of the cluster, and whoever they concern is rung."""
-        if self.store.survey_is_stale and self.lease.leading:
-            self.store.survey()
+        if not self.lease.leading:
+            return
+        try:
+            facts = self.store.survey()
+        except Exception:
+            # A mistake of ours about some object must not end the process: what stands goes on standing.
+            log.exception("the facts of the cluster cannot be worked out")
+            asyncio.get_running_loop().call_later(SURVEY_RETRY_SECONDS, self.queue.policies.wake.set)
+            return
+        # Not by staleness: a pass over a namespace may have been the first to ask for the new facts.
+        if facts is not self._told:
+            self._told = facts
             self.queue.reports.ring((CLUSTER,))
 
     async def _policies(self, namespace: str) -> bool | float:

@@ -1,0 +1,190 @@
+"""The lab in which things keep changing: namespaces, pods, Services, and the clients that connect all the time."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.lab.lab import Lab
+from tests.lab.network import ALLOWED_CLIENTS, Host
+from tests.lab.pods import LabPod, PodSpec
+from tests.lab.traffic import Probe
+
+OLD_PORT, NEW_PORT = 8080, 8081
+GUEST = ("192.0.2.220", "2001:db8::c0:20")
+SPARE = ("192.0.2.50", "2001:db8::32")
+EXPOSED = {"exposed": "yes"}
+FAMILIES = {"v4": 0, "v6": 1}
+SITES = 3
+#: Who connects to what, and whether it gets through at the beginning. `VIP NAMESPACE/SERVICE` or `NAMESPACE/POD PORT`.
+STREAMS: Mapping[tuple[str, str], bool] = {
+    # Always let in.
+    ("allowed", "VIP shop/web"): True,
+    ("allowed", "VIP shop/wide"): True,
+    ("allowed", f"shop/wide-b {OLD_PORT}"): True,
+    ("allowed", "VIP late/site-1"): True,
+    **{("allowed", f"late/site-{i}-0 {OLD_PORT}"): True for i in range(1, SITES + 1)},
+    ("late/office", f"late/site-1-0 {OLD_PORT}"): True,
+    ("allowed", f"mall/stall {OLD_PORT}"): True,
+    ("allowed", f"tenant/den {OLD_PORT}"): True,
+    # Always kept out.
+    ("stranger", "VIP shop/web"): False,
+    ("stranger", f"shop/web-b {OLD_PORT}"): False,
+    ("stranger", f"shop/web-b {NEW_PORT}"): False,
+    ("stranger", f"shop/wide-a {OLD_PORT}"): False,
+    ("stranger", f"shop/wide-b {OLD_PORT}"): False,
+    ("stranger", f"shop/mate {OLD_PORT}"): False,
+    ("stranger", f"tenant/den {OLD_PORT}"): False,
+    ("shop/mate", f"shop/web-b {OLD_PORT}"): False,
+    ("shop/mate", f"tenant/den {OLD_PORT}"): False,
+    # By what is asked for.
+    ("allowed", f"shop/web-b {OLD_PORT}"): True,
+    ("allowed", f"shop/web-b {NEW_PORT}"): False,
+    ("allowed", f"shop/wide-a {OLD_PORT}"): True,
+    ("guest", f"shop/web-b {OLD_PORT}"): False,
+    ("guest", f"shop/wide-b {OLD_PORT}"): False,
+    ("spare", f"shop/wide-b {OLD_PORT}"): False,
+    ("bank/teller", f"shop/wide-b {OLD_PORT}"): False,
+    **{("stranger", f"late/site-{i}-0 {OLD_PORT}"): True for i in range(1, SITES + 1)},
+    ("bank/teller", f"late/site-2-0 {OLD_PORT}"): True,
+    ("stranger", f"mall/stall {OLD_PORT}"): True,
+}
+
+Manifest = dict[str, Any]
+
+
+def service(namespace: str, name: str, local: bool, target: int = OLD_PORT, **labels: str) -> Manifest:
+    """A load balancer in front of pods with these labels, in both families."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "type": "LoadBalancer",
+            "ipFamilyPolicy": "RequireDualStack",
+            "externalTrafficPolicy": "Local" if local else "Cluster",
+            "selector": {"app": name} | labels,
+            "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": target}],
+        },
+    }
+
+
+def exposure_policy(namespace: str, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "exposure.dev/v1alpha1",
+        "kind": "ExposurePolicy",
+        "metadata": {"namespace": namespace, "name": "edge"},
+        "spec": spec,
+    }
+
+
+def namespace(name: str, labels: Mapping[str, str] | None = None, **annotations: str) -> Manifest:
+    metadata = {"name": name, "labels": {"team": name, **(labels or {})}, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+class Grounds:
+    """`late` and `mall` stand open at first; `shop` and `tenant` are closed as soon as an operator runs."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        lab.add_client("guest", GUEST)
+        lab.add_client("spare", SPARE)
+        lab.apply(namespace("shop"), namespace("bank"), namespace("late"), namespace("mall"))
+        lab.apply(namespace("tenant", EXPOSED))
+        lab.add_pods(_pods())
+        lab.apply(
+            service("shop", "web", True),
+            service("shop", "wide", False),
+            *(service("late", f"site-{i}", False) for i in range(1, SITES + 1)),
+            service("mall", "stall", True),
+            service("tenant", "den", True),
+            exposure_policy("shop", clients={"cidrs": list(ALLOWED_CLIENTS)}),
+            exposure_policy("tenant"),
+            {
+                "apiVersion": "exposure.dev/v1alpha1",
+                "kind": "ClusterExposurePolicy",
+                "metadata": {"name": "platform"},
+                "spec": {
+                    "namespaceSelector": {"matchLabels": EXPOSED},
+                    "limits": {"clients": {"cidrs": list(ALLOWED_CLIENTS)}},
+                },
+            },
+        )
+        self._vips = {
+            each: lab.wait_for_addresses(*each.split("/"), families=2)
+            for each in ("shop/web", "shop/wide", "late/site-1")
+        }
+        self._route_clients()
+        self.probes = {f"{who} to {what}, {family}": self._probe(who, what, index)
+                       for (who, what) in STREAMS for family, index in FAMILIES.items()}  # fmt: skip
+        self.verdicts = {f"{who} to {what}, {family}": verdict
+                         for (who, what), verdict in STREAMS.items() for family in FAMILIES}  # fmt: skip
+
+    def streams(self, who: str, what: str) -> Iterator[str]:
+        """The names of a pair's streams, one in each family."""
+        return (f"{who} to {what}, {family}" for family in FAMILIES)
+
+    def _route_clients(self) -> None:
+        nodes = list(self.lab.nodes.values())
+        for client in self.lab.clients.values():
+            lines = [f"route add {c} via {node.addresses[i]}" for node in nodes for i, c in enumerate(node.pod_cidrs)]
+            subprocess.run(
+                [*client.netns.prefix, "ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True
+            )
+
+    def _probe(self, who: str, what: str, family: int) -> Probe:
+        sender: LabPod | Host = self.lab.pods[who] if "/" in who else self.lab.clients[who]
+        netns = sender.host.netns if isinstance(sender, LabPod) else sender.netns
+        first, _, second = what.partition(" ")
+        if first == "VIP":
+            address = next(each for each in self._vips[second] if (":" in each) == bool(family))
+            return Probe(netns, address, 80)
+        return Probe(netns, self.lab.pods[first].host.addresses[family], int(second))
+
+    def wait_until_served(self) -> None:
+        """Every load balancer answers (without policies, or for those who are let in)."""
+        vips = [probe for name, probe in self.probes.items() if name.startswith("allowed to VIP")]
+        self.lab.wait_until(vips, lambda seen: seen.passed)
+
+    def wait_proxied(self, pod: LabPod, wanted: bool, seconds: float = 20.0) -> None:
+        """Until kube-proxy, on every node, sends to a pod, or no longer does; TimeoutError if that does not come."""
+        deadline = time.monotonic() + seconds
+        while any(
+            _mentions(node.netns.prefix, command, address) != wanted
+            for node in self.lab.nodes.values()
+            for command, address in zip(("iptables-save", "ip6tables-save"), pod.host.addresses, strict=True)
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"kube-proxy and {pod.full_name}: not {wanted} after {seconds:.0f} s")
+            time.sleep(0.05)
+
+
+def _mentions(prefix: tuple[str, ...], command: str, address: str) -> bool:
+    rules = subprocess.run([*prefix, command, "-t", "nat"], capture_output=True, text=True, check=True).stdout
+    return any(f"--to-destination {form}:" in rules for form in (address, f"[{address}]"))
+
+
+def _pods() -> Iterator[PodSpec]:
+    both = [("TCP", OLD_PORT), ("TCP", NEW_PORT)]
+    one = both[:1]
+    yield web("web-a", "n1")
+    yield web("web-b", "n2")
+    yield PodSpec("shop", "wide-a", "n1", {"app": "wide", "track": "a"}, serves=one)
+    yield PodSpec("shop", "wide-b", "n2", {"app": "wide", "track": "b"}, serves=one)
+    yield PodSpec("shop", "mate", "n1", {"app": "mate"}, serves=one)
+    yield PodSpec("bank", "teller", "n2", {"app": "teller"}, serves=one)
+    for i in range(1, SITES + 1):
+        yield PodSpec("late", f"site-{i}-0", "n1" if i % 2 else "n2", {"app": f"site-{i}"}, serves=one)
+    yield PodSpec("late", "office", "n2", {"app": "office"}, serves=one)
+    yield PodSpec("mall", "stall", "n1", {"app": "stall"}, serves=one)
+    yield PodSpec("tenant", "den", "n1", {"app": "den"}, serves=one)
+
+
+def web(name: str, node: str) -> PodSpec:
+    """A pod of the Service `web`."""
+    return PodSpec(
+        "shop", name, node, {"app": "web", "tier": "edge"}, serves=[("TCP", OLD_PORT), ("TCP", NEW_PORT)]
+    )
