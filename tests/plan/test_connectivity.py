@@ -92,6 +92,17 @@ WEB_POD = Pod(
     ("10.0.1.1",),
     ports=(ContainerPort("http", "TCP", 8080),),
 )
+HALVES = Rule(
+    (
+        Peer(block(network("10.0.0.0/25"))),
+        Peer(block(network("10.0.0.128/25"))),
+        Peer(block(network("10.0.0.0/24"), [network("10.0.0.0/25")])),
+    ),
+    None,
+)
+THE_BANK = selecting({"kubernetes.io/metadata.name": "bank"})
+BANK = Rule((Peer(namespaces=THE_BANK),), None)
+BANK_B = Rule((Peer(namespaces=THE_BANK, pods=selecting({"app": "b"})),), None)
 CARTS = Rule((Peer(namespaces=EVERYTHING, pods=selecting({"app": "cart"})),), None)
 CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
 
@@ -153,6 +164,23 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
                 "every port"
             ],
             id="namespaces-that-nothing-tells-apart-are-one",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, HALVES)], {},
+            ["gained  from 10.0.0.0/25, 10.0.0.128/25 to app=web every port"],
+            id="two-halves-leave-nothing-of-the-whole",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, BANK)],
+            {"namespaces": SPACES, "pods": {"bank": {n: Pod("bank", n, (("app", n),)) for n in "abcd"}}},
+            ["gained  from 4 pods in namespace bank to app=web every port"],
+            id="pods-that-nothing-tells-apart-are-counted",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, BANK, BANK_B)],
+            {"namespaces": SPACES, "pods": {"bank": {n: Pod("bank", n, (("app", n),)) for n in "ab"}}},
+            ["gained  from pods app=a, app=b in namespace bank to app=web every port"],
+            id="workloads-of-one-namespace-share-its-name",
         ),
         pytest.param(
             [WALL],

@@ -28,6 +28,7 @@ def to(service: str, subject: dict[str, str], *rules: Rule, egress: tuple[Rule, 
     return policy(f"exposure-to-{service}", subject, *rules, egress=egress)
 
 
+FIVE = Rule(tuple(Peer(pods=selecting({"n": name})) for name in "abcde"), None)
 WALL = policy(DEFAULT_DENY, {})
 NEAR = policy(SAME_NAMESPACE, {}, NEIGHBOURS)
 WEB, EDGE = to("web", {"app": "web"}, OFFICE), to("edge", {"tier": "edge"}, WORLD)
@@ -136,6 +137,32 @@ create shop/exposure-to-www        from 203.0.113.0/24 to app=web tcp/8443
 delete shop/exposure-to-web        nothing asks for it any longer
 """,
             id="a-renamed-service-is-given-before-it-is-taken",
+        ),
+        pytest.param(
+            [WALL, WEB, to("db", {"app": "db"}, WORLD)],
+            [WALL, to("web", {"app": "web"}, WORLD), to("db", {"app": "db"}, OFFICE)],
+            [],
+            """\
+keep   shop/exposure-default-deny
+update shop/exposure-to-db         from 203.0.113.0/24 to app=db tcp/8443
+update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
+""",
+            id="edits-that-can-share-no-pod-are-one-write-each",
+        ),
+        pytest.param(
+            [WALL], [WALL, to("web", {"app": "web"}, Rule(None, None), egress=())], [],
+            """\
+keep   shop/exposure-default-deny
+create shop/exposure-to-web        from everyone to app=web every port; from app=web to nowhere
+""",
+            id="everyone-and-nowhere-are-said",
+        ),
+        pytest.param(
+            [], [to("web", {"app": "web"}, egress=(FIVE,))], [],
+            """\
+create shop/exposure-to-web  from nobody to app=web; from app=web to pods n=a of this namespace, pods n=b of this namespace, pods n=c of this namespace, pods n=d of this namespace and 1 more every port
+""",  # noqa: E501
+            id="long-lists-of-peers-are-cut",
         ),
         pytest.param(
             [THEIRS], [WALL, WEB], [],

@@ -119,17 +119,16 @@ def _group(
     naming = [s for s in selectors if s.matches(first)]
     common = set(pods[0].labels).intersection(*(pod.labels for pod in pods))
     shown = tuple(sorted((k, v) for k, v in common if k not in REPLICA_LABELS))
-    text = (
-        str(max(naming, key=lambda s: len(s.labels)))
-        if naming
-        else str(LabelSelector(shown))
-        if shown
-        else pods[0].name
-    )
+    if naming:
+        text = f"pods {max(naming, key=lambda s: len(s.labels))}"
+    elif shown:
+        text = f"pods {LabelSelector(shown)}"
+    else:
+        text = f"pod {pods[0].name}" if len(pods) == 1 else f"{len(pods)} pods"
     addresses = tuple(ip_address(ip) for pod in pods for ip in pod.ips)
     numbers = frozenset((port.protocol, port.name, port.port) for pod in pods for port in pod.ports if port.name)
     known = numbers if any(pod.ports for pod in pods) else None
-    return _party(home, f"pods {text}", first, policies, addresses, known, single=len(pods) == 1)
+    return _party(home, text, first, policies, addresses, known, single=len(pods) == 1)
 
 
 def _sample(home: Namespace, selector: LabelSelector, policies: tuple[NetworkPolicy, ...]) -> Party:
@@ -161,13 +160,8 @@ def _together(parties: Sequence[Party]) -> Party:
         return parties[0]
     first = parties[0]
     homes = sorted({party.home or "" for party in parties})
-    text = f"{len(parties)} workloads in namespaces {', '.join(homes[:3])}" + (
-        f" and {len(homes) - 3} more" if len(homes) > 3 else ""
-    )
-    if len(homes) == 1:
-        text = ", ".join(party.text.removesuffix(f" in namespace {homes[0]}") for party in parties[:3])
-        more = f" and {len(parties) - 3} more" if len(parties) > 3 else ""
-        text = f"{text}{more} in namespace {homes[0]}"
+    more = f" and {len(homes) - 3} more" if len(homes) > 3 else ""
+    text = f"{len(parties)} workloads in namespace{'s' if len(homes) > 1 else ''} {', '.join(homes[:3])}{more}"
     return Party(text, first.home, first.labels, first.home_labels, first.addresses, first.numbers, first.policies)
 
 
