@@ -1,0 +1,96 @@
+"""Hubble: `hubble observe -o json` (jsonpb), and the files of Cilium's flow exporter.
+
+One JSON object a line: {"flow": {...}, "node_name": …, "time": …}; older ones have the flow's fields at the top. Fields
+and enums: https://github.com/cilium/cilium/blob/main/api/v1/flow/flow.proto (messages Flow, IP, Layer4, Endpoint, Verdict,
+DropReason), GetFlowsResponse and ExportEvent in api/v1/observer/observer.proto.
+"""
+
+import json
+from typing import Any
+
+from exposure.flows.records import (
+    NO_VERDICT,
+    NOT_A_CONNECTION,
+    NOT_A_FLOW,
+    PROTOCOLS,
+    REPLY,
+    BadLine,
+    End,
+    Flow,
+    Parsed,
+    Reporter,
+    Verdict,
+    port_number,
+)
+
+#: REDIRECTED: handed to the L7 proxy, which a policy that admits it asked for. TRACED and TRANSLATED decide nothing.
+VERDICTS: dict[str, Verdict] = {
+    "FORWARDED": "allowed",
+    "REDIRECTED": "allowed",
+    "DROPPED": "dropped",
+    "AUDIT": "audit",
+    "ERROR": "blocked",
+}
+#: Drops that a policy decided; the others (unroutable, source ranges of the load balancer, …) are `blocked`.
+POLICY_DROPS = frozenset({"POLICY_DENIED", "POLICY_DENY", "AUTH_REQUIRED", "DROP_REASON_UNKNOWN", "", 0, 133, 181, 189})
+REPORTERS: dict[object, Reporter] = {"INGRESS": "dst", "EGRESS": "src"}
+NOT_FLOWS = ("node_status", "lost_events", "agent_event", "debug_event")
+
+
+def parse(line: bytes | str) -> Parsed:
+    return parse_object(json.loads(line))
+
+
+def parse_object(raw: Any) -> Parsed:
+    """A GetFlowsResponse, an ExportEvent or a bare Flow, as jsonpb writes them. BadLine where it is none of these."""
+    flow = raw.get("flow")
+    if flow is None:
+        if any(key in raw for key in NOT_FLOWS):
+            return NOT_A_FLOW
+        flow = raw
+    written = flow.get("verdict")
+    if written is None and "source" not in flow and "l4" not in flow:
+        raise BadLine("no flow of Hubble's")
+    verdict = VERDICTS.get(written)
+    if verdict is None:
+        return NO_VERDICT
+    layer4 = flow.get("l4") or {}
+    protocol = next((each for each in layer4 if each in PROTOCOLS), "")
+    if not protocol:
+        return NOT_A_CONNECTION
+    ports = layer4[protocol]
+    reply = flow.get("is_reply")
+    if reply is None:
+        reply = _reply_by_flags(ports.get("flags"))
+    if reply:
+        return REPLY
+    if verdict == "dropped" and flow.get("drop_reason_desc", "") not in POLICY_DROPS:
+        verdict = "blocked"
+    ip = flow.get("IP") or {}
+    return Flow(
+        _end(flow.get("source") or {}, ip.get("source") or ""),
+        _end(flow.get("destination") or {}, ip.get("destination") or ""),
+        protocol,
+        port_number(ports.get("destination_port")),
+        verdict,
+        int(ports.get("source_port") or 0),
+        REPORTERS.get(flow.get("traffic_direction"), ""),
+        reply,
+    )
+
+
+def _reply_by_flags(flags: Any) -> bool | None:
+    """Older Cilium leaves is_reply out: the first packet has SYN alone, its answer SYN and ACK."""
+    if not flags or not flags.get("SYN"):
+        return None
+    return bool(flags.get("ACK"))
+
+
+def _end(raw: Any, address: str) -> End:
+    labels = raw.get("labels") or ()
+    return End(
+        str(address),
+        str(raw.get("namespace") or ""),
+        str(raw.get("pod_name") or ""),
+        tuple(each[4:] if each[:4] == "k8s:" else str(each) for each in labels),
+    )

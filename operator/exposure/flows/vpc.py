@@ -1,0 +1,95 @@
+"""AWS VPC flow logs: version 2 (the default format), or any custom format that a header line names.
+
+Fields: https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html (default format, available fields),
+examples: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-examples.html. `pkt-srcaddr` and `pkt-dstaddr` are
+the packet's own addresses where `srcaddr` and `dstaddr` are those of the network interface: pods on secondary addresses are
+named by them. `tcp-flags` is OR-ed over the interval: 2 is SYN (who opened), 18 SYN-ACK (who answered).
+
+ACCEPT and REJECT are the security groups' and network ACLs' verdict, never a NetworkPolicy's: a packet that was accepted here
+has only *arrived*.
+"""
+
+from collections.abc import Sequence
+
+from exposure.flows.records import (
+    NO_DATA,
+    NOT_A_CONNECTION,
+    NOT_A_FLOW,
+    PROTOCOL_NUMBERS,
+    REPLY,
+    BadLine,
+    End,
+    Flow,
+    Parsed,
+    Verdict,
+    port_number,
+)
+
+DEFAULT = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+).split()
+ACTIONS: dict[str, Verdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
+SYN_ACK = 18
+
+
+class Parser:
+    """Holds the field order: the default one until a header line gives another, file by file."""
+
+    def __init__(self) -> None:
+        self._use(DEFAULT)
+
+    def _use(self, fields: Sequence[str]) -> None:
+        self.width = len(fields)
+        at = {name: number for number, name in enumerate(fields)}
+        self.source = at.get("pkt-srcaddr", at.get("srcaddr", -1))
+        self.destination = at.get("pkt-dstaddr", at.get("dstaddr", -1))
+        self.source_port, self.port = at.get("srcport", -1), at.get("dstport", -1)
+        self.protocol, self.action = at.get("protocol", -1), at.get("action", -1)
+        self.status, self.flags = at.get("log-status", -1), at.get("tcp-flags", -1)
+        self.enough = min(self.source, self.destination, self.port, self.protocol) >= 0
+
+    def __call__(self, line: bytes | str) -> Parsed:
+        parts = (line if isinstance(line, str) else line.decode("utf-8", "replace")).split()
+        if is_header(parts):
+            self._use([part.strip("${}") for part in parts])
+            return NOT_A_FLOW
+        if len(parts) != self.width:
+            raise BadLine(f"{len(parts)} fields, not {self.width}")
+        if not self.enough:
+            raise BadLine("the header names no address, port or protocol field")
+        if self.status >= 0 and parts[self.status] in ("NODATA", "SKIPDATA"):
+            return NO_DATA
+        protocol = PROTOCOL_NUMBERS.get(parts[self.protocol])
+        if protocol is None:
+            if not parts[self.protocol].isdigit():
+                raise BadLine("a protocol that is no number")
+            return NOT_A_CONNECTION
+        reply = None
+        if self.flags >= 0 and protocol == "TCP" and parts[self.flags].isdigit():
+            flags = int(parts[self.flags])
+            if flags & SYN_ACK == SYN_ACK:
+                return REPLY
+            reply = None if not flags & 2 else False
+        verdict: Verdict = "arrived"
+        if self.action >= 0:
+            found = ACTIONS.get(parts[self.action])
+            if found is None:
+                raise BadLine("an action that is neither ACCEPT nor REJECT")
+            verdict = found
+        source_port = parts[self.source_port] if self.source_port >= 0 else ""
+        return Flow(
+            End(parts[self.source]),
+            End(parts[self.destination]),
+            protocol,
+            port_number(parts[self.port]),
+            verdict,
+            int(source_port) if source_port.isdigit() else 0,
+            "",
+            reply,
+        )
+
+
+def is_header(parts: Sequence[str]) -> bool:
+    """Whether the words are field names, plain as in files on S3, or `${…}` as in the format's definition."""
+    names = {part.strip("${}") for part in parts}
+    return bool(names & {"srcaddr", "pkt-srcaddr"}) and bool(names & {"dstaddr", "pkt-dstaddr"})
