@@ -1,6 +1,7 @@
 """`exposure-operator`, and `python -m exposure`: the operator's process."""
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from exposure.parse.config import config
     from exposure.parse.fields import BadField
 
+    # For whoever wonders what a silent process is doing: SIGUSR1 writes the stack of every thread to standard error.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     logs.configure(said.log_level, said.log_format)
     try:
         raw = yaml.safe_load(said.config.read_text()) if said.config else None

@@ -40,7 +40,8 @@ def registry_for(data: DataPath, operator: Operator) -> kopf.OperatorRegistry:
         settings.watching.server_timeout = 240
         settings.watching.inactivity_timeout = 100
         settings.networking.error_backoffs = PATIENCE
-        settings.process.ultimate_exiting_timeout = 9
+        # So long after it ends, Kopf would kill the process; but here the process outlives it.
+        settings.process.ultimate_exiting_timeout = None
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -129,6 +130,7 @@ async def host(data: DataPath) -> None:
         await asyncio.wait([hosting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if hosting.done() and not stop.is_set():
             error = hosting.exception()
+            data.call(operator.intents.list_now)
             log.warning("Kopf has ended and is started again: %s: %s", type(error).__name__, error)
             await asyncio.wait([stopped], timeout=random.uniform(0.5, 1.5))
     data.stop()

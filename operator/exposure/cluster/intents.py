@@ -1,7 +1,7 @@
 """Intent: ExposurePolicies and ClusterExposurePolicies, as Kopf's handlers bring them, and a list of our own.
 
 Kopf forgets what was deleted while its watch was broken. So both kinds are also listed, whole, once at the start and
-every half minute, and what the list does not hold is gone. Which of the two ways was faster is decided by each
+every ten seconds, and what the list does not hold is gone. Which of the two ways was faster is decided by each
 object's resourceVersion (see `Table`).
 """
 
@@ -16,7 +16,7 @@ from exposure.cluster.reflector import Reflector
 from exposure.cluster.tables import Table
 from exposure.parse.fields import Raw
 
-RELIST_SECONDS = 30.0
+RELIST_SECONDS = 10.0
 
 
 class Intents:
@@ -24,6 +24,7 @@ class Intents:
 
     def __init__(self, client: Client, tables: Sequence[Table], discovery: Discovery, metrics: Metrics) -> None:
         self.synced = asyncio.Event()
+        self._due = asyncio.Event()
         self._lists = [Reflector(client, table, discovery, metrics) for table in tables]
         self._tables = {table.kind.kind: table for table in tables}
         self._metrics = metrics
@@ -41,4 +42,12 @@ class Intents:
         while True:
             await asyncio.gather(*(each.fill() for each in self._lists))
             self.synced.set()
-            await asyncio.sleep(RELIST_SECONDS * random.uniform(0.8, 1.2))
+            self._due.clear()
+            try:
+                await asyncio.wait_for(self._due.wait(), RELIST_SECONDS * random.uniform(0.8, 1.2))
+            except TimeoutError:
+                continue
+
+    def list_now(self) -> None:
+        """Something was missed: do not wait for the next list."""
+        self._due.set()

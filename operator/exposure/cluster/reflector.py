@@ -19,6 +19,7 @@ from exposure.cluster.tables import Listed, Table
 from exposure.parse.kinds import API_GROUP
 
 PAGE = 500
+KNOWN_EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 WATCH_SECONDS = (240, 300)
 LONGEST_PAUSE_SECONDS = 10.0
 #: So many attempts in a row that fail, and the version itself is suspect: the server may have been restored.
@@ -47,6 +48,10 @@ class Reflector:
                 await self._uninstalled()
             except ApiError as error:
                 await self._pause(error)
+            except Exception:
+                # Nothing that one object or answer holds may end the reading of all others.
+                log.exception("reading %s failed; listing anew", self.kind.plural)
+                await asyncio.sleep(random.uniform(1, 2))
 
     async def fill(self) -> None:
         """One list, however long it takes to get it."""
@@ -123,17 +128,21 @@ class Reflector:
                     try:
                         event = json.loads(line)
                         what, raw = event["type"], event["object"]
-                    except (ValueError, KeyError, TypeError):
+                        code, head = raw.get("code"), raw["metadata"]
+                    except (ValueError, KeyError, TypeError, AttributeError):
+                        log.warning("a line in the watch of %s is no event", self.kind.plural)
                         break
                     if what == "ERROR":
-                        self._relist(f"ERROR event {raw.get('code')} {raw.get('reason')}: {raw.get('message')}")
+                        self._relist(f"ERROR event {code} {raw.get('reason')}: {raw.get('message')}")
                         await asyncio.sleep(random.uniform(0, 0.5))
                         return
+                    if what not in KNOWN_EVENTS or not head.get("resourceVersion"):
+                        continue
                     attempts = 0
-                    version = raw["metadata"]["resourceVersion"]
+                    version = head["resourceVersion"]
                     if what == "DELETED":
                         self.table.remove(raw)
-                    elif what in ("ADDED", "MODIFIED"):
+                    elif what != "BOOKMARK":
                         self.table.put(raw)
                     self._metrics.events[self.kind.plural] += 1
                     if self.table.refused:

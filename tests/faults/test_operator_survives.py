@@ -1,0 +1,233 @@
+"""Faults between the operator and the API server: no ghost, no missed object, no crash.
+
+Each test does something that the fault hides or breaks, ends the fault, and asks for the same policies as ever.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.api import exposure_policy, service
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.faults import FaultyServer
+from tests.cluster.fixtures import install_crds
+from tests.cluster.operated import Operated
+from tests.cluster.operator_process import OperatorProcess, eventually
+
+WALL = "exposure-default-deny"
+SERVICES = "/services.*watch="
+INTENT = "/exposurepolicies.*watch="
+
+
+class Faults:
+    """A FaultyServer on a loop of its own, so that tests may be plain and slow."""
+
+    def __init__(self, cluster: ControlPlane) -> None:
+        self._cluster = cluster
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.server = FaultyServer(cluster)
+
+    def __enter__(self) -> "Faults":
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.server.__aexit__(None), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def do(self, what: Callable[[], Any]) -> Any:
+        """Runs on the proxy's loop, where its state lives."""
+        done: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(lambda: done.set_result(what()))
+        return done.result(10)
+
+
+class Broken(Operated):
+    def __init__(self, cluster: ControlPlane, operator: OperatorProcess, faults: Faults) -> None:
+        super().__init__(cluster, operator)
+        self.faults = faults
+
+    @property
+    def server(self) -> FaultyServer:
+        return self.faults.server
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
+    """A cluster whose operator talks to it through the proxy; at the end it still runs, and ours raised nothing."""
+    root = tmp_path_factory.mktemp("faults")
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(ControlPlane(root / "cluster"))
+        install_crds(cluster)
+        faults = stack.enter_context(Faults(cluster))
+        operator = OperatorProcess(cluster, root / "operator", server=faults.server.url)
+        stack.enter_context(operator)
+        yield Broken(cluster, operator, faults)
+        assert operator.running, operator.tail()
+        raised = [
+            line for line in operator.log.read_text().splitlines() if "Traceback" in line and '"exposure.' in line
+        ]
+        assert raised == []
+
+
+@pytest.fixture
+def shop(broken: Broken) -> str:
+    where = broken.new_namespace()
+    broken.api.create(service(where, "web"))
+    broken.api.create(service(where, "old"))
+    broken.api.create(exposure_policy(where))
+    broken.until_policies(where, WALL, "exposure-to-web", "exposure-to-old", seconds=20)
+    return where
+
+
+def behind_its_back(broken: Broken, shop: str) -> None:
+    """One door goes, one comes, one changes."""
+    broken.api.delete("Service", shop, "old")
+    broken.api.create(service(shop, "new"))
+    broken.api.patch("Service", shop, "web", {"spec": {"selector": {"app": "other"}}})
+
+
+def sees_it_all(broken: Broken, shop: str, seconds: float = 20.0) -> None:
+    policies = broken.until_policies(shop, WALL, "exposure-to-web", "exposure-to-new", seconds=seconds)
+    eventually(
+        lambda: broken.policies(shop)["exposure-to-web"]["podSelector"] == {"matchLabels": {"app": "other"}},
+        seconds,
+        "the selector",
+        broken.more(shop),
+    )
+    assert set(policies) == {WALL, "exposure-to-web", "exposure-to-new"}
+
+
+def test_a_watch_that_is_cut_goes_on_where_it_was(broken: Broken, shop: str) -> None:
+    """Every watch, Kopf's too, while things change."""
+    broken.faults.do(broken.server.break_watches)
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop)
+
+
+def test_a_watch_that_ends_in_good_order_goes_on(broken: Broken, shop: str) -> None:
+    """As each does every few minutes."""
+    broken.faults.do(broken.server.end_watches)
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop)
+
+
+def test_an_expired_version_in_the_stream_is_answered_by_a_list(broken: Broken, shop: str) -> None:
+    """A 410 as an ERROR event; what was deleted meanwhile is found missing from the list."""
+    broken.faults.do(lambda: broken.server.send_error_event(410))
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop)
+
+
+@pytest.mark.parametrize("code", [500, 429, 403], ids=str)
+def test_any_other_error_event_is_survived(broken: Broken, shop: str, code: int) -> None:
+    """Kopf ends with it, and is started again; the reflectors list anew."""
+    broken.faults.do(lambda: broken.server.send_error_event(code, "InternalError", "something"))
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop)
+    broken.api.delete("ExposurePolicy", shop, "edge")
+    broken.until_policies(shop, seconds=45)
+
+
+def test_an_expired_version_at_the_door_of_a_watch(broken: Broken, shop: str) -> None:
+    """410 as the answer to the watch request itself."""
+    fault = broken.faults.do(lambda: broken.server.answer(410, times=8, matching=SERVICES))
+    broken.faults.do(lambda: broken.server.break_watches(SERVICES))
+    behind_its_back(broken, shop)
+    eventually(lambda: fault.times < 8, 20, "the fault was met")
+    broken.faults.do(lambda: setattr(fault, "times", 0))
+    sees_it_all(broken, shop)
+
+
+def test_garbage_in_a_stream_is_no_event(broken: Broken, shop: str) -> None:
+    """Half lines, other types, objects without a name."""
+    for line in ("{", "[]", "null", '{"type": "SURPRISE", "object": {"metadata": {}}}', "\x00\xff"):
+        broken.faults.do(lambda line=line: broken.server.send_event(line, matching=SERVICES))
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop)
+
+
+def test_a_missed_deletion_of_intent_is_found_by_the_list(broken: Broken, shop: str) -> None:
+    """Kopf forgets what was deleted while its watch was broken, and would leave the policy in force for ever."""
+    broken.faults.do(lambda: broken.server.answer(500, times=30, matching=INTENT))
+    broken.faults.do(lambda: broken.server.break_watches(INTENT))
+    broken.api.delete("ExposurePolicy", shop, "edge")
+    broken.until_policies(shop, seconds=60)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503], ids=str)
+def test_an_api_server_that_refuses_for_a_while(broken: Broken, shop: str, status: int) -> None:
+    """Every request gets the same answer, then none does."""
+    wait = 1 if status == 429 else None
+    fault = broken.faults.do(lambda: broken.server.answer(status, times=120, retry_after=wait))
+    broken.faults.do(broken.server.break_watches)
+    behind_its_back(broken, shop)
+    eventually(lambda: fault.times < 100, 30, "the fault was met")
+    broken.faults.do(lambda: setattr(fault, "times", 0))
+    sees_it_all(broken, shop, 45)
+
+
+@pytest.mark.parametrize("status", [409, 429, 500], ids=str)
+def test_writes_that_fail_are_made_later(broken: Broken, shop: str, status: int) -> None:
+    """Grants before denials all the same: the wall is not written while a grant is missing."""
+    wait = 1 if status == 429 else None
+    broken.faults.do(
+        lambda: broken.server.answer(status, times=5, retry_after=wait, matching=r"^(PATCH|DELETE) .*/networkpolicies/")
+    )
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop, 30)
+
+
+def test_no_connection_at_all_for_a_while(broken: Broken, shop: str) -> None:
+    """Refused and reset; then everything is made up for."""
+    broken.faults.do(broken.server.refuse_connections)
+    behind_its_back(broken, shop)
+    assert broken.operator.page("/healthz")[0] == 200
+    broken.faults.do(lambda: broken.server.refuse_connections(False))
+    sees_it_all(broken, shop, 45)
+
+
+def test_the_api_server_restarts(broken: Broken, shop: str) -> None:
+    """A crash of the server, with changes right after it."""
+    broken.cluster.restart_apiserver(kill=True)
+    behind_its_back(broken, shop)
+    sees_it_all(broken, shop, 60)
+
+
+def test_compacted_history(broken: Broken, shop: str) -> None:
+    """After a compaction and a restart no old version can be watched from: real 410s for everybody."""
+    broken.faults.do(broken.server.refuse_connections)
+    behind_its_back(broken, shop)
+    broken.cluster.compact()
+    broken.cluster.restart_apiserver()
+    broken.faults.do(lambda: broken.server.refuse_connections(False))
+    sees_it_all(broken, shop, 60)
+
+
+def test_a_continue_token_that_expires_between_two_pages(broken: Broken, tmp_path: Path) -> None:
+    """A cold start in a namespace of more Services than fit a page, whose second page is refused as expired."""
+    where = broken.new_namespace()
+    for number in range(510):
+        broken.api.create(service(where, f"s{number}", "ClusterIP"))
+    broken.api.create(service(where, "web"))
+    broken.api.create(exposure_policy(where))
+    broken.operator.stop()
+    fault = broken.faults.do(lambda: broken.server.answer(410, times=2, matching="/services.*continue="))
+    broken.operator.start()
+    broken.until_policies(where, WALL, "exposure-to-web", seconds=40)
+    assert fault.times < 2
+    assert broken.operator.metric("exposure_relists_total", resource="services", reason="continue token expired") >= 1
+
+
+def test_afterwards_it_settles(broken: Broken) -> None:
+    """When the faults have stopped, live equals desired, and then there are no writes."""
+    broken.settle(quiet=3.0)
