@@ -8,7 +8,7 @@ from functools import lru_cache
 from exposure.facts.cnis import CNIS, DETECTION, Cni
 from exposure.facts.providers import ALIBABA_PROVIDER_ID, PROVIDER_IDS
 from exposure.resolve.widening import narrowest_cover
-from exposure.values.addresses import Family, Network, family, inside, network
+from exposure.values.addresses import Family, Network, collapsed, family, inside, network
 from exposure.values.objects import Node, Pod
 from exposure.values.world import World
 
@@ -70,7 +70,12 @@ def _provider_of(node: Node) -> str:
     return "alibaba" if re.match(ALIBABA_PROVIDER_ID, node.provider_id) else "unknown"
 
 
-def snat_networks(world: World, cni: Cni) -> list[Network]:
+def snat_networks(world: World, cni: Cni) -> tuple[Network, ...]:
+    """N in the fewest networks that hold exactly the same addresses."""
+    return collapsed(snat_addresses(world, cni))
+
+
+def snat_addresses(world: World, cni: Cni) -> list[Network]:
     """N, one by one: configured node CIDRs or InternalIPs, and what tunnels, bridges, gateways, join networks use."""
     nodes = list(world.nodes.values())
     found: list[Network] = []

@@ -13,11 +13,12 @@ from exposure.resolve.nodes import (
     detect_cni,
     detect_provider,
     is_agent_namespace,
+    snat_addresses,
     snat_networks,
 )
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
 from exposure.resolve.ports import known_numbers
-from exposure.values.addresses import Network, collapsed
+from exposure.values.addresses import Network
 from exposure.values.config import Config
 from exposure.values.network_policy import PolicyPort
 from exposure.values.objects import EndpointSlice, Ref, Service, Webhook
@@ -76,7 +77,7 @@ class Survey:
 def survey(world: World) -> Survey:
     provider = detect_provider(world)
     cni = detect_cni(world, provider)
-    snat, ranges = snat_networks(world, cni), pod_ranges(world, cni)
+    ranges = pod_ranges(world, cni)
     node_addresses = frozenset(ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips))
     dns = [world.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES]
     dns_service = next((service for service in dns if service is not None), None)
@@ -87,8 +88,8 @@ def survey(world: World) -> Survey:
         cni=cni,
         provider=provider,
         kubelet_minor=max((_minor(node.kubelet_version) for node in world.nodes.values()), default=(0, 0)),
-        snat=collapsed(snat),
-        snat_among_pods=among_pods(snat, ranges.carved),
+        snat=snat_networks(world, cni),
+        snat_among_pods=among_pods(snat_addresses(world, cni), ranges.carved),
         pod_ranges=ranges,
         node_addresses=node_addresses,
         dns_service=dns_service,
