@@ -247,7 +247,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A Validating- or MutatingWebhookConfiguration: which Services the API server calls, each at which Service port."""
+    """A Validating- or MutatingWebhookConfiguration: the Services that the API server calls, each with its port."""
 
     kind: str
     name: str
