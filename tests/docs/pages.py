@@ -5,19 +5,17 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from exposure.facts.cnis import CNIS, DETECTION, Cni
-from exposure.facts.decision import ROWS, Row, decide
-from exposure.facts.providers import (
+from exposure.facts.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
     L7_BY_CLASS,
     L7_BY_CONTROLLER,
-    PROFILES,
     PROVIDER_IDS,
-    SLUGS,
-    Profile,
 )
+from exposure.facts.cnis import CNIS, DETECTION, Cni
+from exposure.facts.decision import ROWS, Row, decide
+from exposure.facts.providers import PROFILES, SLUGS, Profile
 from exposure.facts.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"

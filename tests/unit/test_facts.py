@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from exposure.facts.cnis import CNIS, DETECTION
-from exposure.facts.decision import ROWS
-from exposure.facts.egress import METADATA
-from exposure.facts.providers import (
+from exposure.facts.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
     L7_BY_CLASS,
     L7_BY_CONTROLLER,
-    PROFILES,
     PROVIDER_IDS,
-    SLUGS,
 )
+from exposure.facts.cnis import CNIS, DETECTION
+from exposure.facts.decision import ROWS
+from exposure.facts.egress import METADATA
+from exposure.facts.providers import PROFILES, SLUGS
 from exposure.facts.reasons import REASONS, blind_spot
 from tests.crds.api import schema
 

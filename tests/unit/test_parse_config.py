@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from exposure.facts.choices import BY_PROVIDER
 from exposure.facts.cnis import CNIS as CNI_ROWS
-from exposure.facts.providers import BY_PROVIDER
 from exposure.parse.config import CNIS, PROVIDERS, config
 from exposure.parse.fields import BadField
 from exposure.values.addresses import network

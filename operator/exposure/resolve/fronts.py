@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from exposure.facts.providers import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
+from exposure.facts.choices import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
 from exposure.resolve.attachment import attached_backends
 from exposure.values.labels import selecting
 from exposure.values.network_policy import Owner, Peer

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from exposure.facts.choices import ALIBABA_PROVIDER_ID, PROVIDER_IDS
 from exposure.facts.cnis import CNIS, DETECTION, Cni
-from exposure.facts.providers import ALIBABA_PROVIDER_ID, PROVIDER_IDS
 from exposure.resolve.widening import narrowest_cover
 from exposure.values.addresses import Family, Network, collapsed, family, inside, network
 from exposure.values.objects import Node, Pod

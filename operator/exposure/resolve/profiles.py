@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exposure.facts.providers import (
-    ALB_TARGET_TYPE,
-    ALIBABA_TCPSSL,
-    AWS_QUIC,
-    AWS_TARGET_TYPE,
-    AWS_TCP_UDP,
+from exposure.facts.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
     DIGITALOCEAN_NETWORK_SINCE,
     DIGITALOCEAN_TYPE,
     GKE_NEG_ANNOTATION,
-    PROFILES,
     Choice,
+)
+from exposure.facts.providers import (
+    ALB_TARGET_TYPE,
+    ALIBABA_TCPSSL,
+    AWS_QUIC,
+    AWS_TARGET_TYPE,
+    AWS_TCP_UDP,
+    PROFILES,
     Profile,
 )
 from exposure.resolve.survey import Survey
