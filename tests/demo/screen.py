@@ -38,7 +38,7 @@ class Screen:
         """A paragraph of ours."""
         self._print("")
         for line in textwrap.wrap(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False):
-            self._print(line)
+            self._print(line, "bold")
         self._pause(len(text.split()) * WORD)
 
     def typed(self, command: str, output: str) -> None:
@@ -48,7 +48,7 @@ class Screen:
         self._pause(0.4)
         lines = output.rstrip("\n").splitlines()
         for line in lines:
-            self._print(line, "bright_white")
+            self._print(line)
         self._pause(len(lines) * LINE + 0.4)
 
     def note(self, text: str) -> None:
