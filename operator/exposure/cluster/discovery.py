@@ -62,6 +62,8 @@ class Discovery:
                 await self.look()
             except ApiError as error:
                 log.warning("the API server's list of kinds cannot be read: %s", error)
+            except (KeyError, TypeError, AttributeError) as error:
+                log.warning("the API server's list of kinds is not understood: %r", error)
             await asyncio.sleep(POLL_SECONDS if self._groups is not None else 0.5)
 
 

@@ -67,6 +67,9 @@ class Lease:
                 level = logging.ERROR if getattr(error, "status", 0) in (401, 403) else logging.WARNING
                 log.log(level, "the lease %s was not renewed: %s", self._name, str(error) or "no answer in time")
                 self._record = None
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                log.warning("the lease %s is not understood: %r", self._name, error)
+                self._record = None
             # No more write may begin: say so now, not when the lease is already another's.
             if self._leading and not self.holds_for(0):
                 self._lose("it could not be renewed in time")

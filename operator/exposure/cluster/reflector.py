@@ -63,6 +63,9 @@ class Reflector:
                 await self._uninstalled()
             except ApiError as error:
                 await self._pause(error)
+            except Exception:
+                log.exception("reading %s failed; listing anew", self.kind.plural)
+                await asyncio.sleep(random.uniform(1, 2))
 
     async def _version(self) -> str:
         return await self._installed() if self.kind.optional or self.kind.group == API_GROUP else self.kind.versions[0]
