@@ -45,6 +45,7 @@ $(ORACLE): requirements/oracle.txt | prerequisites
 # In a step of its own, because pytest would swallow the progress line of a build that takes minutes.
 binaries: $(VENV)
 	@.venv/bin/python -m tests.cluster.binaries
+	@.venv/bin/python -m tests.lab.metallb.build
 
 lint: $(VENV)
 	.venv/bin/ruff check .

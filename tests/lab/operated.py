@@ -143,13 +143,15 @@ class Operator:
     def _is_ready(self) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with self.lab.network.control_plane.netns.inside():
-                with opener.open(f"http://127.0.0.1:{_PORT}/readyz", timeout=5) as answer:
-                    return bool(answer.status == 200)
+            with (
+                self.lab.network.control_plane.netns.inside(),
+                opener.open(f"http://127.0.0.1:{_PORT}/readyz", timeout=5) as answer,
+            ):
+                return bool(answer.status == 200)
         except OSError:
             return False
 
-    def wait_quiet(self, quiet: float = QUIET_SECONDS, seconds: float = 30.0) -> None:
+    def wait_quiet(self, quiet: float = QUIET_SECONDS, seconds: float = 60.0) -> None:
         """Nothing of what it writes has changed for `quiet` seconds, and every policy of ours says so of itself."""
         self.wait_ready()
         deadline = time.monotonic() + seconds

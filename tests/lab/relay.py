@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from tests.lab.network import Host
 from tests.lab.traffic import Traffic
@@ -15,7 +17,7 @@ _SECONDS = 3.0
 
 
 class Balancer:
-    """TCP only. `listen` gives a port of the host for each target; one that cannot be reached is answered by a reset."""
+    """TCP only. `listen` gives a port of the host for each target; where none answers, the client is reset."""
 
     def __init__(self, traffic: Traffic, host: Host) -> None:
         self.host = host
@@ -41,8 +43,8 @@ class Balancer:
         self._start(self._accept(server, address, port))
         return int(server.getsockname()[1])
 
-    def _start(self, work: asyncio.Future[None] | object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

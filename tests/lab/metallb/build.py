@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.cluster.binaries import _compile, _go, _locked, _run
+from tests.cluster.binaries import compile_go, go_command, locked, run_go
 
 MODULE = "go.universe.tf/metallb"
 COMMANDS = ("controller", "speaker")
@@ -30,30 +30,30 @@ def metallb() -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "exposure-operator" / f"metallb-{key.hexdigest()[:12]}"
     if not folder.exists():
-        with _locked(folder):
+        with locked(folder):
             if not folder.exists():
                 _build(folder)
     return folder
 
 
 def _build(folder: Path) -> None:
-    go = _go(folder.parent)
+    go = go_command(folder.parent)
     part = folder.with_name(folder.name + ".build")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name in _SOURCES:
         shutil.copy(_HERE / name, part / name)
     commands = [f"{MODULE}/{name}" for name in COMMANDS]
-    packages = _run([go, "list", "-deps", *commands], part).splitlines()
+    packages = run_go([go, "list", "-deps", *commands], part).splitlines()
     out = part / "out"
     out.mkdir()
-    _compile(
+    compile_go(
         [go, "build", "-v", "-trimpath", "-ldflags", "-s -w", "-o", f"{out}/", *commands],
         part,
         "MetalLB",
         total=len(packages),
     )
-    source = Path(_run([go, "list", "-m", "-f", "{{.Dir}}", MODULE], part).strip())
+    source = Path(run_go([go, "list", "-m", "-f", "{{.Dir}}", MODULE], part).strip())
     (out / "crds").mkdir()
     for crd in (source / "config" / "crd" / "bases").glob("*.yaml"):
         (out / "crds" / crd.name).write_bytes(crd.read_bytes())

@@ -11,7 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.cluster.binaries import _compile, _go, _locked, _run
+from tests.cluster.binaries import compile_go, go_command, locked, run_go
 
 _HERE = Path(__file__).parent
 _SOURCES = ("go.mod", "go.sum", "main.go")
@@ -26,24 +26,24 @@ def renderer() -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     program = home / "exposure-operator" / f"helm-{key.hexdigest()[:12]}"
     if not program.exists():
-        with _locked(program):
+        with locked(program):
             if not program.exists():
                 _build(program)
     return program
 
 
 def _build(program: Path) -> None:
-    go = _go(program.parent)
+    go = go_command(program.parent)
     part = program.with_name(program.name + ".build")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name in _SOURCES:
         shutil.copy(_HERE / name, part / name)
-    _compile(
+    compile_go(
         [go, "build", "-v", "-trimpath", "-ldflags", "-s -w", "-o", str(part / "out"), "."],
         part,
         "Helm's template engine",
-        total=len(_run([go, "list", "-deps", "."], part).splitlines()),
+        total=len(run_go([go, "list", "-deps", "."], part).splitlines()),
     )
     (part / "out").rename(program)  # last, and atomic: who sees it sees a whole one
     shutil.rmtree(part)
