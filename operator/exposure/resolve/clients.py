@@ -11,11 +11,11 @@ from exposure.values.addresses import (
     Family,
     Network,
     admits_everyone,
-    blocks,
     everyone,
     family,
     intersection,
     network,
+    union,
 )
 from exposure.values.exposures import BlindSpot
 from exposure.values.objects import Service
@@ -60,7 +60,7 @@ def client_ranges(
     def narrow(by: str, ranges: tuple[Block, ...]) -> tuple[Block, ...]:
         before = everyone(families) if found is None else found
         after = ranges if found is None else intersection(found, ranges)
-        if intersection(before, ranges) != before:
+        if union(intersection(before, ranges)) != union(before):
             narrowed.add(by)
         return after
 
@@ -68,7 +68,7 @@ def client_ranges(
     if door == "LoadBalancer":
         ranges, origin, spots = service_ranges(service, profile)
         if origin:
-            found = narrow(origin, blocks(ranges))
+            found = narrow(origin, tuple(map(Block, ranges)))
             if len(families) > 1 and len({family(each) for each in ranges}) == 1:
                 spots.append(blind_spot("FamilyRangesMissing", f"Listed: {', '.join(map(str, ranges))}."))
     if clients.blocks is not None:

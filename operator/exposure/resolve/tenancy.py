@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from exposure.facts.providers import SLUGS
 from exposure.resolve.governance import Voice
 from exposure.resolve.survey import is_system
-from exposure.values.addresses import Block, Network, collapsed, covered, intersection, whole_families
+from exposure.values.addresses import Block, Network, collapsed, covered, intersection, union, whole_families
 from exposure.values.exposures import PolicyRef, Verdict
 from exposure.values.objects import Namespace, Service
 from exposure.values.policies import (
@@ -74,7 +74,7 @@ def bounds(coverings: Iterable[Covering]) -> Bounds:
         clients, ports = result.clients, result.ports
         if limits.cidrs:
             here = tuple(Block(cidr) for cidr in collapsed(limits.cidrs))
-            clients = here if clients is None else intersection(clients, here)
+            clients = here if clients is None else union(intersection(clients, here))
         if limits.ports:
             ports = frozenset(limits.ports) if ports is None else ports & frozenset(limits.ports)
         result = Bounds(

@@ -140,13 +140,17 @@ def union(parts: Iterable[Block]) -> tuple[Block, ...]:
 
 @lru_cache(maxsize=8192)
 def _union(parts: tuple[Block, ...]) -> tuple[Block, ...]:
-    ordered = sorted(set(parts), key=lambda each: (*sort_key(each.cidr), len(each.excepts), str(each)))
+    ordered = sorted(set(parts), key=_block_key)
     kept: list[Block] = []
     for each in ordered:
         if not any(_holds(other, each) for other in kept):
             kept = [other for other in kept if not _holds(each, other)]
             kept.append(each)
     return tuple(kept)
+
+
+def _block_key(of: Block) -> tuple[int, int, int, int, str]:
+    return *sort_key(of.cidr), len(of.excepts), str(of)
 
 
 def _holds(outer: Block, inner: Block) -> bool:
@@ -164,7 +168,7 @@ def _part_of(cut: Network, cidr: Network) -> Network:
 
 
 def intersection(one: Iterable[Block], other: Iterable[Block]) -> tuple[Block, ...]:
-    """The addresses that both sides admit."""
+    """The addresses that both sides admit, each block apart: a narrow one beside a wide one may be meant by itself."""
     return _intersection(tuple(one), tuple(other))
 
 
@@ -178,7 +182,7 @@ def _intersection(one: tuple[Block, ...], right: tuple[Block, ...]) -> tuple[Blo
                 found = block(narrower, (*left.excepts, *against.excepts))
                 if found is not None:
                     met.append(found)
-    return union(met)
+    return tuple(sorted(set(met), key=_block_key))
 
 
 def of_families(parts: Iterable[Block], families: Iterable[Family]) -> tuple[Block, ...]:
