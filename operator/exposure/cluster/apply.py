@@ -12,13 +12,11 @@ from itertools import groupby
 from exposure.cluster.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
 from exposure.cluster.store import Store
 from exposure.cluster.tables import Key
-from exposure.cluster.writer import NotLeading, Writer
+from exposure.cluster.writer import POLICIES, NotLeading, Writer
 from exposure.plan import is_ours, same
 from exposure.render import network_policy_manifest
 from exposure.values.changes import Change, Plan
 from exposure.values.network_policy import NetworkPolicy
-
-NETWORK_POLICIES = "networkpolicies"
 
 
 @dataclass(slots=True)
@@ -109,7 +107,7 @@ async def _apply(change: Change, store: Store, writer: Writer, *, force: bool, u
         body["metadata"]["uid"] = uid
     store.expect(key, change.policy)
     try:
-        written = await writer.apply(NETWORK_POLICIES, _path(key), body, force=force)
+        written = await writer.apply(POLICIES, _path(key), body, force=force)
         store.policies.put(written, quiet=True)
         _share(change, key, store)
     finally:
@@ -123,7 +121,7 @@ async def _delete(change: Change, store: Store, writer: Writer) -> None:
         return
     store.expect(key, None)
     try:
-        answer = await writer.delete(NETWORK_POLICIES, _path(key), live.uid)
+        answer = await writer.delete(POLICIES, _path(key), live.uid)
     except NotFound:
         answer = {}
     finally:

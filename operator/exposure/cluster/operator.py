@@ -25,7 +25,7 @@ from exposure.cluster.status import Reporter, State
 from exposure.cluster.store import Store
 from exposure.cluster.writer import Writer
 from exposure.plan import make_plan
-from exposure.resolve import resolve
+from exposure.resolve import Memo, resolve
 from exposure.values.config import Config
 
 LEASE_NAME = "exposure-operator"
@@ -72,6 +72,7 @@ class Operator:
         self.cluster_reporter = ClusterReporter(self.store, self.reporter)
         self.queue = Queue(self._policies, self._reports, lambda: self.writer.has_room, self._refresh, self.metrics)
         self.probes = Probes(options.listen, self.missing, self.metrics)
+        self._memo = Memo()
         self._states: dict[str, State] = {}
         #: Policies of the last complete pass: what differs from them while the plan does not is drift.
         self._settled: dict[str, int] = {}
@@ -174,7 +175,7 @@ class Operator:
         if known is None or known.deleting:
             self._forget(namespace)
             return True
-        resolution = resolve(self.store.world, self.store.survey(), namespace)
+        resolution = resolve(self.store.world, self.store.survey(), namespace, self._memo)
         live = self.store.policies.in_namespace(namespace)
         # The plan is what it was when it was last carried out: whatever there is to write, somebody else undid.
         drifted = self._settled.get(namespace) == hash(resolution.policies)
@@ -210,6 +211,7 @@ class Operator:
     def _forget(self, namespace: str) -> None:
         self._states.pop(namespace, None)
         self._settled.pop(namespace, None)
+        self._memo.forget(namespace)
         self.reporter.forget(namespace)
         if self.cluster_reporter.forget(namespace):
             self.queue.reports.ring((CLUSTER,))

@@ -14,8 +14,8 @@ from exposure.cluster.metrics import Metrics
 
 SHORTEST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 30.0
-#: Reports wait while policies are being written anywhere, but not for ever.
-REPORTS_WAIT_SECONDS = 3.0
+#: Reports wait while policies are being written anywhere (protection first), but not for ever.
+REPORTS_WAIT_SECONDS = 20.0
 
 log = logging.getLogger(__name__)
 

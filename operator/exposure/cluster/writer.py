@@ -9,7 +9,10 @@ from exposure.cluster.client import WRITE_SECONDS, Client, Object
 from exposure.cluster.errors import ApiError
 from exposure.cluster.metrics import Metrics
 
-WRITES_AT_ONCE = 64
+#: Policies and what is said about them have slots of their own: a report never takes one that a policy waits for.
+POLICIES = "networkpolicies"
+POLICIES_AT_ONCE = 64
+REPORTS_AT_ONCE = 16
 
 
 class NotLeading(Exception):
@@ -21,18 +24,19 @@ class Leadership(Protocol):
 
 
 class Writer:
-    """Apply, delete and create, at most `WRITES_AT_ONCE` at a time, none without the lease."""
+    """Apply, delete and create, a bounded number at a time, none without the lease."""
 
     def __init__(self, client: Client, leadership: Leadership, metrics: Metrics) -> None:
         self._client = client
         self._leadership = leadership
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
+        self._policy_slots = asyncio.Semaphore(POLICIES_AT_ONCE)
+        self._report_slots = asyncio.Semaphore(REPORTS_AT_ONCE)
         self.count = 0
 
     @property
     def has_room(self) -> bool:
-        return not self._slots.locked()
+        return not self._policy_slots.locked()
 
     async def apply(self, resource: str, path: str, body: Object, *, force: bool = True) -> Object:
         async with self._slot(resource, "apply"):
@@ -48,7 +52,7 @@ class Writer:
 
     @asynccontextmanager
     async def _slot(self, resource: str, verb: str) -> AsyncIterator[None]:
-        async with self._slots:
+        async with self._policy_slots if resource == POLICIES else self._report_slots:
             # Asked here and not when the plan was made: it may have waited long for the slot.
             if not self._leadership.holds_for(WRITE_SECONDS):
                 raise NotLeading
