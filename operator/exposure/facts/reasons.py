@@ -40,8 +40,10 @@ REASONS: dict[str, Reason] = {reason.name: reason for reason in (
            "Connections that reach a pod by way of another node arrive with an address that the policy does not admit.",
            "Set externalTrafficPolicy: Local, or clients.unenforceable: Allow."),
     Reason("InClusterClientsExcluded", "Cuts",
-           "Pod addresses are cut out of what outside clients may be, so pods that call the load balancer's address are not admitted.",
-           "Name in-cluster callers in peers."),
+           "Pod addresses are cut out of what outside clients may be, so pods that call the load balancer's address are not admitted "
+           "where they arrive with their own. With externalTrafficPolicy Cluster, kube-proxy SNATs them, too: from another node they "
+           "arrive as N, and get in.",
+           "Name in-cluster callers in peers; externalTrafficPolicy: Local keeps all others out."),
     Reason("EastWestOpen", "Opens",
            "A range that is opened for outside clients also holds pods, and they cannot be cut out.",
            "Narrow clients.cidrs, or set network.podCIDRs where pods have ranges of their own."),
