@@ -1,9 +1,10 @@
 """Calico's flow logs as JSON lines (flows.log), and Whisker's answers, whose fields have other names.
 
-Fields: https://docs.tigera.io/calico-cloud/observability/elastic/flow/datatypes (source_ip, source_name, source_name_aggr,
-source_namespace, source_labels, source_type, the same for dest_, dest_port, proto, action, reporter, num_flows).
-Whisker: FlowResponse in https://github.com/projectcalico/calico/blob/master/whisker-backend/pkg/apis/v1/flows.go and the
-enums of goldmane/proto/api.proto: `protocol` for `proto`, labels as one string, Allow and Deny, Src and Dst, and no addresses
+Fields: https://docs.tigera.io/calico-cloud/observability/elastic/flow/datatypes (source_ip, source_name,
+source_name_aggr, source_namespace, source_labels, source_type, the same for dest_, dest_port, proto, action,
+reporter, num_flows). Whisker: FlowResponse in
+https://github.com/projectcalico/calico/blob/master/whisker-backend/pkg/apis/v1/flows.go and the enums of
+goldmane/proto/api.proto: `protocol` for `proto`, labels as one string, Allow and Deny, Src and Dst, and no addresses
 (a source outside is `pub` or `pvt`).
 """
 

@@ -1,10 +1,10 @@
 """Connection tracking: `conntrack -L`, `conntrack -E`, and /proc/net/nf_conntrack.
 
-Format: conntrack(8), https://manpages.ubuntu.com/manpages/plucky/man8/conntrack.8.html; two tuples a line (src, dst, sport, dport),
-first as the packet came, then as the answer is expected: the answer's source is the backend behind the VIP or node port
-(after DNAT), which is what policies see. [UNREPLIED]: nothing came back, so nobody can say whether it was let in. An event of
-an entry that ends or changes ([UPDATE], [DESTROY]) is the same connection again and is counted once, at [NEW], unless it is the
-first to tell of an answer ([UPDATE] with ESTABLISHED).
+Format: conntrack(8), https://manpages.ubuntu.com/manpages/plucky/man8/conntrack.8.html; two tuples a line (src, dst,
+sport, dport), first as the packet came, then as the answer is expected: the answer's source is the backend behind
+the VIP or node port (after DNAT), which is what policies see. [UNREPLIED]: nothing came back, so nobody can say
+whether it was let in. An event of an entry that ends or changes ([UPDATE], [DESTROY]) is the same connection again
+and is counted once, at [NEW], unless it is the first to tell of an answer ([UPDATE] with ESTABLISHED).
 """
 
 import re

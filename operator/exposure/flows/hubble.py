@@ -1,8 +1,8 @@
 """Hubble: `hubble observe -o json` (jsonpb), and the files of Cilium's flow exporter.
 
 One JSON object a line: {"flow": {...}, "node_name": …, "time": …}; older ones have the flow's fields at the top. Fields
-and enums: https://github.com/cilium/cilium/blob/main/api/v1/flow/flow.proto (messages Flow, IP, Layer4, Endpoint, Verdict,
-DropReason), GetFlowsResponse and ExportEvent in api/v1/observer/observer.proto.
+and enums: https://github.com/cilium/cilium/blob/main/api/v1/flow/flow.proto (messages Flow, IP, Layer4, Endpoint,
+Verdict, DropReason), GetFlowsResponse and ExportEvent in api/v1/observer/observer.proto.
 """
 
 import json

@@ -1,8 +1,10 @@
-"""The kernel's packet log: the LOG target of iptables and nftables (dmesg, syslog, journal), and NFLOG as ulogd writes it.
+"""The kernel's packet log: the LOG target of iptables and nftables (dmesg, syslog, journal), and NFLOG as ulogd
+writes it.
 
-Fields: https://logi.cc/en/2010/07/netfilter-log-format/ (IN, OUT, SRC, DST, PROTO, SPT, DPT, then the TCP flags as bare words);
-`--log-prefix`: iptables-extensions(8), LOG and NFLOG. The target does not end the traversal and says no verdict: the rule's
-prefix is the only word about it, so a prefix that says drop (reject, deny, block) or accept (allow) is believed.
+Fields: https://logi.cc/en/2010/07/netfilter-log-format/ (IN, OUT, SRC, DST, PROTO, SPT, DPT, then the TCP flags as
+bare words); `--log-prefix`: iptables-extensions(8), LOG and NFLOG. The target does not end the traversal and says no
+verdict: the rule's prefix is the only word about it, so a prefix that says drop (reject, deny, block) or accept
+(allow) is believed.
 """
 
 import re

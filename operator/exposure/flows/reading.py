@@ -46,7 +46,8 @@ class Account:
 
 
 def sources(names: Iterable[str]) -> list[str]:
-    """The files that the names mean: files as they are, folders as all files below them, sorted, and - for standard input."""
+    """The files that the names mean: files as they are, folders as all files below them, sorted, and - for standard
+    input."""
     found: list[str] = []
     for name in names:
         path = Path(name)

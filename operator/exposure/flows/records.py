@@ -22,7 +22,8 @@ class End(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """From whoever opened the connection to where it was going. `reply` None: the log does not say which way it went."""
+    """From whoever opened the connection to where it was going. `reply` None: the log does not say which way it
+    went."""
 
     source: End
     destination: End
@@ -32,7 +33,7 @@ class Flow(NamedTuple):
     source_port: int = 0
     reporter: Reporter = ""
     reply: bool | None = False
-    count: int = 1
+    times: int = 1
 
 
 class Passed(NamedTuple):

@@ -1,12 +1,13 @@
 """AWS VPC flow logs: version 2 (the default format), or any custom format that a header line names.
 
 Fields: https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html (default format, available fields),
-examples: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-examples.html. `pkt-srcaddr` and `pkt-dstaddr` are
-the packet's own addresses where `srcaddr` and `dstaddr` are those of the network interface: pods on secondary addresses are
-named by them. `tcp-flags` is OR-ed over the interval: 2 is SYN (who opened), 18 SYN-ACK (who answered).
+examples: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-examples.html. `pkt-srcaddr` and
+`pkt-dstaddr` are the packet's own addresses where `srcaddr` and `dstaddr` are those of the network interface: pods
+on secondary addresses are named by them. `tcp-flags` is OR-ed over the interval: 2 is SYN (who opened), 18 SYN-ACK
+(who answered).
 
-ACCEPT and REJECT are the security groups' and network ACLs' verdict, never a NetworkPolicy's: a packet that was accepted here
-has only *arrived*.
+ACCEPT and REJECT are the security groups' and network ACLs' verdict, never a NetworkPolicy's: a packet that was
+accepted here has only *arrived*.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,10 @@ from exposure.flows.records import (
     port_number,
 )
 
-DEFAULT = (
-    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
-).split()
+DEFAULT = [
+    *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
+    *("packets", "bytes", "start", "end", "action", "log-status"),
+]
 ACTIONS: dict[str, Verdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
 SYN_ACK = 18
 
@@ -49,10 +51,14 @@ class Parser:
         self.enough = min(self.source, self.destination, self.port, self.protocol) >= 0
 
     def __call__(self, line: bytes | str) -> Parsed:
-        parts = (line if isinstance(line, str) else line.decode("utf-8", "replace")).split()
-        if is_header(parts):
+        text = line if isinstance(line, str) else line.decode("utf-8", "replace")
+        parts = text.split()
+        if "srcaddr" in text and is_header(parts):
             self._use([part.strip("${}") for part in parts])
             return NOT_A_FLOW
+        if len(parts) == self.width + 1 and "T" in parts[0]:
+            # CloudWatch's export to S3 puts its own timestamp before each record.
+            del parts[0]
         if len(parts) != self.width:
             raise BadLine(f"{len(parts)} fields, not {self.width}")
         if not self.enough:

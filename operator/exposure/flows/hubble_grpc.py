@@ -1,0 +1,146 @@
+"""Hubble over gRPC: the last flows that a relay (or one agent) remembers. Needs grpcio and protobuf, which nothing
+else does.
+
+The few messages that are read are described here by hand, with the field numbers of observer.Observer/GetFlows in
+https://github.com/cilium/cilium/blob/main/api/v1/observer/observer.proto and of flow.Flow in api/v1/flow/flow.proto;
+enums and google.protobuf.BoolValue are declared by their wire form. What else a message carries is passed over, as
+protobuf means it.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from exposure.flows import hubble
+from exposure.flows.reading import Account
+from exposure.flows.records import BadLine, Flow
+
+METHOD = "/observer.Observer/GetFlows"
+#: Seconds for everything: N flows out of a ring buffer take a moment, or something is wrong.
+PATIENCE = 60.0
+VERDICTS = ("", "FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECTED", "TRACED", "TRANSLATED")
+DIRECTIONS = ("", "INGRESS", "EGRESS")
+
+#: message → field → (number, type); a type in capitals is a message, `*` marks a list.
+MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "GetFlowsRequest": {"number": (1, "uint64"), "follow": (3, "bool"), "first": (9, "bool")},
+    "GetFlowsResponse": {"flow": (1, "Flow")},
+    "Flow": {
+        "verdict": (2, "int32"),
+        "IP": (5, "IP"),
+        "l4": (6, "Layer4"),
+        "source": (8, "Endpoint"),
+        "destination": (9, "Endpoint"),
+        "traffic_direction": (22, "int32"),
+        "drop_reason_desc": (25, "int32"),
+        "is_reply": (26, "Wrapped"),
+    },
+    "IP": {"source": (1, "string"), "destination": (2, "string")},
+    "Layer4": {"TCP": (1, "Ports"), "UDP": (2, "Ports"), "SCTP": (5, "Ports")},
+    "Ports": {"source_port": (1, "uint32"), "destination_port": (2, "uint32"), "flags": (3, "Flags")},
+    "Flags": {"SYN": (2, "bool"), "ACK": (5, "bool")},
+    "Endpoint": {"namespace": (3, "string"), "labels": (4, "*string"), "pod_name": (5, "string")},
+    "Wrapped": {"value": (1, "bool")},
+}
+
+
+class Unavailable(Exception):
+    """Hubble cannot be asked: the reason, and what would help."""
+
+
+def observed(address: str, last: int, ca: str | None, account: Account) -> Iterator[Flow]:
+    """The last `last` flows of the server at `address` (host:port); `ca` a file of PEM certificates, None: no TLS."""
+    try:
+        grpc = import_module("grpc")
+    except ImportError as error:
+        raise Unavailable("--hubble needs two Python packages: pip install grpcio protobuf") from error
+    request, response = messages()
+    try:
+        credentials = ca and grpc.ssl_channel_credentials(Path(ca).read_bytes())
+    except OSError as error:
+        raise Unavailable(f"{ca}: {error.strerror}") from error
+    channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+    account.formats["hubble-grpc"] += 1
+    with channel:
+        ask = channel.unary_stream(
+            METHOD, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+        )
+        try:
+            for number, answer in enumerate(ask(request(number=last), timeout=PATIENCE), 1):
+                account.lines += 1
+                try:
+                    parsed = hubble.parse_object(as_json(answer))
+                except BadLine as error:
+                    account.bad_line(address, number, str(error))
+                    continue
+                if isinstance(parsed, Flow):
+                    account.flows += 1
+                    yield parsed
+                else:
+                    account.passed[parsed.reason] += 1
+        except grpc.RpcError as error:
+            raise Unavailable(f"Hubble at {address} does not answer: {error.code().name}: {error.details()}") from error
+
+
+def as_json(answer: Any) -> dict[str, Any]:
+    """A GetFlowsResponse in the shape that jsonpb would give it, as far as it is read."""
+    if not answer.HasField("flow"):
+        return {"node_status": {}}
+    flow = answer.flow
+    protocol = next((each for each in ("TCP", "UDP", "SCTP") if flow.l4.HasField(each)), "")
+    layer4: dict[str, Any] = {}
+    if protocol:
+        ports = getattr(flow.l4, protocol)
+        layer4[protocol] = {"source_port": ports.source_port, "destination_port": ports.destination_port}
+        if ports.HasField("flags"):
+            layer4[protocol]["flags"] = {"SYN": ports.flags.SYN, "ACK": ports.flags.ACK}
+    return {
+        "flow": {
+            "verdict": VERDICTS[flow.verdict] if 0 <= flow.verdict < len(VERDICTS) else "",
+            "IP": {"source": flow.IP.source, "destination": flow.IP.destination},
+            "l4": layer4,
+            "source": _endpoint(flow.source),
+            "destination": _endpoint(flow.destination),
+            "traffic_direction": DIRECTIONS[flow.traffic_direction] if 0 <= flow.traffic_direction < 3 else "",
+            "drop_reason_desc": flow.drop_reason_desc,
+            **({"is_reply": flow.is_reply.value} if flow.HasField("is_reply") else {}),
+        }
+    }
+
+
+def _endpoint(end: Any) -> dict[str, Any]:
+    return {"namespace": end.namespace, "pod_name": end.pod_name, "labels": list(end.labels)}
+
+
+@lru_cache(maxsize=1)
+def messages() -> tuple[Any, Any]:
+    """The classes of GetFlowsRequest and GetFlowsResponse, made from `MESSAGES`."""
+    try:
+        descriptor_pb2, descriptor_pool, message_factory = (
+            import_module(f"google.protobuf.{name}")
+            for name in ("descriptor_pb2", "descriptor_pool", "message_factory")
+        )
+    except ImportError as error:
+        raise Unavailable("--hubble needs the Python package protobuf: pip install protobuf") from error
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="observer.proto", package="exposure_observer", syntax="proto3")
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            many, plain = kind.startswith("*"), kind.lstrip("*")
+            made = message.field.add(
+                name=field, number=number, label=kinds.LABEL_REPEATED if many else kinds.LABEL_OPTIONAL
+            )
+            if plain[0].isupper():
+                made.type, made.type_name = kinds.TYPE_MESSAGE, f".exposure_observer.{plain}"
+            else:
+                made.type = getattr(kinds, f"TYPE_{plain.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+
+    def made_class(name: str) -> Any:
+        return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"exposure_observer.{name}"))
+
+    return made_class("GetFlowsRequest"), made_class("GetFlowsResponse")

@@ -1,0 +1,74 @@
+"""What was found, as JSON: the shape is documented in docs/how-to/read-flow-logs.md."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from exposure.flows.findings import Finding, Seen, peer_text
+from exposure.flows.reading import Account
+from exposure.flows.table import OTHER, Table
+
+Manifest = dict[str, Any]
+
+
+def account_json(account: Account, attributed: int, table: Table) -> Manifest:
+    """What became of every line; `attributed` flows touched a Service behind a door."""
+    return {
+        "lines": account.lines,
+        "flows": account.flows,
+        "attributed": attributed,
+        "badLines": account.bad,
+        "badLineExamples": [{"source": s, "line": n, "reason": r} for s, n, r in account.examples],
+        "passedOver": dict(sorted(account.passed.items())),
+        "formats": dict(sorted(account.formats.items())),
+        "brokenSources": [{"source": source, "reason": reason} for source, reason in account.broken],
+        "rows": len(table.rows),
+        "compactions": table.compactions,
+    }
+
+
+def finding_json(finding: Finding) -> Manifest:
+    exposure = finding.exposure
+    policy = exposure.policy
+    return {
+        "namespace": exposure.namespace,
+        "name": exposure.name,
+        "services": [str(served.service.ref) for served in finding.services],
+        "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
+        "incoming": [_seen(each) for each in finding.incoming],
+        "outgoing": [_seen(each) for each in finding.outgoing],
+        "unusedPorts": [
+            {"name": each.name, "port": each.port, "targetPort": each.target, "protocol": each.protocol}
+            for each in finding.unused_ports
+        ],
+        "unusedGrants": [{"networkPolicy": each.policy, "peer": each.peer} for each in finding.unused_grants],
+        "perhapsWanted": [{**_seen(each), "why": each.wanted} for each in finding.wanted],
+        "contradictions": [
+            {"reason": each.reason, "service": each.service, "message": each.message, "records": each.records}
+            for each in finding.contradictions
+        ],
+    }
+
+
+def _seen(each: Seen) -> Manifest:
+    key, peer = each.key, each.key.peer
+    return {
+        "service": key.service,
+        "peer": {
+            "kind": peer.kind,
+            "text": peer_text(peer),
+            "address": peer.address,
+            "namespace": peer.namespace,
+            "labels": dict(peer.labels),
+        },
+        "protocol": key.protocol,
+        "port": key.port,
+        "exposed": key.exposed,
+        **each.counts._asdict(),
+        "expected": each.expected.answer,
+        "by": each.expected.by,
+    }
+
+
+def others(findings: Iterable[Finding]) -> int:
+    """Records whose peers were too many to keep apart."""
+    return sum(each.counts.total for finding in findings for each in finding.incoming if each.key.peer == OTHER)

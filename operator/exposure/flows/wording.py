@@ -1,0 +1,57 @@
+"""Pieces of YAML that read back as they were meant, whoever named the things in them; and what bounds a proposal."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+#: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+LABEL_KEY = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """At most `cidrs` client ranges, none wider than the prefix lengths; `dropped` also opens what was perhaps
+    wanted."""
+
+    cidrs: int = 32
+    widest: dict[int, int] = field(default_factory=lambda: {4: 16, 6: 48})
+    dropped: bool = False
+
+
+def listed_ports(ports: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{{protocol: {protocol}, port: {number}}}" for protocol, number in sorted(ports))
+
+
+def selector(kind: str, labels: Iterable[tuple[str, str]]) -> str:
+    pairs = ", ".join(f"{text(key)}: {text(value)}" for key, value in labels)
+    return f"{kind}: {{matchLabels: {{{pairs}}}}}"
+
+
+def writable(namespace: str, labels: Iterable[tuple[str, str]]) -> bool:
+    """Whether the API server would take the names: a log may say anything."""
+    return NAMESPACE.fullmatch(namespace) is not None and all(
+        LABEL_KEY.fullmatch(key) and LABEL_VALUE.fullmatch(value) for key, value in labels
+    )
+
+
+def many(count: int) -> str:
+    return f"{count} address" if count == 1 else f"{count} addresses"
+
+
+def text(value: object) -> str:
+    """A scalar that YAML reads back as it was, ASCII only: bare where nothing could be mistaken."""
+    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9-]*", value) and value not in WORDS:
+        return value
+    return json.dumps(value)
+
+
+#: What YAML 1.1 reads as something other than a string.
+WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+
+def comment(words: object) -> str:
+    """ASCII and on one line, whoever named it."""
+    return json.dumps(str(words))[1:-1]
