@@ -210,7 +210,7 @@ class Lab:
             self._set_status(pod, ready=False)
             self._pods[pod.full_name] = pod
             made.append(pod)
-        if self.enforcer is not None and made:
+        if made:
             self.settle("Pod")
         for pod in made:
             if pod.spec.ready:

@@ -94,10 +94,14 @@ class Operator:
             self._slow_server.close()
 
     def install(self) -> None:
-        """As people do it; nobody here runs its Deployment, so its process is started by hand."""
+        """As people do it, once a lab; nobody here runs its Deployment, so its process is started by hand."""
+        done = self._folder / "installed"
+        if done.exists():
+            return
         kubectl = self.lab.cluster.kubectl
         kubectl("apply", "--server-side", "-k", str(REPOSITORY / "manifests" / "base"))
         kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(REPOSITORY / "crds"))
+        done.touch()
 
     def start(self) -> None:
         """Start the process; `wait_ready` waits for it."""
