@@ -175,6 +175,9 @@ class Stage:
         told = json.loads(_output(client.netns, "ip", "-json", "neigh", "show", vip))[0]["lladdr"]
         for node in self.lab.nodes.values():
             if told == json.loads(_output(node.netns, "ip", "-json", "link", "show", "eth0"))[0]["address"]:
+                # On a busy machine the speakers lose sight of one another and the address moves: here it stays.
+                for each in self.lab.clients.values():
+                    _output(each.netns, *f"ip neigh replace {vip} lladdr {told} dev eth0 nud permanent".split())
                 return node
         raise RuntimeError(f"{told} answers for {vip}, and is no node")
 

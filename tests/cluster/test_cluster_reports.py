@@ -1,0 +1,36 @@
+"""When the status of ClusterExposurePolicies is due."""
+
+import asyncio
+
+from kubernetes.aio.client import Configuration
+
+from exposure.cluster.client import Client
+from exposure.cluster.operator import CLUSTER, Operator, Options
+from exposure.values.config import Config
+
+
+def _cluster_policy(version: int) -> dict[str, object]:
+    metadata = {"name": "platform", "uid": "1", "generation": version, "resourceVersion": str(version)}
+    return {"kind": "ClusterExposurePolicy", "metadata": metadata, "spec": {}}
+
+
+def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
+    """A namespace's pass that is the first to ask for the new facts does not take the report away. Seen in the lab."""
+
+    async def due() -> list[bool]:
+        client = Client(Configuration())
+        operator = Operator(Options(Config(), leader_elect=False), client)
+        found = []
+        for version in (1, 2):
+            operator.store.tables["ClusterExposurePolicy"].put(_cluster_policy(version))
+            operator.store.survey()  # as a pass does
+            operator._refresh()
+            found.append(operator.queue.reports.running(CLUSTER))
+            operator.queue.reports.clear()
+        operator._refresh()
+        found.append(operator.queue.reports.running(CLUSTER))
+        await client.close()
+        return found
+
+    # The last time, nothing has changed since.
+    assert [True, True, False] == asyncio.run(due())
