@@ -173,6 +173,7 @@ def run_all() -> int:
     cni = os.environ.get("LAB_CNI")
     # kube-router filters before SNAT, and is started for IPv4 only.
     families = (0,) if cni else (0, 1)
+    REPORT.unlink(missing_ok=True)  # what an earlier run found is not this one's
     report = Report(enforcer=Path(cni).name if cni else "nftables, the lab's own")
     agree_with_oracle(report)
     for position, proxy_mode in VARIANTS[:1] if cni else VARIANTS:
@@ -236,7 +237,8 @@ def main() -> int:
         parser.error("network namespaces need root")
 
     def end(*_: object) -> None:
-        raise SystemExit(0)
+        # A lab that is held has done its part; a run that is broken off has not.
+        raise SystemExit(0 if wants.what == "up" else 128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
     try:
