@@ -91,6 +91,7 @@ class Stage:
     def __init__(self, lab: Lab, families: Sequence[int] = (0, 1), *, apart: bool = False) -> None:
         """`apart`: each Service has a pod of its own, so that no two Services' grants add up."""
         self.lab, self.families = lab, families
+        self.source_ranges: tuple[str, ...] = ()
         for name, labels in _LABELS.items():
             lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         serves = [(protocol, TARGET) for protocol in PROTOCOLS]
@@ -216,12 +217,32 @@ class Stage:
         same = [each for each in service.ways if (each.door, each.address) == (way.door, way.address)]
         return same[PROTOCOLS.index(protocol)] is way
 
+    def _in_ranges(self, sender: LabPod | Host, family: int) -> bool:
+        """kube-proxy holds loadBalancerSourceRanges against everybody who calls the address, pods too."""
+        source = (sender.host if isinstance(sender, LabPod) else sender).addresses[family]
+        ranges = [ipaddress.ip_network(each) for each in self.source_ranges]
+        return not ranges or any(ipaddress.ip_address(source) in each for each in ranges)
+
+    def set_source_ranges(self, ranges: Sequence[str]) -> None:
+        """Give every Service these; only while no policy keeps anybody out, or it cannot be seen to be in force."""
+        self.source_ranges = tuple(ranges)
+        for service in self.services:
+            path = f"/api/v1/namespaces/{SHOP}/services/{service.name}"
+            spec = {"loadBalancerSourceRanges": list(ranges) or None}
+            self.lab.api.call("PATCH", path, {"spec": spec}, "application/merge-patch+json")
+        netns = self.lab.clients["stranger"].netns
+        ways = [way for service in self.services for way in service.ways if way.door is Door.BALANCER]
+        probes = [Probe(netns, way.address, way.port) for way in ways]
+        self.lab.wait_until(probes, lambda seen: seen.passed is not bool(ranges))
+
     def _cell(
         self, policy: str, service: Service, way: Way, name: str, sender: LabPod | Host, protocol: str,
         model: Model, oracle: Oracle | None,
     ) -> Cell:  # fmt: skip
         arrives = arrival(way, sender, service.backend, TARGET, service.local_only, self.lab.position,
                           self.lab.proxy_mode)  # fmt: skip
+        if way.door is Door.BALANCER and not self._in_ranges(sender, way.family):
+            arrives = None
         if arrives is None:
             return Cell(policy, service.name, way, name, protocol, False, "")
         receiver = ipaddress.ip_address(service.backend.host.addresses[way.family])

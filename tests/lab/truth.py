@@ -50,13 +50,19 @@ class Case:
     """One ExposurePolicy, and whom it means to let in: senders by the doors that they come through.
 
     `let_in` names senders (`pods of NAMESPACE` for pods); whoever is not named is meant to stay out, whatever the door.
-    `protocols` are those of the Service ports that it exposes.
+    `protocols` are those of the Service ports that it exposes; `source_ranges` the Services' loadBalancerSourceRanges.
     """
 
     name: str
     spec: Mapping[str, Any]
     let_in: Mapping[str, frozenset[Door]] = field(default_factory=dict)
     protocols: frozenset[str] = frozenset(cells.PROTOCOLS)
+    source_ranges: tuple[str, ...] = ()
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """The ranges that it asks for; none: everyone."""
+        return tuple((self.spec.get("clients") or {}).get("cidrs") or self.source_ranges)
 
 
 _DIRECT = frozenset({Door.BALANCER, Door.NODE_PORT, Door.EXTERNAL})
@@ -81,6 +87,9 @@ CASES = (
          {"allowed": frozenset({Door.BALANCER}), f"pods of {SHOP}": _INSIDE}),
     Case("proxied to nodes", {"loadBalancer": {"profile": "aws-classic", **_PROXY}},
          {"balancer": _NODE_PORT, "prober": _NODE_PORT}, frozenset({"TCP"})),
+    Case(
+        "source ranges", {}, {"allowed": frozenset({Door.BALANCER})}, source_ranges=ALLOWED_CLIENTS
+    ),
     # The same load balancer keeps the client's address for UDP: https://docs.aws.amazon.com/elasticloadbalancing
     Case("to pods", {"clients": _CLIENTS, "loadBalancer": {"profile": "aws-nlb-ip", **_PROXY}},
          {"balancer": _POD, "prober": _POD}, frozenset({"TCP"})),
@@ -141,6 +150,7 @@ class OperatedStage:
         """Every case in turn, every cell of it."""
         result = Result()
         for case in cases:
+            self._set_source_ranges(case.source_ranges)
             self.lab.apply(
                 {
                     "apiVersion": "exposure.dev/v1alpha1",
@@ -152,6 +162,12 @@ class OperatedStage:
             self.operator.wait_quiet()
             result.add(self._run(case))
         return result
+
+    def _set_source_ranges(self, ranges: tuple[str, ...]) -> None:
+        if ranges != self.stage.source_ranges:
+            self.lab.api.delete("ExposurePolicy", SHOP, "edge")
+            self.operator.wait_quiet()
+            self.stage.set_source_ranges(ranges)
 
     def _run(self, case: Case) -> Result:
         cluster = self.stage.generated([_policy(each) for each in self.lab.api.list("NetworkPolicy")])
@@ -227,10 +243,9 @@ class OperatedStage:
         return bool(letters & {"L", "H"}) or ("C" in letters and self._is_client(case, cell))
 
     def _is_client(self, case: Case, cell: Cell) -> bool:
-        cidrs = (case.spec.get("clients") or {}).get("cidrs")
         assert cell.arrives is not None
         source = ipaddress.ip_address(cell.arrives.judged_from)
-        return cidrs is None or any(source in ipaddress.ip_network(each) for each in cidrs)
+        return not case.clients or any(source in ipaddress.ip_network(each) for each in case.clients)
 
     def _hidden(self, cell: Cell, admitting: Sequence[Source]) -> bool:
         """Whether a node's address was admitted, and the Exposure says that it is: as N, or among all the world."""
