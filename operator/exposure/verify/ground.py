@@ -1,0 +1,83 @@
+"""What verification knows of a cluster: the world, what follows from it, what should stand in each namespace. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from exposure.plan import is_ours, make_plan
+from exposure.resolve import resolve, survey
+from exposure.resolve.survey import Survey
+from exposure.values.changes import Change
+from exposure.values.exposures import Exposure, Resolution
+from exposure.values.labels import Labels
+from exposure.values.network_policy import NetworkPolicy
+from exposure.values.objects import Pod
+from exposure.values.world import World
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """`namespaces`: those that are asked about."""
+
+    world: World
+    namespaces: tuple[str, ...]
+
+    @cached_property
+    def survey(self) -> Survey:
+        return survey(self.world)
+
+    @cached_property
+    def resolutions(self) -> Mapping[str, Resolution]:
+        return {name: resolve(self.world, self.survey, name) for name in sorted(self.world.namespaces)}
+
+    @cached_property
+    def exposures(self) -> tuple[Exposure, ...]:
+        """The doors of the namespaces asked about, sorted."""
+        found = (each for name in self.namespaces for each in self.resolutions[name].exposures)
+        return tuple(sorted(found, key=lambda each: (each.namespace, each.name)))
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Exposure]:
+        return {f"{each.namespace}/{each.name}": each for r in self.resolutions.values() for each in r.exposures}
+
+    def live(self, namespace: str) -> tuple[NetworkPolicy, ...]:
+        found = self.world.network_policies.get(namespace, {})
+        return tuple(each for _, each in sorted(found.items()) if not each.deleting)
+
+    def foreign(self, namespace: str) -> tuple[NetworkPolicy, ...]:
+        return tuple(each for each in self.live(namespace) if not is_ours(each))
+
+    def intended(self, pod: Pod) -> tuple[NetworkPolicy, ...]:
+        """The policies that should decide about a pod.
+
+        Ours as planned, if one of them isolates it: then what other people's policies admit beside is a finding. Else,
+        as in Audit, under a pause, or where nobody governs: whatever stands.
+        """
+        resolution = self.resolutions.get(pod.namespace)
+        live = self.live(pod.namespace)
+        if resolution is None or resolution.paused:
+            return live
+        frozen = [each for each in live if each.name in resolution.frozen]
+        planned = [each for each in resolution.policies if each.name not in resolution.frozen]
+        ours = (*planned, *frozen)
+        labels = dict(pod.labels)
+        isolated = any(each.spec.ingress is not None and each.spec.subject.matches(labels) for each in ours)
+        return ours if isolated else live
+
+    def differences(self, namespace: str) -> tuple[Change, ...]:
+        """What the operator would still write."""
+        live = self.world.network_policies.get(namespace, {})
+        return make_plan(self.resolutions[namespace], live, self.world.pods.get(namespace, {}).values()).writes
+
+    def namespace_labels(self, namespace: str) -> Labels:
+        known = self.world.namespaces.get(namespace)
+        return {NAME_LABEL: namespace, **dict(known.labels if known else ())}
+
+    def is_node(self, address: str) -> bool:
+        return any(address in (*node.internal_ips, *node.external_ips) for node in self.world.nodes.values())
+
+
+def names(policies: Iterable[NetworkPolicy]) -> str:
+    return ", ".join(sorted(f"{each.namespace}/{each.name}" for each in policies))

@@ -1,0 +1,204 @@
+"""Probe pods: short-lived, restricted, and gone afterwards.
+
+A pod runs `exposure.verify.probe` and answers by its termination message, so that whoever verifies needs the verbs
+create, get and delete on Pods and nothing else (list, to sweep what an earlier run left). No owner stands behind a pod:
+its own deadline ends it, and the next run removes it.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from exposure.verify.probe import LETTERS
+from exposure.verify.values import Outcome, Seen
+
+Object: TypeAlias = dict[str, Any]
+#: (method, path, body) → HTTP status and parsed body.
+Send: TypeAlias = Callable[[str, str, Object | None], tuple[int, Object]]
+
+LABELS = {"app.kubernetes.io/name": "exposure-verify", "app.kubernetes.io/managed-by": "kubectl-exposure"}
+SELECTOR = quote(",".join(f"{key}={value}" for key, value in LABELS.items()))
+RESULT = "/dev/termination-log"
+#: As many as surely fit a termination message of 4096 bytes at the default number of repeats.
+TARGETS_PER_POD = 400
+#: For the nodes to learn of the new pod.
+GRACE_SECONDS = 4.0
+START_SECONDS = 90.0
+LEFT_OVER_SECONDS = 900.0
+PAUSE_SECONDS = 0.2
+
+
+class ProbeFailed(Exception):
+    """A probe pod could not be made, did not start or gave no answer; the sentence says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pod to run. `targets`: address, port, protocol, how many times, what is wanted ("o", "x" or "")."""
+
+    namespace: str
+    targets: Sequence[tuple[str, int, str, int, str]]
+    host_network: bool = False
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    addresses: tuple[str, ...]
+    seen: tuple[Seen, ...]
+    node: str
+
+
+@dataclass
+class ProbePods:
+    """`run` one pod after the other; `close` deletes what is left, also after Ctrl-C."""
+
+    send: Send
+    image: str
+    timeout: float = 2.0
+    parallel: int = 16
+    _open: set[tuple[str, str]] = field(default_factory=set)
+
+    def run(self, job: Job) -> Answer:
+        """The answers, in the order of the targets. ProbeFailed where the pod does not come to its end in time."""
+        if not job.targets:
+            return Answer((), (), job.node)
+        name = f"exposure-verify-{secrets.token_hex(4)}"
+        path = f"/api/v1/namespaces/{job.namespace}/pods"
+        seconds = self._seconds(job)
+        self._open.add((job.namespace, name))
+        status, body = self.send("POST", path, self.manifest(job, name, seconds))
+        if status not in (200, 201):
+            self._open.discard((job.namespace, name))
+            raise ProbeFailed(f"a probe pod cannot be made in {job.namespace}: {body.get('message') or status}")
+        try:
+            return self._wait(job, f"{path}/{name}", time.monotonic() + seconds)
+        finally:
+            self._delete(job.namespace, name)
+
+    def close(self) -> None:
+        for namespace, name in sorted(self._open):
+            self._delete(namespace, name)
+
+    def sweep(self, namespaces: Sequence[str]) -> int:
+        """Deletes probe pods that an earlier run left behind; how many. Without the right to list, none."""
+        removed = 0
+        for namespace in namespaces:
+            status, body = self.send("GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={SELECTOR}", None)
+            for item in body.get("items") or () if status == 200 else ():
+                if _age(item["metadata"].get("creationTimestamp", "")) > LEFT_OVER_SECONDS:
+                    self._delete(namespace, item["metadata"]["name"])
+                    removed += 1
+        return removed
+
+    def manifest(self, job: Job, name: str, seconds: float) -> Object:
+        """The Pod, as Pod Security `restricted` wants it (a hostNetwork pod needs `privileged`: asked for by name)."""
+        asked = {
+            "timeout": self.timeout,
+            "parallel": self.parallel,
+            "grace": GRACE_SECONDS,
+            "targets": [list(target) for target in job.targets],
+        }
+        container: Object = {
+            "name": "probe",
+            "image": self.image,
+            "command": ["python", "-m", "exposure.verify.probe", "--result", RESULT],
+            "env": [{"name": "TARGETS", "value": json.dumps(asked, separators=(",", ":"))}],
+            "terminationMessagePath": RESULT,
+            "terminationMessagePolicy": "File",
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+        spec: Object = {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": int(seconds) + 30,
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "runAsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+        }
+        if job.host_network:
+            spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+        if job.node:
+            # By name, as a DaemonSet does it: a node's hostname label may say something else.
+            field_ = {"key": "metadata.name", "operator": "In", "values": [job.node]}
+            term = {"nodeSelectorTerms": [{"matchFields": [field_]}]}
+            spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": job.namespace, "labels": dict(LABELS)},
+            "spec": spec,
+        }
+
+    def _seconds(self, job: Job) -> float:
+        attempts = sum(target[3] for target in job.targets)
+        rounds = attempts / max(1, self.parallel) + max(target[3] for target in job.targets)
+        return START_SECONDS + 2 * GRACE_SECONDS + 2 * rounds * self.timeout
+
+    def _wait(self, job: Job, path: str, until: float) -> Answer:
+        pod: Object = {}
+        while time.monotonic() < until:
+            status, pod = self.send("GET", path, None)
+            if status == 404:
+                raise ProbeFailed(f"somebody deleted the probe pod in {job.namespace}")
+            if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+                return _answer(job, pod)
+            time.sleep(PAUSE_SECONDS)
+        raise ProbeFailed(f"the probe pod in {job.namespace} gave no answer in time: {_state(pod)}")
+
+    def _delete(self, namespace: str, name: str) -> None:
+        self.send("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", {"gracePeriodSeconds": 1})
+        self._open.discard((namespace, name))
+
+
+def _answer(job: Job, pod: Mapping[str, Any]) -> Answer:
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    said = ((statuses[0].get("state") or {}).get("terminated") or {}).get("message") or ""
+    sources, semicolon, words = said.partition(";")
+    found = words.split()
+    if not semicolon or len(found) != len(job.targets):
+        raise ProbeFailed(f"the probe pod in {job.namespace} failed: {said.strip() or _state(pod)}")
+    addresses = tuple(each for each in sources.split(",") if each)
+    seen = []
+    for word, target in zip(found, job.targets, strict=True):
+        own = next((each for each in addresses if (":" in each) == (":" in target[0])), "")
+        seen.append(Seen(tuple(map(outcome, word)), own))
+    return Answer(addresses, tuple(seen), (pod.get("spec") or {}).get("nodeName", ""))
+
+
+def outcome(letter: str) -> Outcome:
+    found: Outcome = LETTERS.get(letter, "untried")  # type: ignore[assignment]
+    return found
+
+
+def _state(pod: Mapping[str, Any]) -> str:
+    status = pod.get("status") or {}
+    parts = [str(status.get("phase") or "no status"), str(status.get("message") or "")]
+    for each in status.get("containerStatuses") or ():
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        parts.append(" ".join(str(waiting[key]) for key in ("reason", "message") if key in waiting))
+    parts += [str(each["message"]) for each in status.get("conditions") or () if each.get("message")]
+    return "; ".join(part for part in parts if part)
+
+
+def _age(created: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(created.replace("Z", "+00:00"))).total_seconds()
+    except ValueError:
+        return 0.0
