@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+import tests.examples  # noqa: F401 - sets up Hypothesis for every folder
 from tests.cluster.binaries import binaries
 from tests.cluster.fixtures import control_plane, fresh_control_plane, namespace
 

@@ -34,6 +34,7 @@ def test_a_new_service_is_open_and_its_namespace_closed_within_a_second(operated
     assert policies["exposure-to-api"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 8080}]
     assert policies[WALL] == {"podSelector": {}, "policyTypes": ["Ingress"]}
     said = eventually(lambda: operated.exposures(shop).get("service-api"), 5, "an Exposure")
+    assert said is not None
     assert (said["door"], said["open"], said["policy"]) == ("LoadBalancer", "443→8080", "edge")
     eventually(lambda: condition(operated.exposures(shop)["service-api"], "Ready")["status"] == "True", 5, "Ready")
 

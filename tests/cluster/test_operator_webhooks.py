@@ -1,5 +1,7 @@
 """Admission webhooks behind a wall, told of on a real API server."""
 
+from typing import Any
+
 from tests.cluster.api import exposure_policy, service
 from tests.cluster.operated import Operated, operated
 from tests.cluster.operator_process import eventually
@@ -12,7 +14,7 @@ PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_through(operated: Operated) -> None:
     """It comes after the wall, is named at the door, and the cure that is named there is one."""
     where = operated.new_namespace()
-    ranges = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
+    ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
     operated.api.create(service(where, "web", **ranges))
     operated.api.create(service(where, "hook", type="ClusterIP", port=443))
     operated.api.create(exposure_policy(where))

@@ -14,7 +14,7 @@ from exposure.facts.choices import (
     PROVIDER_IDS,
 )
 from exposure.facts.cnis import CNIS, DETECTION, Cni
-from exposure.facts.decision import ROWS, Row, decide
+from exposure.facts.decision import ROWS, Position, Row, decide
 from exposure.facts.providers import PROFILES, SLUGS, Profile
 from exposure.facts.reasons import REASONS
 
@@ -29,7 +29,7 @@ LETTERS = {
     "N": "addresses that nodes use when they SNAT",
     "E": "everyone outside: a whole address family",
 }
-POSITIONS = ("pre", "post", "preserving", "identity-snat", "identity-dsr", "unknown")
+POSITIONS: tuple[Position, ...] = ("pre", "post", "preserving", "identity-snat", "identity-dsr", "unknown")
 
 
 def pages() -> Iterator[tuple[Path, str]]:

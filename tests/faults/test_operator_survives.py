@@ -8,6 +8,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def test_an_expired_version_at_the_door_of_a_watch(broken: Broken, shop: str) ->
 def test_garbage_in_a_stream_is_no_event(broken: Broken, shop: str) -> None:
     """Half lines, other types, objects without a name."""
     for line in ("{", "[]", "null", '{"type": "SURPRISE", "object": {"metadata": {}}}', "\x00\xff"):
-        broken.faults.do(lambda line=line: broken.server.send_event(line, matching=SERVICES))
+        broken.faults.do(partial(broken.server.send_event, line, matching=SERVICES))
     behind_its_back(broken, shop)
     sees_it_all(broken, shop)
 

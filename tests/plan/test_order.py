@@ -165,6 +165,13 @@ create shop/exposure-to-web  from nobody to app=web; from app=web to pods n=a of
             id="long-lists-of-peers-are-cut",
         ),
         pytest.param(
+            [], [NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, None, ()), (MANAGED_BY,))], [],
+            """\
+create shop/exposure-to-web  from every pod to nowhere
+""",
+            id="a-direction-that-is-not-restricted-is-not-spoken-of",
+        ),
+        pytest.param(
             [THEIRS], [WALL, WEB], [],
             """\
 create shop/exposure-default-deny  from nobody to every pod

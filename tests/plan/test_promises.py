@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TypeAlias
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.plan import is_ours, make_plan, same
@@ -17,6 +17,7 @@ from exposure.values.exposures import Resolution
 from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, selecting
 from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.values.objects import Pod
+from tests.examples import examples
 from tests.plan.evaluator import Party
 from tests.plan.simulator import HOME, End, Live, Room, carry_out
 
@@ -176,10 +177,7 @@ def _written(policies: Live, way: str) -> dict[str, set[Rule]]:
     return {name: set(rules) for name, rules in said.items() if rules is not None}
 
 
-EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@EXAMPLES
+@examples(100)
 @given(rooms, foreign(), granted(), granted(), st.integers(0, 9))
 def test_a_plan_opens_nothing_and_cuts_nothing(
     room: Room,
@@ -192,7 +190,7 @@ def test_a_plan_opens_nothing_and_cuts_nothing(
     check(room, {**live, **theirs}, wanted, seed, crash=False)
 
 
-@EXAMPLES
+@examples(100)
 @given(rooms, foreign(), granted(egress=False), granted(egress=False), st.integers(0, 9))
 def test_a_plan_that_is_broken_off_anywhere_is_taken_up_again(
     room: Room,

@@ -15,6 +15,7 @@ from exposure.values.exposures import PolicyOutcome, Resolution
 from exposure.values.objects import Namespace
 from exposure.values.policies import Isolation
 from tests.unit.worlds import (
+    Json,
     admitted,
     cluster_policy,
     named,
@@ -224,6 +225,13 @@ def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: s
         pytest.param({}, LIMITED, {"203.0.113.0/24"}, {"tcp/8080"}, id="omitted-clients-are-the-limit"),
         pytest.param({}, {"ports": [443]}, set(), set(), id="omitted-ports-outside-open-nothing"),
         pytest.param({"ports": ["nowhere"]}, {"ports": [80]}, set(), set(), id="a-name-that-nobody-has"),
+        pytest.param(
+            {"ports": ["http"], "services": {"names": ["api"]}},
+            {"ports": [443]},
+            set(),
+            set(),
+            id="a-name-that-only-other-services-have",
+        ),
         pytest.param({"ports": ["http"]}, {"ports": [80]}, {"0.0.0.0/0"}, {"tcp/8080"}, id="inside"),
     ],
 )
@@ -332,7 +340,7 @@ def test_required_exposure_policies() -> None:
 
 def test_audit_alone_is_refused() -> None:
     """While another policy isolates the namespace: grants would go and the denial stay. What was accepted goes on."""
-    before = {"lastAccepted": {"spec": {}}}
+    before: Json = {"lastAccepted": {"spec": {}}}
     other = policy("b", services={"names": ["api"]})
     found = resolved(policy("a", mode="Audit", status=before), other, service(), cni="cilium")
     audited = next(each for each in found.outcomes if each.policy.name == "a")

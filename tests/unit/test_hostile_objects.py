@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.parse.kinds import KINDS
+from tests.examples import examples
 from tests.unit.test_parse_intent import JSON, spoilt
 from tests.unit.worlds import Json, agent, cluster_policy, named, node, pod, policy, resolved, service
 
@@ -121,12 +122,13 @@ def with_odd_texts(draw: st.DrawFn, whole: Any) -> Any:
 def keeps_its_name(raw: Any, of: Json) -> Json:
     """Kind and name are what the API server and the file's reader have seen to."""
     found = raw if isinstance(raw, dict) else {}
-    head = found.get("metadata") if isinstance(found.get("metadata"), dict) else {}
+    said = found.get("metadata")
+    head = said if isinstance(said, dict) else {}
     own = {key: of["metadata"][key] for key in ("name", "namespace") if key in of["metadata"]}
     return {**found, "kind": of["kind"], "metadata": {**head, **own}}
 
 
-@settings(max_examples=40)
+@examples(25)
 @pytest.mark.parametrize("spoil", [spoilt, with_odd_texts], ids=["anything", "nearly-right"])
 @pytest.mark.parametrize("which", sorted(WHOLE))
 @given(data=st.data(), cni=st.sampled_from(["auto", "aws-vpc-cni", "kube-router", "ovn-kubernetes", "cilium"]))

@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exposure.values.addresses import address, network
 from exposure.values.exposures import Resolution
+from tests.examples import examples
 from tests.unit.small_worlds import NARROWINGS, NODES, OUTSIDE, Small, all_rules, let_in, narrower, small_worlds
 from tests.unit.worlds import named, pod, policy, resolved, service, the_exposure
 
@@ -19,7 +20,7 @@ def outcome(small: Small) -> Resolution:
     return resolved(*small.objects(), **small.network)
 
 
-@settings(max_examples=400)
+@examples(120)
 @given(small_worlds())
 def test_nothing_is_empty_by_accident(small: Small) -> None:
     """An empty list means everything in a NetworkPolicy, so none is ever emitted, nor one that is left out."""
@@ -36,7 +37,7 @@ def test_nothing_is_empty_by_accident(small: Small) -> None:
             assert ["every pod of this namespace"] == list(map(str, rule.peers))
 
 
-@settings(max_examples=400)
+@examples(120)
 @given(small_worlds())
 def test_sources_are_never_wider_than_intent(small: Small) -> None:
     """An outside address that is let in was asked for, or a blind spot says that it could not be kept out."""
@@ -86,7 +87,7 @@ def asked_for(small: Small, name: str, governing: str) -> Any:
 
 
 @pytest.mark.parametrize("by", NARROWINGS)
-@settings(max_examples=60)
+@examples(40)
 @given(small=small_worlds(), data=st.data())
 def test_more_restrictive_intent_never_opens(by: str, small: Small, data: st.DataObject) -> None:
     """Whatever a person narrows, no connection gets through that did not before.
@@ -121,7 +122,7 @@ def beyond_clients(found: Resolution, small: Small, name: str, by: str) -> set[A
     }
 
 
-@settings(max_examples=150)
+@examples(60)
 @given(
     small_worlds(),
     st.sampled_from(
@@ -148,7 +149,7 @@ def test_tighter_limits_never_open(small: Small, tighter: Any) -> None:
     assert set() == let_in(outcome(after)) - let_in(found)
 
 
-@settings(max_examples=150)
+@examples(60)
 @given(small_worlds(), st.randoms(use_true_random=False))
 def test_the_order_of_inputs_never_matters(small: Small, random: Any) -> None:
     """Files, lists and watches bring objects in any order."""
@@ -169,14 +170,14 @@ UNRELATED = [
 ]
 
 
-@settings(max_examples=100)
+@examples(60)
 @given(small_worlds(), st.lists(st.sampled_from(UNRELATED), min_size=1, unique_by=id))
 def test_unrelated_objects_change_nothing(small: Small, others: Any) -> None:
     """What stands in another namespace and leads nowhere near is not looked at."""
     assert outcome(small) == resolved(*small.objects(), *others, **small.network)
 
 
-@settings(max_examples=100)
+@examples(60)
 @given(small_worlds())
 def test_an_isolated_pod_that_nothing_exposes_hears_nobody(small: Small) -> None:
     """Where ingress is isolated, what gets through is granted by some rule: never by the lack of a policy."""
@@ -186,7 +187,7 @@ def test_an_isolated_pod_that_nothing_exposes_hears_nobody(small: Small) -> None
         assert bool(granted) or set() == let_in(found)
 
 
-@settings(max_examples=100)
+@examples(60)
 @given(small_worlds())
 def test_node_addresses_come_in_by_name_alone(small: Small) -> None:
     """Where nobody asked for the whole internet, a node is let in as N, and the loss of the filter is told."""

@@ -54,7 +54,7 @@ def service(name: str = "web", *, annotations: Any = None, labels: Any = None, i
     }
     whole = {key: value for key, value in (whole | spec).items() if value is not None}
     status = {"loadBalancer": {"ingress": [{"ip": ip}]}} if ip else None
-    meta = {"uid": f"uid-{name}", "annotations": annotations or {}, "labels": labels or {}}
+    meta: Json = {"uid": f"uid-{name}", "annotations": annotations or {}, "labels": labels or {}}
     return named("Service", name, whole, status=status, **meta)
 
 
