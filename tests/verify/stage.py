@@ -1,0 +1,128 @@
+"""The lab in which verification is tried: a shop with two doors and a room beside, an operator, a tiny kubelet."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from exposure.verify.pods import LABELS
+from tests.lab.kubelet import Kubelet
+from tests.lab.lab import Lab
+from tests.lab.operated import Operator
+from tests.lab.pods import PodSpec
+
+PACKAGE = Path(__file__).resolve().parents[2] / "operator"
+CLIENTS = ["192.0.2.128/26", "2001:db8::80:0/112"]
+COMMAND = "import sys; from exposure.cli import main; sys.exit(main())"
+SECONDS = 60
+
+Manifest = dict[str, Any]
+
+
+def service(name: str, kind: str, port: int, target: int, **more: object) -> Manifest:
+    spec = {
+        "type": kind,
+        "selector": {"app": name},
+        "ports": [{"name": "main", "port": port, "targetPort": target}],
+        "ipFamilyPolicy": "PreferDualStack",
+        **more,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": "shop", "name": name},
+        "spec": spec,
+    }
+
+
+class Stage:
+    """`web` (Cluster) and `api` (Local) behind load balancers for some clients, `db` behind no door.
+
+    Once everything stands, the operator is ended: what a test breaks stays broken until it is put back.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+        for name, port in (("web", 8080), ("api", 9090)):
+            lab.add_pods([PodSpec("shop", f"{name}-{n}", n, {"app": name}, serves=(("TCP", port),)) for n in lab.nodes])
+        lab.add_pods([PodSpec("shop", "db-0", "n1", {"app": "db"}, serves=(("TCP", 5432),))])
+        with Operator(lab, network={"cni": "kube-router"}) as operator:
+            lab.apply(
+                service("web", "LoadBalancer", 80, 8080),
+                service("api", "LoadBalancer", 81, 9090, externalTrafficPolicy="Local"),
+                service("db", "ClusterIP", 5432, 5432),
+                {
+                    "apiVersion": "exposure.dev/v1alpha1",
+                    "kind": "ExposurePolicy",
+                    "metadata": {"namespace": "shop", "name": "edge"},
+                    "spec": {"clients": {"cidrs": CLIENTS}},
+                },
+            )
+            for name in ("web", "api"):
+                lab.wait_for_addresses("shop", name, 2)
+            operator.wait_quiet()
+            self.config = lab.root / "operator" / "config.yaml"
+        self.kubelet = Kubelet(lab, LABELS)
+
+    def verify(self, *options: str, client: str = "allowed", output: str = "json") -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of the command, run on a host outside the cluster."""
+        done = subprocess.run(
+            [
+                *self.lab.clients[client].netns.prefix,
+                *(sys.executable, "-c", COMMAND, "verify"),
+                *("-n", "shop", "--kubeconfig", str(self.lab.cluster.kubeconfig), "--config", str(self.config)),
+                *("--timeout", "800ms", "-o", output),
+                *options,
+            ],
+            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def checks(self, *options: str, client: str = "allowed") -> tuple[int, list[Manifest]]:
+        """Exit status, and what was found, as JSON."""
+        status, said, complaint = self.verify(*options, client=client)
+        assert said, complaint
+        found: list[Manifest] = json.loads(said)
+        return status, found
+
+    @contextmanager
+    def other_policy(self, name: str, spec: Mapping[str, Any] | None) -> Iterator[None]:
+        """One of the operator's policies says something else, or is gone, for as long as the block lasts."""
+        live = self.lab.api.get("NetworkPolicy", "shop", name)
+        metadata = {key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+        kind: Manifest = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+        back: Manifest = {**kind, "metadata": metadata, "spec": live["spec"]}
+        owners = live["metadata"].get("ownerReferences")
+        if owners:
+            metadata["ownerReferences"] = owners
+        self._put(back, None if spec is None else {**back, "spec": {**copy.deepcopy(live["spec"]), **spec}})
+        try:
+            yield
+        finally:
+            self._put(back, back)
+
+    def _put(self, old: Manifest, new: Manifest | None) -> None:
+        self.lab.delete("NetworkPolicy", "shop", old["metadata"]["name"])
+        if new is not None:
+            self.lab.apply(new)
+
+    def policy(self, name: str) -> Manifest:
+        spec: Manifest = self.lab.api.get("NetworkPolicy", "shop", name)["spec"]
+        return spec
+
+
+def causes(checks: list[Manifest]) -> set[str]:
+    """The reasons of all connections that came otherwise."""
+    return {each["cause"]["reason"] for each in checks if "cause" in each and "target" in each}
