@@ -27,6 +27,7 @@ from exposure.cluster.writer import Writer
 from exposure.plan import make_plan
 from exposure.resolve import Memo, resolve
 from exposure.values.config import Config
+from exposure.values.network_policy import NetworkPolicy
 
 LEASE_NAME = "exposure-operator"
 #: Of the ten seconds that a stop may take: for writes under way.
@@ -75,7 +76,7 @@ class Operator:
         self._memo = Memo()
         self._states: dict[str, State] = {}
         #: Policies of the last complete pass: what differs from them while the plan does not is drift.
-        self._settled: dict[str, int] = {}
+        self._settled: dict[str, tuple[NetworkPolicy, ...]] = {}
         #: The facts of which the cluster-wide reports were told last.
         self._told: object = None
         self._synced = False
@@ -178,13 +179,13 @@ class Operator:
         resolution = resolve(self.store.world, self.store.survey(), namespace, self._memo)
         live = self.store.policies.in_namespace(namespace)
         # The plan is what it was when it was last carried out: whatever there is to write, somebody else undid.
-        drifted = self._settled.get(namespace) == hash(resolution.policies)
+        drifted = self._settled.get(namespace) == resolution.policies
         plan = make_plan(resolution, live, self.store.world.pods.get(namespace, {}).values())
         outcome = await apply(plan, self.store, self.writer)
         seconds = time.perf_counter() - started
         self._states[namespace] = State(resolution, plan, outcome)
         if outcome.complete:
-            self._settled[namespace] = hash(resolution.policies)
+            self._settled[namespace] = resolution.policies
         self.queue.reports.ring((namespace,))
         self.metrics.reconcile_seconds.observe(seconds)
         failed = bool(outcome.failures)

@@ -1,6 +1,7 @@
 """The closed list of blind spots: what each reason means, what it does, and its cure. Documented here and nowhere else."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from exposure.values.exposures import BlindSpot
@@ -112,6 +113,8 @@ REASONS: dict[str, Reason] = {reason.name: reason for reason in (
 # fmt: on
 
 
+# The same few things are blind at thousands of doors: each is said, and kept, once.
+@lru_cache(maxsize=4096)
 def blind_spot(reason: str, detail: str = "", *, effect: Effect | None = None, cure: str = "") -> BlindSpot:
     """The blind spot of that reason: its meaning, then what is special to this case."""
     known = REASONS[reason]

@@ -14,6 +14,8 @@ from exposure.values.exposures import Exposure, Source
 #: What fits in a table's cell; the lists beside it are whole.
 CELL_BLOCKS = 3
 NOBODY = "nobody"
+#: Who was asked for stands before what else arrives, so that a short cell does not hide it.
+TELLING = "CELPN"
 
 
 def exposure_manifest(
@@ -118,7 +120,8 @@ def open_text(exposure: Exposure) -> str:
 
 def from_text(exposure: Exposure) -> str:
     """Who is let in, as short as a table's cell must be: the first ranges, and how many more there are."""
-    named = dict.fromkeys(text for source in exposure.sources for text in (*_cells(source),))
+    telling = sorted(exposure.sources, key=lambda source: TELLING.find(source.letter))
+    named = dict.fromkeys(text for source in telling for text in _cells(source))
     if not named:
         return NOBODY
     shown = list(named)

@@ -102,7 +102,7 @@ def service_ranges(service: Service, profile: Profile) -> tuple[tuple[Network, .
     if any(service.annotation(key) for key in profile.tag_annotations):
         # With ranges beside them the policy holds the ranges alone; without, it holds nothing and the provider does.
         effect = "Cuts" if field or annotated else "Opens"
-        spots.append(blind_spot("ServiceTagsNotExpressible", effect=effect))  # type: ignore[arg-type]
+        spots.append(blind_spot("ServiceTagsNotExpressible", effect=effect))
     if service.source_ranges:
         return field, "field", spots
     if annotated:

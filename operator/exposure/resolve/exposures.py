@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from exposure.facts.decision import IP_BLOCK
 from exposure.facts.providers import PROFILES
 from exposure.facts.reasons import REASONS, blind_spot
 from exposure.resolve.clients import client_ranges, families_of
@@ -21,6 +22,7 @@ from exposure.values.policies import Clients, LoadBalancerOverrides
 from exposure.values.world import World
 
 UNGOVERNED_ROW = "ungoverned"
+PEERS_ROW = "peers"
 ORDER = {name: index for index, name in enumerate(REASONS)}
 
 
@@ -37,6 +39,11 @@ def governed_exposure(
     doors = shown_doors(service, scene, frozenset(grant.voice.spec.open_doors))
     through = frozenset(SERVICE_DOORS)
     sources = tuple(source for source in grant.sources if source.door in through)
+    targets = tuple(dict.fromkeys(target for each in grant.ports for target in each.targets))
+    if grant.voice.spec.peers and targets and not grant.voice.refused:
+        why = "The policy names these callers in peers."
+        peers = Source("P", (), targets, PEERS_ROW, why, IP_BLOCK, grant.voice.spec.peers, doors[0])
+        sources = (*sources, peers)
     opened = tuple(open_port(each.port) for each in grant.ports if each.targets and grant.ingress)
     return Exposure(
         namespace=service.namespace,
@@ -172,12 +179,11 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
         governors.append(grant.voice.ref)
         if grant.subject.selector is None:
             spots += grant.subject.spots
-        if why_not:
+        port = routed_port(service, route.backend.port)
+        if why_not or port is None:
             spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
             continue
-        port = routed_port(service, route.backend.port)
-        if port is not None:
-            ports.append(open_port(port))
+        ports.append(open_port(port))
         carrying.append(Ref(target.namespace, f"exposure-to-{target.name}"))
         sources += [
             source for source in grant.sources if source.door == front.ref.door and _leads(source, front, route, grant)

@@ -1,7 +1,8 @@
 """What one governed Service is granted: sources through each of its doors, rules for its pods, blind spots."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from exposure.facts.providers import PROFILES, Profile
 from exposure.facts.reasons import blind_spot
@@ -106,14 +107,22 @@ def _port_key(port: PolicyPort) -> tuple[str, bool, int, str]:
     return port.protocol, isinstance(port.port, str), number, str(port.port)
 
 
-def source_rules(sources: Iterable[Source]) -> Iterator[Rule]:
+def source_rules(sources: Iterable[Source]) -> tuple[Rule, ...]:
     """The fewest rules that admit each source at its ports: ports that admit the same peers share one."""
+    return _source_rules(tuple((source.blocks, source.peers, source.ports) for source in sources))
+
+
+# Services that admit the same sources share their rules, in time and in memory.
+@lru_cache(maxsize=4096)
+def _source_rules(
+    sources: tuple[tuple[tuple[Block, ...], tuple[Peer, ...], tuple[PolicyPort, ...]], ...],
+) -> tuple[Rule, ...]:
     by_port: dict[PolicyPort, tuple[list[Block], list[Peer]]] = {}
-    for source in sources:
-        for port in source.ports:
+    for blocks_here, peers_here, ports_here in sources:
+        for port in ports_here:
             found, peers = by_port.setdefault(port, ([], []))
-            found += source.blocks
-            peers += source.peers
+            found += blocks_here
+            peers += peers_here
     by_peers: dict[tuple[Peer, ...], list[PolicyPort]] = {}
     for port, (found, peers) in by_port.items():
         from_blocks = (Peer(each) for each in union(found))
@@ -121,7 +130,7 @@ def source_rules(sources: Iterable[Source]) -> Iterator[Rule]:
         if admitted:
             by_peers.setdefault(admitted, []).append(port)
     rules = [Rule(peers, tuple(sorted(ports, key=_port_key))) for peers, ports in by_peers.items()]
-    yield from sorted(rules, key=lambda rule: [_port_key(port) for port in rule.ports or ()])
+    return tuple(sorted(rules, key=lambda rule: [_port_key(port) for port in rule.ports or ()]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 from exposure.facts.reasons import blind_spot
 from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
 from exposure.resolve.governance import Voice
 from exposure.resolve.grants import Grant, grant_for
+from exposure.resolve.memo import Memo, known
 from exposure.resolve.overlaps import additive, is_ours, shared_pods
 from exposure.resolve.scene import SERVICE_DOORS, Scene, gather
 from exposure.resolve.survey import Survey
@@ -24,21 +25,11 @@ from exposure.values.exposures import (
     Verdict,
 )
 from exposure.values.network_policy import NetworkPolicy
-from exposure.values.objects import Ref, Service
+from exposure.values.objects import Pod, Ref, Service
 from exposure.values.policies import ClusterSpec
 from exposure.values.world import World
 
 ALL_MODES = ("Enforce", "Audit", "Paused")
-
-
-@dataclass(slots=True)
-class Memo:
-    """What was worked out before, by Service: used again only where every input is equal, so it never shows."""
-
-    grants: dict[Ref, tuple[tuple[Any, ...], Grant]] = field(default_factory=dict)
-
-    def forget(self, namespace: str) -> None:
-        self.grants = {ref: known for ref, known in self.grants.items() if ref.namespace != namespace}
 
 
 def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = None) -> Resolution:
@@ -49,7 +40,7 @@ def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = No
     scenes = _Gathered(world, survey, memo or Memo())
     scene = scenes.of(namespace)
     grants = scenes.grants(namespace)
-    policies, audited, frozen = _policies(scene, grants)
+    policies, audited, frozen = _policies(scene, grants, scenes.memo)
     standing = _standing(world.network_policies.get(namespace, {}), audited or policies, frozen)
     unreached = webhook_spots(scene, survey, grants, standing)
     exposures = _service_exposures(scene, survey, grants, scenes, unreached)
@@ -66,7 +57,7 @@ def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = No
 
 
 def _policies(
-    scene: Scene, grants: dict[str, Grant]
+    scene: Scene, grants: dict[str, Grant], memo: Memo
 ) -> tuple[tuple[NetworkPolicy, ...], tuple[NetworkPolicy, ...], frozenset[str]]:
     """What should exist, what Audit only plans (the whole picture, grants and denials), and what a pause freezes."""
     name = scene.namespace.name
@@ -74,7 +65,7 @@ def _policies(
         return (), (), frozenset()
     by_mode: dict[str, list[NetworkPolicy]] = {mode: [] for mode in ALL_MODES}
     for grant in grants.values():
-        policy = grant_policy(grant)
+        policy = known(memo.policies, grant.service.ref, (grant,), partial(grant_policy, grant))
         if policy is not None:
             by_mode[grant.voice.mode].append(policy)
     modes = {voice.mode for voice in scene.voices}
@@ -127,7 +118,9 @@ def _service_exposures(
         carrying = _carrying(scene, grant)
         more += _wall_spots(scene, [standing[name] for name in carrying if name in standing], denies)
         refs = tuple(Ref(scene.namespace.name, name) for name in carrying)
-        found.append(governed_exposure(scene, survey, grant, more, refs, denies))
+        make = partial(governed_exposure, scene, survey, grant, more, refs, denies)
+        inputs = (survey, grant, more, refs, denies, scene.mode, scene.slices.get(service.name))
+        found.append(known(scenes.memo.exposures, service.ref, inputs, make))
     return found
 
 
@@ -226,6 +219,7 @@ class _Gathered:
     memo: Memo
     scenes: dict[str, Scene] = field(default_factory=dict)
     granted: dict[str, dict[str, Grant]] = field(default_factory=dict)
+    pods: dict[str, tuple[Pod, ...]] = field(default_factory=dict)
 
     def of(self, namespace: str) -> Scene:
         if namespace not in self.scenes:
@@ -245,15 +239,18 @@ class _Gathered:
     def _grant(self, scene: Scene, service: Service, voice: Voice) -> Grant:
         routes = self.survey.grants.get(service.ref, ())
         slices = scene.slices.get(service.name, ())
-        everyone = tuple(self.world.pods.get(service.namespace, {}).values())
+        everyone = self._pods_of(service.namespace)
         isolation = scene.isolation({voice.mode, "Enforce"})
-        inputs = (service, voice, scene.limit, scene.doors[service.name], routes, slices, everyone, isolation)
-        known = self.memo.grants.get(service.ref)
-        if known is not None and known[0][0] is self.survey and known[0][1:] == inputs:
-            return known[1]
-        grant = grant_for(scene, self.survey, service, voice, routes)
-        self.memo.grants[service.ref] = ((self.survey, *inputs), grant)
-        return grant
+        doors = scene.doors[service.name]
+        inputs = (self.survey, service, voice, scene.limit, doors, routes, slices, everyone, isolation)
+        make = partial(grant_for, scene, self.survey, service, voice, routes)
+        return known(self.memo.grants, service.ref, inputs, make)
+
+    def _pods_of(self, namespace: str) -> tuple[Pod, ...]:
+        """One tuple for all Services of a namespace: each of them remembers it."""
+        if namespace not in self.pods:
+            self.pods[namespace] = tuple(self.world.pods.get(namespace, {}).values())
+        return self.pods[namespace]
 
     def grant(self, service: Ref) -> Grant | None:
         return self.grants(service.namespace).get(service.name)

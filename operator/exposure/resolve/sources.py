@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from exposure.facts.decision import Row, decide
 from exposure.facts.reasons import blind_spot
@@ -226,9 +227,14 @@ class _PortSources:
         return [blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")]
 
     def _source(self, letter: str, found: tuple[Block, ...], ports: tuple[PolicyPort, ...], row: Row) -> Source:
-        explanation = EXPLANATIONS[letter].format(why=row.why)
+        explanation = _explanation(letter, row.why)
         reference = self.arrival.profile.source if letter in "LH" else row.reference
         return Source(letter, found, ports, row.id, explanation, reference, door=self.door)
+
+
+@cache
+def _explanation(letter: str, why: str) -> str:
+    return EXPLANATIONS[letter].format(why=why)
 
 
 def _shown(found: tuple[Block, ...]) -> str:
