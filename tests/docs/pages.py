@@ -94,6 +94,7 @@ row that fits decides what an exposed Service's NetworkPolicy admits.
 Where a row would emit N or E for a Service that asks for narrower clients, the policy cannot hold them:
 [`SourceFilterLost`](blind-spots.md#sourcefilterlost) says so, and `clients.unenforceable: Deny` admits only what can be
 held. How each load balancer delivers: [providers](providers/README.md). Where each CNI filters: [CNIs](cnis.md).
+What else decides: [the rules](rules.md).
 """
 
 

@@ -7,6 +7,7 @@ what `kubectl exposure plan -f` reads. README.md here describes the form.
 import contextlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,19 @@ def test_scenario(path: Path, tmp_path: Path) -> None:
         actual.append(f"status of {name}: {verdicts.get(name, 'there is no such policy')}")
     if expected != actual:
         pytest.fail(_side_by_side(scenario, expected, actual), pytrace=False)
+
+
+PAGES = HERE.parents[1]
+CITED = sorted({each for path in FILES for each in _read(path).source if not each.startswith("https://")})
+
+
+@pytest.mark.parametrize("source", CITED)
+def test_a_source_can_be_looked_up(source: str) -> None:
+    """What an expectation rests on is a public address, or a page of this repository with that very section."""
+    page, _, _ = source.partition(": ")
+    path, _, section = page.partition("#")
+    headings = re.findall(r"^#+ (.+)$", (PAGES / path).read_text(encoding="utf-8"), re.MULTILINE)
+    assert not section or section in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 
 
 def _run(*arguments: str) -> str:

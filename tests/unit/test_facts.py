@@ -20,7 +20,7 @@ from exposure.facts.providers import PROFILES, SLUGS
 from exposure.facts.reasons import REASONS, blind_spot
 from tests.crds.api import schema
 
-#: The closed list of the domain page, and WebhookUnreachable, which the world had one more of.
+#: Typed by hand, because people filter by these words: one more or less is a change that users see.
 CATALOGUE = """
 SourceFilterLost SourceRangesUnenforced AnnotationNotEnforced ConflictingSourceRanges FamilyRangesMissing
 ServiceTagsNotExpressible CrossNodeTrafficDropped InClusterClientsExcluded EastWestOpen OwnNodeBypass NodeRangesWidened
