@@ -37,7 +37,7 @@ def test_all_as_expected(stage: Stage) -> None:
     assert unjudged <= {("node", "ClusterIP")}
     places = {each["from"]["place"] for each in checks if "from" in each}
     assert set(EVERYWHERE.split(",")) == places
-    assert {"allowed", "denied"} == {each["expected"]["verdict"] for each in checks}
+    assert {"allowed", "denied"} <= {each["expected"]["verdict"] for each in checks}
     assert 40 < len(checks)
 
 

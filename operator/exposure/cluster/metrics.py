@@ -48,6 +48,14 @@ class Metrics:
         self.blind_spots = Gauge(
             "exposure_blind_spots", "Exposures with this blind spot", ["reason"], registry=registry
         )
+        # Neither 0 nor 1 until the canary has proven something; for ever, where it is switched off.
+        self.canary_enforced = Gauge(
+            "exposure_canary_enforced", "1 policies are enforced, 0 they are not, NaN unproven", registry=registry
+        )
+        self.canary_enforced.set(float("nan"))
+        self.canary_last_run = Gauge(
+            "exposure_canary_last_run_timestamp_seconds", "When the canary last came to an end", registry=registry
+        )
         self.drift = Counter("exposure_drift_total", "NetworkPolicies that were put back", registry=registry)
 
     def listed(self, resource: str, count: int, seconds: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exposure.cluster.apply import Outcome, apply
+from exposure.cluster.canary import Canary
 from exposure.cluster.client import Client, configuration
 from exposure.cluster.clusterwide import ClusterReporter
 from exposure.cluster.discovery import Discovery
@@ -71,6 +72,10 @@ class Operator:
         self.events = Events(self.writer, identity)
         self.reporter = Reporter(self.store, self.writer, self.events, self.metrics)
         self.cluster_reporter = ClusterReporter(self.store, self.reporter)
+        self.canary = Canary(
+            client, self.writer, self.events, self.metrics, options.config, self._works, self.store.ring_everything
+        )
+        self.reporter.verified = self.canary.condition
         self.queue = Queue(self._policies, self._reports, lambda: self.writer.has_room, self._refresh, self.metrics)
         self.probes = Probes(options.listen, self.missing, self.metrics)
         self._memo = Memo()
@@ -99,6 +104,8 @@ class Operator:
         ]
         if isinstance(self.lease, Lease):
             parts.append(self.lease.run())
+        if self.store.world.config.canary.enabled:
+            parts.append(self.canary.run())
         gc.disable()  # reading a whole cluster makes no garbage cycles, only passes of the collector over all of it
         self._tasks = [asyncio.create_task(part) for part in parts]
         stopping = asyncio.create_task(stop.wait())
@@ -110,8 +117,11 @@ class Operator:
             stopping.cancel()
             await self._stop()
 
+    def _works(self) -> bool:
+        return self.lease.leading and self._synced
+
     def ring(self, namespaces: Iterable[str]) -> None:
-        if self.lease.leading and self._synced:
+        if self._works():
             self.queue.policies.ring(namespaces)
 
     async def _start_work(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from exposure.parse.fields import BadField
 from exposure.parse.intent_fields import Fields, cidr, fields_of
-from exposure.values.config import Config
+from exposure.values.config import Canary, Config
 
 # fmt: off
 PROVIDERS = (
@@ -20,13 +20,15 @@ NETWORK_FIELDS = (
 )
 # fmt: on
 DEFAULTS = Config()
+#: A round of the canary makes four pods, one after the other.
+SHORTEST_INTERVAL = 30
 
 
 def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -> Config:
     """The configuration that a YAML document says; BadField where a field is unknown or cannot be meant."""
     whole = fields_of({} if raw is None else raw, "config")
     # The file has no name of its own in a field's path.
-    whole = Fields(whole.raw, "").only("network", "systemNamespaces")
+    whole = Fields(whole.raw, "").only("network", "systemNamespaces", "canary")
     network = whole.fields("network").only(*NETWORK_FIELDS)
     limit = network.integer("nodeAddressLimit")
     if limit is not None and limit < 1:
@@ -42,6 +44,22 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
         cloud_dns=network.flag("cloudDNS"),
         system_namespaces=system,
         operator_namespace=operator_namespace,
+        canary=_canary(whole.fields("canary").only("enabled", "image", "intervalSeconds", "namespace")),
+    )
+
+
+def _canary(said: Fields) -> Canary:
+    found = Canary()
+    enabled, image, interval = said.flag("enabled") or False, said.text("image") or "", said.integer("intervalSeconds")
+    if enabled and not image:
+        raise BadField(said.at("image"), "the canary's pods need an image; write the operator's own")
+    if interval is not None and interval < SHORTEST_INTERVAL:
+        raise BadField(said.at("intervalSeconds"), f"{interval} is too often; write {SHORTEST_INTERVAL} or more")
+    return Canary(
+        enabled,
+        image,
+        found.interval_seconds if interval is None else interval,
+        said.text("namespace") or "",
     )
 
 

@@ -6,6 +6,16 @@ from exposure.values.addresses import Network
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """Whether the operator proves by its own pods that policies are enforced. `namespace` empty: the operator's own."""
+
+    enabled: bool = False
+    image: str = ""
+    interval_seconds: int = 300
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """`provider` and `cni` None mean: detect. The CIDR lists win over what is detected."""
 
@@ -18,3 +28,4 @@ class Config:
     cloud_dns: bool | None = None
     system_namespaces: tuple[str, ...] = ("kube-*",)
     operator_namespace: str = "exposure-system"
+    canary: Canary = Canary()

@@ -27,7 +27,7 @@ RESULT = "/dev/termination-log"
 #: As many as surely fit a termination message of 4096 bytes at the default number of repeats.
 TARGETS_PER_POD = 400
 #: For the nodes to learn of the new pod.
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 3.0
 START_SECONDS = 90.0
 LEFT_OVER_SECONDS = 900.0
 PAUSE_SECONDS = 0.2
@@ -97,54 +97,8 @@ class ProbePods:
         return removed
 
     def manifest(self, job: Job, name: str, seconds: float) -> Object:
-        """The Pod, as Pod Security `restricted` wants it (a hostNetwork pod needs `privileged`: asked for by name)."""
-        asked = {
-            "timeout": self.timeout,
-            "parallel": self.parallel,
-            "grace": GRACE_SECONDS,
-            "targets": [list(target) for target in job.targets],
-        }
-        container: Object = {
-            "name": "probe",
-            "image": self.image,
-            "command": ["python", "-m", "exposure.verify.probe", "--result", RESULT],
-            "env": [{"name": "TARGETS", "value": json.dumps(asked, separators=(",", ":"))}],
-            "terminationMessagePath": RESULT,
-            "terminationMessagePolicy": "File",
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
-        }
-        spec: Object = {
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": int(seconds) + 30,
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "runAsGroup": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        }
-        if job.host_network:
-            spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
-        if job.node:
-            # By name, as a DaemonSet does it: a node's hostname label may say something else.
-            field_ = {"key": "metadata.name", "operator": "In", "values": [job.node]}
-            term = {"nodeSelectorTerms": [{"matchFields": [field_]}]}
-            spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": job.namespace, "labels": dict(LABELS)},
-            "spec": spec,
-        }
+        """The Pod of a job, which the kubelet ends after `seconds` and a little."""
+        return probe_pod(job, name, self.image, seconds, self.timeout, self.parallel)
 
     def _seconds(self, job: Job) -> float:
         attempts = sum(target[3] for target in job.targets)
@@ -158,7 +112,7 @@ class ProbePods:
             if status == 404:
                 raise ProbeFailed(f"somebody deleted the probe pod in {job.namespace}")
             if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-                return _answer(job, pod)
+                return answer_of(job, pod)
             time.sleep(PAUSE_SECONDS)
         raise ProbeFailed(f"the probe pod in {job.namespace} gave no answer in time: {_state(pod)}")
 
@@ -167,7 +121,78 @@ class ProbePods:
         self._open.discard((namespace, name))
 
 
-def _answer(job: Job, pod: Mapping[str, Any]) -> Answer:
+def probe_pod(
+    job: Job,
+    name: str,
+    image: str,
+    seconds: float,
+    timeout: float,
+    parallel: int,
+    grace: float = GRACE_SECONDS,
+    labels: Mapping[str, str] = LABELS,
+) -> Object:
+    """The Pod that connects to a job's targets. With hostNetwork it needs a namespace that Pod Security leaves free."""
+    asked = {
+        "timeout": timeout,
+        "parallel": parallel,
+        "grace": grace,
+        "targets": [list(target) for target in job.targets],
+    }
+    command = ["python", "-m", "exposure.verify.probe", "--result", RESULT]
+    pod = restricted_pod(job.namespace, name, labels, image, command, seconds)
+    spec = pod["spec"]
+    spec["containers"][0]["env"] = [{"name": "TARGETS", "value": json.dumps(asked, separators=(",", ":"))}]
+    if job.host_network:
+        spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    if job.node:
+        # By name, as a DaemonSet does it: a node's hostname label may say something else.
+        field_ = {"key": "metadata.name", "operator": "In", "values": [job.node]}
+        term = {"nodeSelectorTerms": [{"matchFields": [field_]}]}
+        spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
+    return pod
+
+
+def restricted_pod(
+    namespace: str, name: str, labels: Mapping[str, str], image: str, command: Sequence[str], seconds: float
+) -> Object:
+    """One container that runs `command`, as Pod Security `restricted` wants it, ended by the kubelet in the end."""
+    container: Object = {
+        "name": "probe",
+        "image": image,
+        "command": list(command),
+        "terminationMessagePath": RESULT,
+        "terminationMessagePolicy": "File",
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    spec: Object = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": int(seconds) + 30,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "spec": spec,
+    }
+
+
+def answer_of(job: Job, pod: Mapping[str, Any]) -> Answer:
+    """What a pod that has ended said; ProbeFailed where that is no answer."""
     statuses = pod["status"].get("containerStatuses") or [{}]
     said = ((statuses[0].get("state") or {}).get("terminated") or {}).get("message") or ""
     sources, semicolon, words = said.partition(";")
