@@ -37,7 +37,7 @@ OPERATED = (
     ("post", "iptables", "aws-vpc-cni"),
     ("pre", "nftables", "calico"),
 )
-PROBES, CHURN_SECONDS, SEED = 50_000, 900.0, 7
+PROBES, ROUNDS, CHURN_SECONDS, SEED = 50_000, 4, 900.0, 7
 NOT_SHOWN = {
     "post": "needs an enforcer that filters after SNAT",
     "preserving": "needs a data plane that forwards between nodes without SNAT (eBPF or DSR); kube-proxy has none",
@@ -148,7 +148,7 @@ def hold_to_its_word(report: Report, position: str, proxy_mode: str, cni: str, f
 def never_open_never_cut(report: Report, families: tuple[int, ...]) -> None:
     """Clients that connect all the time, while everything changes and the operator is killed."""
     with Lab() as lab, Operator(lab, network={"cni": churn.CNI}, slow=churn.SLOW_WRITE_SECONDS) as operator:
-        found = churn.run(lab, operator, SEED, PROBES, CHURN_SECONDS, families=families)
+        found = churn.run(lab, operator, SEED, PROBES, CHURN_SECONDS, families=families, rounds=ROUNDS)
     print(
         f"probes: {found.tally.probes}, {found.tally.passed} let through, {found.wrong} wrong; {len(found.deeds)} "
         f"deeds, {found.kills} times killed; {found.seconds:.0f} s",

@@ -54,8 +54,13 @@ class Churn:
         self._clients: Clients | None = None
         self._order: list[str] = []
 
-    def run(self, probes: int, seconds: float, only: Iterable[str] = (), *, until_wrong: bool = False) -> Outcome:
-        """At least `probes` connections and every deed once, within `seconds`; `until_wrong` stops at a mistake."""
+    def run(
+        self, probes: int, seconds: float, only: Iterable[str] = (), *, rounds: int = 1, until_wrong: bool = False
+    ) -> Outcome:
+        """At least `probes` connections and `rounds` of every deed, within `seconds`; `until_wrong` stops at a mistake.
+
+        Most deeds are undone in every second round.
+        """
         deeds = {name: deed for name, deed in self._deeds.items() if not only or name in set(only)}
         began = time.monotonic()
         unready = self._settle_before()
@@ -63,7 +68,7 @@ class Churn:
         self._clients = Clients(self._lab.traffic, self._grounds.probes, self._timeline)
         try:
             while not unready and time.monotonic() - began < seconds:
-                if self._clients.probes >= probes and set(done) >= set(deeds):
+                if self._clients.probes >= probes and len(done) >= rounds * len(deeds):
                     break
                 # All of them in a new order each round.
                 name = self._next(list(deeds), len(done))
@@ -141,10 +146,13 @@ def run(
     families: Sequence[int] = (0, 1),
     kills: bool = True,
     only: Iterable[str] = (),
+    rounds: int = 1,
     until_wrong: bool = False,
 ) -> Outcome:
     """The whole part in a lab of its own; see `Churn.run`."""
     grounds = Grounds(lab, families)
     operator.wait_quiet()
     grounds.wait_until_served()
-    return Churn(grounds, operator, seed, kills=kills).run(probes, seconds, only, until_wrong=until_wrong)
+    return Churn(grounds, operator, seed, kills=kills).run(
+        probes, seconds, only, rounds=rounds, until_wrong=until_wrong
+    )

@@ -43,8 +43,9 @@ def test_packets_oracle_and_exposure_agree(position: str, cases: tuple[truth.Cas
 def test_nothing_opens_and_nothing_is_cut() -> None:
     """While everything changes and the operator is killed at random, each connection meets what was asked for."""
     with Lab() as lab, Operator(lab, network={"cni": churn.CNI}, slow=churn.SLOW_WRITE_SECONDS) as operator:
-        found = churn.run(lab, operator, seed=5, probes=5000, seconds=300)
+        found = churn.run(lab, operator, seed=5, probes=5000, seconds=400, rounds=2)
     assert [] == [str(each) for each in found.tally.wrong_shown] + found.late
+    assert 24 == len(found.deeds)
     assert 12 == len(set(found.deeds))
     assert found.tally.probes >= 5000
     assert found.kills >= 3
