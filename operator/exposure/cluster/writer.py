@@ -11,8 +11,8 @@ from exposure.cluster.metrics import Metrics
 
 #: Policies and what is said about them have slots of their own: a report never takes one that a policy waits for.
 POLICIES = "networkpolicies"
-POLICIES_AT_ONCE = 64
-REPORTS_AT_ONCE = 16
+POLICIES_AT_ONCE = 32
+REPORTS_AT_ONCE = 8
 
 
 class NotLeading(Exception):
