@@ -58,7 +58,9 @@ def _arguments(parser: ArgumentParser) -> None:
         help="judge by the NetworkPolicies that stand, or by those that the plan would lead to (default: those that "
         "stand, where a cluster or the files have any)",
     )
-    parser.add_argument("--top", metavar="N", type=_positive, default=20, help="rows a door in the table (%(default)s)")
+    parser.add_argument(
+        "--top", metavar="N", type=_positive, help="rows a door, the heaviest (20 in the table, 1000 in json)"
+    )
     parser.add_argument(
         "--max-cidrs", metavar="N", type=_positive, default=32, help="client ranges a proposal (%(default)s)"
     )
@@ -133,7 +135,7 @@ def _run(arguments: Namespace) -> int:
             found = {
                 "judgedBy": "standing" if standing else "planned",
                 "log": account_json(account, attributed, counted),
-                "exposures": [finding_json(each) for each in findings],
+                "exposures": [finding_json(each, arguments.top or 1000) for each in findings],
             }
             sys.stdout.write(json.dumps(found, indent=2) + "\n")
         case "yaml":
@@ -141,7 +143,7 @@ def _run(arguments: Namespace) -> int:
                 proposal(given.world, findings, Bounds(arguments.max_cidrs, {4: v4, 6: v6}, arguments.include_dropped))
             )
         case _:
-            for line in _tables(findings, arguments.top, standing):
+            for line in _tables(findings, arguments.top or 20, standing):
                 line()
     _tell(account, attributed, sys.stderr.isatty() or arguments.output == "table")
     if not account.flows and account.bad:

@@ -15,7 +15,7 @@ from exposure.values.objects import Ref, Service
 from exposure.values.world import World
 
 #: Answers that are remembered. A stream repeats itself; one that does not must not fill the memory either.
-REMEMBERED = 100_000
+REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ class Attribution:
 
     def _is_answer(self, flow: Flow, found: tuple[Key, ...]) -> bool:
         """The log does not say who opened it: it comes from a port that is served, and goes to none that is."""
-        if any(key.way == "in" and key.exposed for key in found) or not flow.source_port:
+        for key in found:
+            if key.exposed and key.way == "in":
+                return False
+        if not flow.source_port:
             return False
         return any(
             self.served[name].exposes(flow.protocol, flow.source_port) for name in self._services(flow.source)
@@ -83,7 +86,9 @@ class Attribution:
             for name in self._services(flow.destination):
                 source = source or self.ends.peer(flow.source)
                 exposed = self.served[name].exposes(flow.protocol, flow.port)
-                keys.append(Key("in", name, source, flow.protocol, flow.port, exposed))
+                # Strangers knock at every port: which of those that nobody serves is not worth a row each.
+                port = flow.port if exposed or source.kind == "pod" else 0
+                keys.append(Key("in", name, source, flow.protocol, port, exposed))
         out = self._services(flow.source)
         if out:
             peer, port = self.ends.callee(flow.destination, flow.protocol, flow.port)

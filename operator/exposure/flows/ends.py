@@ -1,6 +1,7 @@
 """Who an address or a name in a log is: a pod's workload, a node, a Service, or somebody outside."""
 
-from functools import lru_cache
+from collections.abc import Iterable
+from socket import AF_INET, inet_pton
 
 from exposure.flows.records import End
 from exposure.flows.table import Peer
@@ -36,7 +37,9 @@ class Ends:
         self._snat: tuple[Network, ...] = facts.snat
         self._pod_ranges = (*facts.pod_ranges.carved, *facts.pod_ranges.strays)
         self.world = world
-        self._of_address = lru_cache(maxsize=1 << 16)(self._address)
+        #: IPv4 ranges as numbers: asked for each of millions of strangers.
+        self._snat_v4 = _as_numbers(self._snat)
+        self._pods_v4 = _as_numbers(self._pod_ranges)
 
     def pod(self, end: End) -> Pod | None:
         if end.namespace and end.pod:
@@ -71,7 +74,7 @@ class Ends:
             return Peer("pod", "", end.namespace, self.labels(end))
         if any(each in NODES for each in end.labels):
             return Peer("node", end.address)
-        return self._of_address(end.address)
+        return self._address(end.address)
 
     def callee(self, end: End, protocol: str, port: int) -> tuple[Peer, int]:
         """Who was called, at which port of the pods: a Service's address stands for its pods and their target port."""
@@ -94,6 +97,17 @@ class Ends:
         return Peer("pod", "", service.namespace, labels), target if isinstance(target, int) else port
 
     def _address(self, text: str) -> Peer:
+        try:
+            number = int.from_bytes(inet_pton(AF_INET, text), "big")
+        except (OSError, ValueError):
+            return self._any_address(text)
+        if text in self._nodes or any(low <= number <= high for low, high in self._snat_v4):
+            return Peer("node", text)
+        if any(low <= number <= high for low, high in self._pods_v4):
+            return Peer("gone", text)
+        return Peer("address", text)
+
+    def _any_address(self, text: str) -> Peer:
         found = address(text)
         if found is None:
             return Peer("outside")
@@ -111,3 +125,7 @@ class Ends:
 
 def _workload(pod: Pod) -> Peer:
     return Peer("pod", "", pod.namespace, tuple(each for each in pod.labels if each[0] not in REPLICA_LABELS))
+
+
+def _as_numbers(networks: Iterable[Network]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(each.network_address), int(each.broadcast_address)) for each in networks if each.version == 4)

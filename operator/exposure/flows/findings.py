@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from exposure.flows.admission import Admission, Expectation
 from exposure.flows.attribution import Attribution, Served, target_numbers
 from exposure.flows.table import Counts, Key, Peer, Table
-from exposure.values.addresses import inside, network, overlap
+from exposure.values.addresses import Network, inside, network, overlap
 from exposure.values.exposures import Exposure, OpenPort
 from exposure.values.labels import LabelSelector
 from exposure.values.network_policy import NetworkPolicy
@@ -78,6 +78,7 @@ def find(
     rows: dict[str, list[tuple[Key, Counts]]] = {}
     for key, counts in table:
         rows.setdefault(key.service, []).append((key, counts))
+    guests = {name: _Guests(each) for name, each in rows.items()}
     found = []
     for exposure in exposures:
         services = tuple(each for each in attribution.served.values() if exposure in each.exposures)
@@ -85,7 +86,7 @@ def find(
         # https://docs.cilium.io/en/stable/network/kubernetes/policy/
         admission = Admission(world, policies, blocks_match_pods=not exposure.cni.startswith("cilium"))
         seen = [
-            Seen(key, counts, admission.expected(key, served), _wanted(key, counts, rows[name]))
+            Seen(key, counts, admission.expected(key, served), _wanted(key, counts, guests[name]))
             for served in services
             for name in [str(served.service.ref)]
             for key, counts in rows.get(name, ())
@@ -150,7 +151,23 @@ def identifying(labels: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
     )
 
 
-def _wanted(key: Key, counts: Counts, rows: Iterable[tuple[Key, Counts]]) -> str:
+class _Guests:
+    """Who came in to a Service's own ports: peers, and the /24 (IPv6: /64) around each."""
+
+    def __init__(self, rows: Iterable[tuple[Key, Counts]]) -> None:
+        self.peers: set[Peer] = set()
+        self.neighbourhoods: set[Network] = set()
+        for key, counts in rows:
+            if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix"):
+                self.peers.add(key.peer)
+                self.neighbourhoods.add(_neighbourhood(network(key.peer.address)))
+
+
+def _neighbourhood(here: Network) -> Network:
+    return here.supernet(new_prefix=min(here.prefixlen, 24 if here.version == 4 else 64))
+
+
+def _wanted(key: Key, counts: Counts, guests: _Guests) -> str:
     """Why somebody may miss what was dropped; "" where nothing speaks for it."""
     if key.way != "in" or not key.exposed or counts.dropped + counts.blocked <= counts.came_in:
         return ""
@@ -158,14 +175,11 @@ def _wanted(key: Key, counts: Counts, rows: Iterable[tuple[Key, Counts]]) -> str
         return "a workload of this cluster"
     if key.peer.kind not in ("address", "prefix"):
         return ""
+    if key.peer in guests.peers:
+        return "it comes in at another port"
     here = network(key.peer.address)
-    near = here.supernet(new_prefix=min(here.prefixlen, 24 if here.version == 4 else 64))
-    for other, each in rows:
-        if other.way == "in" and each.came_in and other.exposed and other.peer.kind in ("address", "prefix"):
-            if other.peer == key.peer:
-                return "it comes in at another port"
-            if overlap(network(other.peer.address), near):
-                return f"others of {near} come in"
+    if _neighbourhood(here) in guests.neighbourhoods:
+        return f"others of {_neighbourhood(here)} come in"
     return "a private address" if any(inside(here, each) for each in PRIVATE) else ""
 
 

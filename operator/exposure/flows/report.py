@@ -1,11 +1,10 @@
 """What was found, as JSON: the shape is documented in docs/how-to/read-flow-logs.md."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from exposure.flows.findings import Finding, Seen, peer_text
 from exposure.flows.reading import Account
-from exposure.flows.table import OTHER, Table
+from exposure.flows.table import Table
 
 Manifest = dict[str, Any]
 
@@ -26,7 +25,8 @@ def account_json(account: Account, attributed: int, table: Table) -> Manifest:
     }
 
 
-def finding_json(finding: Finding) -> Manifest:
+def finding_json(finding: Finding, most: int) -> Manifest:
+    """`most` rows of each kind, the heaviest."""
     exposure = finding.exposure
     policy = exposure.policy
     return {
@@ -34,17 +34,19 @@ def finding_json(finding: Finding) -> Manifest:
         "name": exposure.name,
         "services": [str(served.service.ref) for served in finding.services],
         "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
-        "incoming": [_seen(each) for each in finding.incoming],
-        "outgoing": [_seen(each) for each in finding.outgoing],
+        "incoming": [_seen(each) for each in finding.incoming[:most]],
+        "incomingLeftOut": max(0, len(finding.incoming) - most),
+        "outgoing": [_seen(each) for each in finding.outgoing[:most]],
+        "outgoingLeftOut": max(0, len(finding.outgoing) - most),
         "unusedPorts": [
             {"name": each.name, "port": each.port, "targetPort": each.target, "protocol": each.protocol}
             for each in finding.unused_ports
         ],
         "unusedGrants": [{"networkPolicy": each.policy, "peer": each.peer} for each in finding.unused_grants],
-        "perhapsWanted": [{**_seen(each), "why": each.wanted} for each in finding.wanted],
+        "perhapsWanted": [{**_seen(each), "why": each.wanted} for each in finding.wanted[:most]],
         "contradictions": [
             {"reason": each.reason, "service": each.service, "message": each.message, "records": each.records}
-            for each in finding.contradictions
+            for each in finding.contradictions[:most]
         ],
     }
 
@@ -67,8 +69,3 @@ def _seen(each: Seen) -> Manifest:
         "expected": each.expected.answer,
         "by": each.expected.by,
     }
-
-
-def others(findings: Iterable[Finding]) -> int:
-    """Records whose peers were too many to keep apart."""
-    return sum(each.counts.total for finding in findings for each in finding.incoming if each.key.peer == OTHER)
