@@ -68,7 +68,7 @@ def verdict(
     field = f"loadBalancerSourceRanges: [{ranges}]" if ranges else ""
     path = folder / "world.yaml"
     path.write_text(text.replace("@ETP", traffic).replace("@RANGES", field).replace("@VIP", vip))
-    ground = Ground(read_world([str(path)], Config(cni="kube-router", provider="metallb")), ("shop",))
+    ground = Ground(read_world([str(path)], Config(cni="kube-router", provider="metallb"), None), ("shop",))
     [target] = outside_targets(ground, ground.exposures)
     assert vip == target.address
     found = expected(ground, target, Vantage("outside", (source,)))

@@ -5,7 +5,7 @@ of them pass it must pass, where none does it must not, and where it depends nob
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exposure.facts.decision import ROWS, Row, decide
 from exposure.values.addresses import address, covered, family, network
@@ -16,6 +16,8 @@ from exposure.verify.ground import Ground, names
 from exposure.verify.rules import Sender, egress_is_limited, ingress
 from exposure.verify.values import Backend, Expected, Target, Vantage
 
+#: Public addresses far apart: what admits them all admits, as far as anybody can tell, every client.
+STRANGERS = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
 CARRIERS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
 
 
@@ -37,6 +39,8 @@ def expected(ground: Ground, target: Target, vantage: Vantage) -> Expected:
     held = _held_before(ground, target, vantage)
     if held is not None:
         return held
+    if hides_client(ground, target, vantage):
+        return _translated(ground, target, vantage)
     found = list(arrivals(ground, target, vantage))
     if not found:
         return Expected("unsure", "the load balancer's own addresses are not known, so nobody can say who arrives")
@@ -46,11 +50,19 @@ def expected(ground: Ground, target: Target, vantage: Vantage) -> Expected:
     if len(passing) == len(found):
         letters = ", ".join(dict.fromkeys(_who(each) for each in passing))
         return Expected("allowed", f"let in: {letters}{why}")
-    if hides_client(ground, target, vantage):
-        return Expected("unsure", "addresses are translated on the way, so nobody can say here who arrives (--source)")
     if not passing:
         return Expected("denied", f"kept out: no rule admits {who}{why}")
     return _depends(ground, target, found, passing, why)
+
+
+def _translated(ground: Ground, target: Target, vantage: Vantage) -> Expected:
+    """It arrives under some public address that nobody here knows: it must pass where any would."""
+    # A host name says no family: then IPv4 has to do.
+    for address_ in [each for each in STRANGERS if (":" in each) == (":" in target.address)]:
+        found = list(arrivals(ground, target, replace(vantage, addresses=(address_,))))
+        if not found or not all(admitted(ground.intended(pod_of(e.backend, target)), e, target) for e in found):
+            return Expected("unsure", "addresses are translated on the way: nobody here knows who arrives (--source)")
+    return Expected("allowed", f"let in: C, whoever it is{_row_text(ground, target, vantage)}")
 
 
 def arrivals(ground: Ground, target: Target, vantage: Vantage) -> Iterator[Arrival]:
