@@ -104,6 +104,7 @@ THE_BANK = selecting({"kubernetes.io/metadata.name": "bank"})
 BANK = Rule((Peer(namespaces=THE_BANK),), None)
 BANK_B = Rule((Peer(namespaces=THE_BANK, pods=selecting({"app": "b"})),), None)
 CARTS = Rule((Peer(namespaces=EVERYTHING, pods=selecting({"app": "cart"})),), None)
+IN_AB, NOT_OLD = Requirement("tier", "In", ("a", "b")), Requirement("old", "DoesNotExist")
 CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
 
 
@@ -115,6 +116,11 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
             [WALL], [WALL, WEB], {},
             ["gained  from 203.0.113.0/24 to app=web tcp/8443"],
             id="a-door-opens",
+        ),
+        pytest.param(
+            [WALL, WEB], [WALL], {},
+            ["lost    from 203.0.113.0/24 to app=web tcp/8443"],
+            id="a-door-closes",
         ),
         pytest.param(
             [], [WALL, WEB], {"services": CART},
@@ -189,12 +195,19 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
                 to(
                     "web",
                     {"app": "web"},
-                    Rule((Peer(pods=LabelSelector((), (Requirement("tier", "In", ("a", "b")),))),), None),
+                    Rule((Peer(pods=LabelSelector((), (IN_AB,))),), None),
                 ),
             ],
             {},
             ["gained  from pods tier in (a,b) in namespace shop to app=web every port"],
             id="an-expression-stands-for-what-it-selects",
+        ),
+        pytest.param(
+            [WALL],
+            [WALL, to("web", {"app": "web"}, Rule((Peer(pods=LabelSelector((), (IN_AB, NOT_OLD))),), None))],
+            {},
+            ["gained  from pods tier in (a,b),!old in namespace shop to app=web every port"],
+            id="an-expression-may-say-what-is-not",
         ),
     ],
 )  # fmt: skip

@@ -219,3 +219,29 @@ def test_egress_goes_before_ingress_where_one_takes_and_the_other_gives() -> Non
     assert ["exposure-to-web", "exposure-to-db"] == [change.name for change in plan.writes]
     plan = make_plan(Resolution("shop", tuple(before), ()), {each.name: each for each in after})
     assert ["exposure-to-db", "exposure-to-web"] == [change.name for change in plan.writes]
+    before.remove(to("db", {"app": "db"}))
+    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+    assert ["exposure-to-web", "exposure-to-db"] == [change.name for change in plan.writes]
+
+
+def test_directions_that_both_give_and_take_are_written_together() -> None:
+    """No order is right for every pair of pods, and each end by itself is all that is promised."""
+    before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"}, OFFICE)]
+    after = [WALL, to("web", {"app": "web"}, egress=(FIVE,)), to("db", {"app": "db"}, NEIGHBOURS)]
+    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+    assert ["exposure-to-db", "exposure-to-web"] == [change.name for change in plan.writes]
+
+
+def test_a_policy_that_changes_its_pods_leaves_a_copy_behind_until_all_is_given() -> None:
+    """While others move that may share pods with it, the pods it leaves keep what they had under another name."""
+    live = [WALL, WEB]
+    wanted = [WALL, to("web", {"release": "2"}, OFFICE), to("api", {"app": "api"}, WORLD)]
+    first = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live})
+    bridge = next(change for change in first.writes if change.name.startswith("exposure-interim-"))
+    assert (first.writes[0], WEB.spec.subject) == (bridge, bridge.policy.spec.subject)
+    assert [("delete", bridge.name)] == [(c.verb, c.name) for c in first.writes if c.name == bridge.name][1:]
+    # Broken off after the first write: the copy that stands already is no copy of what is left behind now.
+    again = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in [*live, bridge.policy]})
+    names = {change.name for change in again.writes if change.verb == "create"}
+    assert [] == [name for name in names if name == bridge.name]
+    assert [name for name in names if name.startswith("exposure-interim-")]

@@ -168,6 +168,31 @@ def test_the_narrowest_cover(hosts: set[int], limit: int, pods: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    "limit, expected",
+    [
+        pytest.param(1, ["192.0.2.0/29", "10.0.0.1/32", "10.0.0.3/32"], id="those-among-pods-are-no-room-for-others"),
+        pytest.param(4, ["192.0.2.1/32", "192.0.2.6/32", "10.0.0.1/32", "10.0.0.3/32"], id="as-many-as-fit"),
+    ],
+)
+def test_addresses_among_pods_are_never_widened(limit: int, expected: list[str]) -> None:
+    """A prefix that crosses a pod range would admit pods as if they were nodes."""
+    nodes = tuple(map(network, ("192.0.2.1", "192.0.2.6", "10.0.0.1", "10.0.0.3")))
+    assert set(map(network, expected)) == set(narrowest_cover(nodes, limit, (network("10.0.0.0/24"),)))
+
+
+def test_where_only_those_among_pods_are_too_many_nothing_is_widened() -> None:
+    """Widening the one that could be would not bring the list under its limit."""
+    nodes = tuple(map(network, ("10.0.0.1", "10.0.0.3", "192.0.2.1")))
+    assert collapsed(nodes) == narrowest_cover(nodes, 2, (network("10.0.0.0/24"),))
+
+
+def test_blocks_that_exclude_each_other_share_nothing() -> None:
+    """Where the one admits only what the other cuts out, nobody is admitted by both."""
+    office = Block(network("203.0.113.0/24"), (network("203.0.113.64/26"),))
+    assert () == intersection([office], [Block(network("203.0.113.64/26"))])
+
+
+@pytest.mark.parametrize(
     "members, expected",
     [
         pytest.param(["10.0.0.1/32", "10.0.0.2/32"], "10.0.0.0/30", id="two-addresses"),

@@ -7,9 +7,9 @@ import pytest
 from exposure.facts.cnis import CNIS
 from exposure.parse.fields import port
 from exposure.parse.kinds import KINDS
-from exposure.resolve import survey
+from exposure.resolve import resolve, survey
 from exposure.resolve.attachment import hostnames_meet
-from exposure.resolve.namespace import Memo, resolve
+from exposure.resolve.memo import Memo
 from exposure.resolve.nodes import snat_networks, snat_sources
 from exposure.resolve.pod_ranges import pod_ranges
 from exposure.values.addresses import blocks, network
@@ -64,6 +64,12 @@ def test_what_nodes_snat_to(cni: str, notes: dict[str, str], expected: list[str]
 def test_a_pod_range_of_one_address_has_no_second() -> None:
     """No gateway can be named inside it."""
     assert ["192.0.2.1/32"] == list(map(str, snat_networks(world(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
+
+
+def test_a_node_address_that_is_none_is_passed_over() -> None:
+    """A kubelet that is given a host name for an address says nothing about what its node SNATs to."""
+    nodes = [node("n1", ip="node-1.internal"), node("n2", ip="192.0.2.2")]
+    assert ["192.0.2.2/32"] == list(map(str, snat_networks(world(*nodes), CNIS["calico"])))
 
 
 MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))

@@ -1,8 +1,11 @@
 """What stands behind Ingresses and Gateways: which routes attach, which proxy calls, what is ready."""
 
+from typing import Any
+
 import pytest
 
 from exposure.resolve import survey
+from exposure.resolve.ports import routed_port
 from tests.unit.worlds import named, node, pod, policy, resolved, service, the_exposure, world
 
 
@@ -26,6 +29,48 @@ def test_which_routes_a_listener_lets_attach(allowed: str, rules: int, expected:
     found = resolved(policy(), gateway, route, *own, pod("other-1", labels={"app": "other"}), node(), cni="calico")
     assert expected == {"pods" for each in the_exposure(found, "gateway-edge").sources if each.peers}
     assert len(expected) == len(the_exposure(found, "gateway-edge").sources)
+
+
+SERVICE = {"name": "web", "port": 80}
+
+
+@pytest.mark.parametrize(
+    "backends, expected",
+    [
+        pytest.param([SERVICE], ["shop/web"], id="a-service"),
+        pytest.param([{"group": "", "kind": "Service", **SERVICE}], ["shop/web"], id="a-service-by-its-kind"),
+        pytest.param([{"kind": "ServiceImport", "group": "multicluster.x-k8s.io", **SERVICE}], [], id="another-kind"),
+        pytest.param([{"kind": "Backend", "group": "example.org", **SERVICE}, SERVICE], ["shop/web"], id="one-of-two"),
+    ],
+)
+def test_a_backend_that_is_no_service_is_passed_over(backends: list[Any], expected: list[str]) -> None:
+    """It has no pods that could be named; nothing is opened on its account."""
+    route = named("HTTPRoute", "r", {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": backends}]})
+    found = world(route).http_routes["shop"]["r"].backends
+    assert expected == [str(each.service) for each in found]
+
+
+def path(**port: Any) -> Any:
+    backend = {"service": {"name": "web", **({"port": port} if port else {})}}
+    return {"rules": [{"http": {"paths": [{"backend": backend}]}}]}
+
+
+@pytest.mark.parametrize(
+    "spec, ports, expected",
+    [
+        pytest.param(path(number=80), 2, 80, id="by-number"),
+        pytest.param(path(name="http"), 2, 80, id="by-name"),
+        pytest.param(path(), 1, 80, id="the-only-one-there-is"),
+        pytest.param(path(), 2, None, id="none-where-several-could-be-meant"),
+    ],
+)
+def test_the_service_port_that_a_route_means(spec: Any, ports: int, expected: int | None) -> None:
+    """A route that names no port means the Service's only one."""
+    own = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
+    here = world(service(type="ClusterIP", ports=own[:ports]), named("Ingress", "front", spec))
+    (backend,) = here.ingresses["shop"]["front"].backends
+    found = routed_port(here.services["shop"]["web"], backend.port)
+    assert expected == (found.port if found else None)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from exposure.parse.network_policies import network_policy
 from exposure.render import network_policy_manifest
-from exposure.values.addresses import block
-from exposure.values.labels import LabelSelector, Requirement, pairs
+from exposure.values.addresses import block, network
+from exposure.values.labels import LabelSelector, Requirement, pairs, selecting
 from exposure.values.network_policy import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
 from tests.unit.test_addresses import networks
 from tests.unit.test_parse_intent import JSON, spoilt
@@ -74,6 +74,89 @@ def test_manifests_are_explicit(policy: NetworkPolicy) -> None:
     for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
         assert [] not in rule.values()
         assert all("protocol" in port for port in rule.get("ports", ()))
+
+
+BARE = NetworkPolicy("shop", "exposure-default-deny", PolicySpec(LabelSelector((), ()), (), None))
+FULL = NetworkPolicy(
+    "shop",
+    "exposure-to-web",
+    PolicySpec(
+        LabelSelector((("app", "web"),), (Requirement("tier", "In", ("a", "b")), Requirement("old", "DoesNotExist"))),
+        None,
+        (
+            Rule(
+                (
+                    Peer(block=block(network("10.0.0.0/8"), [network("10.1.0.0/16")])),
+                    Peer(block=block(network("2001:db8::/32"))),
+                    Peer(namespaces=LabelSelector((), ())),
+                    Peer(pods=selecting({"app": "db"}), namespaces=selecting({"team": "a"})),
+                ),
+                (PolicyPort("TCP", 8000, 8100), PolicyPort("UDP"), PolicyPort("TCP", "http")),
+            ),
+            Rule(None, None),
+        ),
+    ),
+    (("app.kubernetes.io/managed-by", "exposure-operator"),),
+    (("exposure.dev/explanation", "Admits nobody."),),
+    (Owner("v1", "Service", "web", "uid-web"),),
+)
+
+
+@pytest.mark.parametrize(
+    "policy, metadata, spec",
+    [
+        pytest.param(
+            BARE,
+            {"namespace": "shop", "name": "exposure-default-deny", "labels": {}},
+            {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []},
+            id="every-pod-and-nobody",
+        ),
+        pytest.param(
+            FULL,
+            {
+                "namespace": "shop",
+                "name": "exposure-to-web",
+                "labels": {"app.kubernetes.io/managed-by": "exposure-operator"},
+                "annotations": {"exposure.dev/explanation": "Admits nobody."},
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}],
+            },
+            {
+                "podSelector": {
+                    "matchLabels": {"app": "web"},
+                    "matchExpressions": [
+                        {"key": "tier", "operator": "In", "values": ["a", "b"]},
+                        {"key": "old", "operator": "DoesNotExist"},
+                    ],
+                },
+                "policyTypes": ["Egress"],
+                "egress": [
+                    {
+                        "to": [
+                            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+                            {"ipBlock": {"cidr": "2001:db8::/32"}},
+                            {"namespaceSelector": {}},
+                            {
+                                "namespaceSelector": {"matchLabels": {"team": "a"}},
+                                "podSelector": {"matchLabels": {"app": "db"}},
+                            },
+                        ],
+                        "ports": [
+                            {"protocol": "TCP", "port": 8000, "endPort": 8100},
+                            {"protocol": "UDP"},
+                            {"protocol": "TCP", "port": "http"},
+                        ],
+                    },
+                    {},
+                ],
+            },
+            id="everything-that-can-be-said",
+        ),
+    ],
+)
+def test_a_manifest(policy: NetworkPolicy, metadata: Any, spec: Any) -> None:
+    """As the API has it: what is absent stays absent, and what is empty is written."""
+    found = network_policy_manifest(policy)
+    assert (metadata, spec) == (found["metadata"], found["spec"])
 
 
 def read(spec: Any) -> PolicySpec:

@@ -20,15 +20,10 @@ KINDS_BY_PROTOCOL = {
 
 def attached_backends(world: World, gateway: Gateway) -> Iterator[tuple[Backend, str, bool]]:
     """Each backend that the Gateway's routes lead to, with the route and whether ReferenceGrants permit it."""
-    seen: set[tuple[Backend, str]] = set()
     for route in routes(world):
-        if not any(_attaches(world, gateway, route, parent) for parent in route.parents):
-            continue
-        shown = f"{route.kind} {route.ref}"
-        for backend in route.backends:
-            if (backend, shown) not in seen:
-                seen.add((backend, shown))
-                yield backend, shown, _permitted(world, route, backend)
+        if any(_attaches(world, gateway, route, parent) for parent in route.parents):
+            for backend in route.backends:
+                yield backend, f"{route.kind} {route.ref}", _permitted(world, route, backend)
 
 
 def routes(world: World) -> Iterator[Route]:
