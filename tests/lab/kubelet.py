@@ -11,8 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,7 @@ class Kubelet:
         self._running: dict[str, _Running] = {}
         self._folder = Path(tempfile.mkdtemp(dir=lab.root, prefix="kubelet-"))
         self._stop = threading.Event()
+        self._turning = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="lab-kubelet", daemon=True)
 
     def __enter__(self) -> Self:
@@ -69,10 +70,17 @@ class Kubelet:
         if self.failure is not None and error is None:
             raise self.failure
 
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """It does nothing for as long as the block lasts."""
+        with self._turning:
+            yield
+
     def _work(self) -> None:
         try:
             while not self._stop.wait(PAUSE_SECONDS):
-                self._turn()
+                with self._turning:
+                    self._turn()
         except BaseException as error:
             self.failure = error
 

@@ -74,21 +74,26 @@ class Stage:
 
     def verify(self, *options: str, client: str = "allowed", output: str = "json") -> tuple[int, str, str]:
         """Exit status, standard output and standard error of the command, run on a host outside the cluster."""
-        done = subprocess.run(
-            [
-                *self.lab.clients[client].netns.prefix,
-                *(sys.executable, "-c", COMMAND, "verify"),
-                *("-n", "shop", "--kubeconfig", str(self.lab.cluster.kubeconfig), "--config", str(self.config)),
-                *("--timeout", "800ms", "-o", output),
-                *options,
-            ],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        command, environment = self._command(*options, client=client, output=output)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
         return done.returncode, done.stdout, done.stderr
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """The command, left running."""
+        command, environment = self._command(*options)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _command(
+        self, *options: str, client: str = "allowed", output: str = "json"
+    ) -> tuple[list[str], dict[str, str]]:
+        command = [
+            *self.lab.clients[client].netns.prefix,
+            *(sys.executable, "-c", COMMAND, "verify"),
+            *("-n", "shop", "--kubeconfig", str(self.lab.cluster.kubeconfig), "--config", str(self.config)),
+            *("--timeout", "800ms", "-o", output),
+            *options,
+        ]
+        return command, {**os.environ, "PYTHONPATH": str(PACKAGE)}
 
     def checks(self, *options: str, client: str = "allowed") -> tuple[int, list[Manifest]]:
         """Exit status, and what was found, as JSON."""

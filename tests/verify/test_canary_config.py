@@ -1,10 +1,12 @@
 """The part of the configuration file that switches the canary on."""
 
 import pytest
+import yaml
 
 from exposure.parse.config import config
 from exposure.parse.fields import BadField
 from exposure.values.config import Canary
+from tests.manifests.reading import kustomized, only
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,16 @@ def test_what_is_refused(said: dict[str, object], field: str) -> None:
     with pytest.raises(BadField) as refused:
         config({"canary": said})
     assert field == refused.value.field
+
+
+def test_the_overlay_switches_it_on_and_adds_a_role_in_its_own_namespace() -> None:
+    """What is installed is what the operator reads; the cluster-wide role stays as it is."""
+    written = only(kustomized("overlays/canary"), "ConfigMap")["data"]["config.yaml"]
+    assert config(yaml.safe_load(written)).canary.enabled
+    role = only(kustomized("overlays/canary"), "Role", "exposure-canary")
+    assert "exposure-system" == role["metadata"]["namespace"]
+    assert [("pods", {"create", "get", "delete"}), ("networkpolicies", {"get"})] == [
+        (rule["resources"][0], set(rule["verbs"])) for rule in role["rules"]
+    ]
+    both = [kustomized(each) for each in ("base", "overlays/canary")]
+    assert 1 == len({str([each for each in objects if each["kind"] == "ClusterRole"]) for objects in both})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import xml.etree.ElementTree as xml
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from tests.cluster.operator_process import eventually
 from tests.lab.lab import Lab
 from tests.lab.policies import policy
 from tests.verify.stage import Stage, causes
@@ -72,6 +74,44 @@ def test_a_dry_run_connects_to_nothing(stage: Stage) -> None:
     assert "tcp://192.0.2.6" in said
     assert "a pod in exposure-system" in said
     assert "none of them made" in said
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="ended-by-somebody")]
+)
+def test_whoever_is_interrupted_leaves_no_pod(stage: Stage, number: signal.Signals) -> None:
+    """Whatever ends the command, its pod goes with it."""
+    with stage.kubelet.asleep():
+        command = stage.start("--from", "other-namespace")
+        try:
+            eventually(lambda: _probe_pods(stage), 20, "a probe pod")
+            command.send_signal(number)
+            assert 130 == command.wait(timeout=20)
+        finally:
+            command.kill()
+        eventually(lambda: not _probe_pods(stage), 10, "no probe pod is left")
+
+
+def _probe_pods(stage: Stage) -> list[str]:
+    names = [each["metadata"]["name"] for each in stage.lab.api.list("Pod")]
+    return [name for name in names if name.startswith("exposure-verify-")]
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        pytest.param(["--from", "moon"], "moon", id="no-such-place"),
+        pytest.param(["--timeout", "soon"], "soon", id="no-time"),
+        pytest.param(["--parallel", "1000"], "1000", id="too-many-at-once"),
+        pytest.param(["--node", "n9", "--from", "node"], "n9", id="no-such-node"),
+        pytest.param(["nothing"], "nothing", id="no-such-service"),
+    ],
+)
+def test_wrong_use(stage: Stage, options: list[str], word: str) -> None:
+    """Exit status 2, and a sentence with the word that was wrong."""
+    status, said, complaint = stage.verify(*options)
+    assert (2, "") == (status, said)
+    assert word in complaint
 
 
 def test_junit(stage: Stage) -> None:
