@@ -1,8 +1,8 @@
 """Counts by key, in a table that never outgrows its bound, however long the stream and however many strangers come.
 
 When the table is full, its lightest three quarters get coarser, step by step, until half of the room is free: ports
-that are not exposed become one, then single addresses become /24 (IPv6: /64), then /16 (/48); what is still too much goes
-to one row a Service that says *others*. Rows that carry much traffic stay as they are. No count is ever lost: the
+that are not exposed become one, then single addresses become /24 (IPv6: /64), then /16 (/48); what is still too much
+goes to one row a Service that says *others*. Rows that carry much traffic stay as they are. No count is ever lost: the
 sum over all rows is the sum of what was added.
 """
 
