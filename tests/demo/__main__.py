@@ -1,20 +1,27 @@
 """The demo: a real control plane on this machine, the operator with its own rights, and a small shop.
 
-python -m tests.demo           about two minutes, with time to read
+python -m tests.demo           two to three minutes, with time to read
 python -m tests.demo --fast    without pauses
 python -m tests.demo --keep    stays afterwards, for you to go on in another terminal, until Ctrl-C
+python -m tests.demo --no-lab  without packets, as where there is no root
+
+As root on Linux it plays in a lab of network namespaces: nodes, pods and clients whose connections are real, and that
+touch nothing outside.
 """
 
 import argparse
-import shlex
+import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.cluster.binaries import binaries
+from tests.demo.lab_stage import LabStage, hindrance
 from tests.demo.screen import Screen
-from tests.demo.stage import EmbeddedStage
+from tests.demo.stage import EmbeddedStage, Stage
 from tests.demo.story import Unexpected, tell
+from tests.lab.metallb.build import metallb
 
 
 def main() -> int:
@@ -22,50 +29,71 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--fast", action="store_true", help="do not pause")
     parser.add_argument("--keep", action="store_true", help="leave the cluster running afterwards, until Ctrl-C")
+    parser.add_argument("--no-lab", action="store_true", help="the API server alone, also where there could be packets")
     wants = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     screen = Screen(fast=wants.fast)
     try:
         with tempfile.TemporaryDirectory(prefix="exposure-demo-") as folder:
-            return _play(Path(folder), screen, keep=wants.keep)
+            return _play(_stage(Path(folder), screen, lab=not wants.no_lab), screen, keep=wants.keep)
     except KeyboardInterrupt:
         return 130
 
 
-def _play(folder: Path, screen: Screen, *, keep: bool) -> int:
-    screen.say(
-        "Starting etcd, kube-apiserver and kube-controller-manager. There are no kubelets and no cloud: Nodes, Pods' "
-        "status and load balancer addresses are written by this demo, as those would. Everything else is the real "
-        "thing."
-    )
-    with EmbeddedStage(folder) as stage:
+def _stage(folder: Path, screen: Screen, *, lab: bool) -> Stage:
+    why_not = hindrance() if lab else "--no-lab was asked for"
+    if why_not:
+        screen.say(
+            f"No packets this time: {why_not}. Starting etcd, kube-apiserver and kube-controller-manager alone. Nodes, "
+            "Pods' status and load balancer addresses are written by this demo, as kubelets and a cloud would. "
+            "Everything else is the real thing."
+        )
+    else:
+        screen.say(
+            "Starting a cluster in network namespaces of this machine: two nodes with kube-proxy and MetalLB, and some "
+            "hosts outside. Packets are real. Pods are small servers that say whose address they saw; NetworkPolicies "
+            "are enforced by the lab's own enforcer (nftables), which make lab holds against an independent oracle."
+        )
+    binaries()
+    if not why_not:
+        metallb()
+    # From here on nothing leaves this machine, and no proxy would find an address of the demo.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+    return EmbeddedStage(folder) if why_not else LabStage()
+
+
+def _play(stage: Stage, screen: Screen, *, keep: bool) -> int:
+    with screen.busy("starting"):
+        stage.__enter__()
+    try:
         screen.note(f"ready after {screen.seconds:.1f} s")
-        try:
-            tell(stage, screen)
-        except Unexpected as error:
-            print(f"demo: {error}\nThe operator's last words:\n{stage.operator.tail()}", file=sys.stderr)
-            return 1
+        tell(stage, screen)
         screen.chapter("That was it")
         screen.note(f"{screen.seconds:.0f} s in all")
         if keep:
             _wait(stage, screen)
         else:
             screen.say("With --keep (make demo DEMO=--keep) the cluster stays, for you to go on by hand.")
-    return 0
+        return 0
+    except Unexpected as error:
+        print(f"demo: {error}\nThe operator's last words:\n{stage.last_words()}", file=sys.stderr)
+        return 1
+    finally:
+        stage.__exit__(None, None, None)
 
 
-def _wait(stage: EmbeddedStage, screen: Screen) -> None:
+def _wait(stage: Stage, screen: Screen) -> None:
     screen.say("The cluster stays until Ctrl-C. In another terminal, with your own kubectl or this one:")
-    wanted = {name: value for name, value in stage.environment.items() if name in ("KUBECONFIG", "PATH")}
-    path = wanted["PATH"].split(":")[:2]
-    print(f"\nexport KUBECONFIG={shlex.quote(wanted['KUBECONFIG'])}")
-    print(f"export PATH={shlex.quote(':'.join(path))}:$PATH   # kubectl of this version, and kubectl exposure")
-    print("kubectl get exposures -A\n", flush=True)
+    print("", *stage.how_to_go_on(), "", sep="\n", flush=True)
     while True:
         signal.pause()
 
 
 def _end(*_: object) -> None:
+    """Ends the demo, once: whoever presses Ctrl-C again does not break into the tidying up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

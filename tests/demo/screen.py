@@ -3,14 +3,19 @@
 import sys
 import textwrap
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from tests.demo.calls import Answer, LetIn, Stream
+
 WIDTH = 100
-#: Seconds for a word of a sentence, and for a line of output; nobody reads longer than the last of these.
-WORD, LINE, LONGEST = 0.1, 0.12, 5.0
+#: Seconds for a word of a sentence, for a line of output and for one of a table; nobody reads longer than the last.
+WORD, LINE, ROW, LONGEST = 0.1, 0.12, 0.8, 6.0
+_COLOURS = {LetIn.ALL: "bold green", LetIn.SOME: "bold yellow", LetIn.NONE: "bold red"}
 
 
 class Screen:
@@ -51,8 +56,60 @@ class Screen:
             self._print(line)
         self._pause(len(lines) * LINE + 0.4)
 
+    def answers(self, title: str, answers: Sequence[Answer]) -> None:
+        """Who got in, who answered, and which address it saw: a row for each call."""
+        header = ("WHO", "FROM", "ASKS", "AT", "LET IN", "ANSWERED BY", "WHICH SAW")
+        rows = [
+            (
+                each.call.caller,
+                each.source,
+                each.call.service,
+                each.address,
+                f"{each.passed} of {each.connections}",
+                ", ".join(each.answered_by),
+                ", ".join(each.saw),
+            )
+            for each in answers
+        ]
+        self._table(title, header, rows, 4, [_COLOURS[each.let_in] for each in answers])
+
+    def streams(self, title: str, streams: Sequence[Stream]) -> None:
+        """What became of those who asked all the time."""
+        header = ("WHO", "ASKS", "CONNECTIONS", "LET IN", "THAT IS")
+        rows = [
+            (each.call.caller, each.call.service, str(each.connections), str(each.passed), each.verdict)
+            for each in streams
+        ]
+        colours = ["bold green" if each.passed == each.connections else "bold red" for each in streams]
+        self._table(title, header, rows, 4, colours)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Something moves on a terminal while this takes its time."""
+        if self._colourful:
+            with self._console.status(what):
+                yield
+        else:
+            yield
+
     def note(self, text: str) -> None:
         self._print(f"  ({text})", "dim")
+
+    def _table(
+        self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], marked: int, colours: Sequence[str]
+    ) -> None:
+        """Columns as kubectl prints them; `marked` is the one that is coloured."""
+        widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+        self._print("")
+        self._print(f"# {title}", "bold magenta")
+        for row, colour in zip((header, *rows), ("bold", *colours), strict=True):
+            line = Text()
+            for column, cell in enumerate(row):
+                style = colour if column == marked or row is header else ""
+                line.append(cell.ljust(widths[column] + 3), style)
+            line.rstrip()
+            self._console.print(line)
+        self._pause(len(rows) * ROW)
 
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style=style))

@@ -1,14 +1,30 @@
 """The story, step by step, on whatever stage it is given. Every command is really run, and every outcome is checked."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.demo.calls import CUSTOMER, PARTNER, STRANGER, Call, Expected, LetIn, unlike
 from tests.demo.screen import Screen
 from tests.demo.stage import Stage
 
 FOLDER = "tests/demo/manifests"
 PATIENCE_SECONDS = 30.0
+SHOP, MEDIA, LEDGER = "shop/web", "media/images", "accounting/ledger"
+#: Who is let in once all is enforced; before, it is everybody. Media comes right with its cure.
+AT_SHOP: Expected = {
+    Call(CUSTOMER, SHOP): LetIn.ALL,
+    Call(STRANGER, SHOP): LetIn.NONE,
+    Call(LEDGER, SHOP): LetIn.NONE,
+}
+AT_MEDIA: Expected = {
+    Call(PARTNER, MEDIA): LetIn.ALL,
+    Call(STRANGER, MEDIA): LetIn.NONE,
+    Call(SHOP, MEDIA): LetIn.ALL,
+}
+AT_LEDGER: Expected = {Call(SHOP, LEDGER, 5432): LetIn.NONE}
+BEHIND_SNAT: Expected = {**AT_MEDIA, Call(STRANGER, MEDIA): LetIn.SOME}
 
 
 class Unexpected(Exception):
@@ -44,16 +60,41 @@ class Show:
                 raise Unexpected(f"{command}: after {PATIENCE_SECONDS:.0f} s still not {promised}, or still {gone}")
             time.sleep(0.05)
 
-    def requests(self) -> None:
-        """Real requests, where the stage has packets."""
-        seen = self.stage.requests()
-        if seen:
-            self.screen.typed("# who gets through now", seen)
+    def requests(self, title: str, expected: Expected) -> bool:
+        """Real connections, asked again until all come out as expected; False where the stage has no packets."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answers = self.stage.ask(list(expected))
+            wrong = unlike(answers, expected)
+            if not wrong or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        if answers:
+            self.screen.answers(title, answers)
+        if wrong:
+            raise Unexpected(f"after {PATIENCE_SECONDS:.0f} s still: {'; '.join(wrong)}")
+        return bool(answers)
+
+    def asked(self, title: str, expected: Expected) -> None:
+        """What came of those who asked all the time, who must not be cut off, or must be once and for all."""
+        streams = self.stage.asked()
+        if streams:
+            self.screen.streams(title, streams)
+        for each in streams:
+            right = each.passed == each.connections
+            if expected[each.call] is LetIn.NONE:
+                right = 0 < each.passed < each.connections and not each.passed_late
+            if not right:
+                raise Unexpected(f"{each.call.caller} to {each.call.service}: {each.verdict}")
 
     def _check(self, command: str, output: str, promised: Sequence[str]) -> None:
         for each in promised:
             if each not in output:
                 raise Unexpected(f"{command}: {each!r} is not in its answer")
+
+
+def _everybody(*expected: Expected) -> Expected:
+    return {call: LetIn.ALL for each in expected for call in each}
 
 
 def install(show: Show) -> None:
@@ -71,14 +112,16 @@ def doors(show: Show) -> None:
         "A small shop: three namespaces, two doors to the world, and an accounting department that has none."
     )
     show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
-    show.until("kubectl get pods -A -l app -o wide", "ledger", "images", "web", gone=["Pending"])
-    show.until("kubectl get service -A", "192.0.2.101", "192.0.2.102", gone=["<pending>"])
+    pods = "kubectl get pods -A -l 'app in (web,images,ledger)' -o wide"
+    show.until(pods, "ledger", "images", "web", gone=["Pending", "0/1"])
+    services = show.until("kubectl get service -A", "media", "shop", gone=["<pending>"])
+    addresses = re.findall(r"LoadBalancer +\S+ +(\S+)", services)
     show.screen.say(
         "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and "
         "behind it every pod can talk to every pod, the ledger included."
     )
-    show.until("kubectl get exposures -A", "192.0.2.101", "192.0.2.102", "Ungoverned")
-    show.requests()
+    show.until("kubectl get exposures -A", *addresses, "Ungoverned")
+    show.requests("Before: real connections, and everybody gets in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
 
 
 def audit(show: Show) -> None:
@@ -95,10 +138,13 @@ def audit(show: Show) -> None:
     show.type(
         "kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny"
     )
+    show.requests("In Audit: nobody is cut off", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
 
 
 def enforce(show: Show) -> None:
     """The rooms are closed: grants first, denials after, so that nobody is cut off in between."""
+    during: Expected = {**AT_SHOP, Call(PARTNER, MEDIA): LetIn.ALL, Call(SHOP, MEDIA): LetIn.ALL, **AT_LEDGER}
+    show.stage.keep_asking(list(during))
     show.type('kubectl patch xp edge -n shop --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
     show.type('kubectl patch xp edge -n media --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
     show.type(f"kubectl apply -f {FOLDER}/departments.yaml", "departments created")
@@ -107,6 +153,9 @@ def enforce(show: Show) -> None:
     show.until("kubectl get xp -A", "edge")
     show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
     show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
+    # Not asked again until right: whatever went wrong on the way, for however short a time, is in these.
+    show.asked("During: they asked all the time while the walls went up", during)
+    show.requests("After: only who should get in does, but for one", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
     show.screen.say(
         "Accounting has no door, and is closed all the same. Every rule says in one sentence what it is there for:"
     )
@@ -115,23 +164,28 @@ def enforce(show: Show) -> None:
         "-o custom-columns='NAME:.metadata.name,SAYS:.metadata.annotations.exposure\\.dev/explanation'",
         "exposure-to-web",
     )
-    show.requests()
 
 
 def truth(show: Show) -> None:
     """What a NetworkPolicy cannot hold is said, with its cure."""
     show.screen.say(
         "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its "
-        "own address in place of the client's, so the policy must admit nodes, and can no longer tell clients apart. "
-        "Other generators open such a door and say nothing."
+        "own address in place of the client's, so the policy must admit nodes, and lets in whoever comes that way, a "
+        "stranger, too. Other generators open such a door and say nothing, or cut off every other connection."
     )
-    show.until("kubectl exposure explain media/images", "SourceFilterLost", "cure:")
+    show.until(
+        "kubectl get exposure service-images -n media "
+        '-o jsonpath=\'{range .status.blindSpots[*]}{.reason}: {.message}{"\\n"}cure: {.cure}{"\\n"}{end}\'',
+        "SourceFilterLost",
+        "cure: Set externalTrafficPolicy: Local",
+    )
     show.screen.say("The cure is one field:")
     show.type(
         'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
         "patched",
     )
     show.until("kubectl get exposures -A", "service-images", gone=["SourceFilterLost"])
+    show.requests("Cured: the stranger is out, and the images see who asks", AT_MEDIA)
 
 
 def follow(show: Show) -> None:
@@ -144,6 +198,8 @@ def follow(show: Show) -> None:
     )
     show.until("kubectl get exposures -n shop", "443→8443")
     show.type("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "8443")
+    second = {Call(each.caller, SHOP, 443): let_in for each, let_in in AT_SHOP.items()}
+    show.requests("The second port", second)
 
 
 def drift(show: Show) -> None:
@@ -177,9 +233,11 @@ def way_out(show: Show) -> None:
     show.screen.say("The way out, for a night when something is wrong: one annotation, honoured within a second.")
     show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
     show.until("kubectl get netpol -n shop", "No resources found")
+    show.requests("Released: the shop is open as before, the others are not", {**_everybody(AT_SHOP), **AT_LEDGER})
     show.screen.say("And back:")
     show.type("kubectl annotate namespace shop exposure.dev/mode-", "annotated")
     show.until("kubectl get netpol -n shop", "exposure-to-web", "exposure-default-deny")
+    show.requests("Closed again", AT_SHOP)
 
 
 def delete(show: Show) -> None:
@@ -195,7 +253,7 @@ STEPS: tuple[tuple[str, Callable[[Show], None]], ...] = (
     ("Two doors, and nothing behind them is closed", doors),
     ("Audit: read the plan first", audit),
     ("Enforce", enforce),
-    ("What SNAT hides", truth),
+    ("What SNAT hides, and the cure", truth),
     ("A Service changes", follow),
     ("Somebody interferes", drift),
     ("Limits", limits),
