@@ -249,7 +249,7 @@ def generated(world: World, objects: list[Json]) -> list[Json]:
     return list(found.values())
 
 
-@examples(80)
+@examples(120)
 @given(plane=st.sampled_from(sorted(PLANES)), shop=exposed_tenants, bank=tenants)
 def test_what_is_meant_is_what_is_allowed(nca: Nca, plane: str, shop: Tenant, bank: Tenant) -> None:
     """Exactly the intended connections pass, and no others, as network-config-analyzer reads the policies."""

@@ -177,7 +177,7 @@ def _written(policies: Live, way: str) -> dict[str, set[Rule]]:
     return {name: set(rules) for name, rules in said.items() if rules is not None}
 
 
-@examples(100)
+@examples(200)
 @given(rooms, foreign(), granted(), granted(), st.integers(0, 9))
 def test_a_plan_opens_nothing_and_cuts_nothing(
     room: Room,
@@ -190,7 +190,7 @@ def test_a_plan_opens_nothing_and_cuts_nothing(
     check(room, {**live, **theirs}, wanted, seed, crash=False)
 
 
-@examples(100)
+@examples(200)
 @given(rooms, foreign(), granted(egress=False), granted(egress=False), st.integers(0, 9))
 def test_a_plan_that_is_broken_off_anywhere_is_taken_up_again(
     room: Room,

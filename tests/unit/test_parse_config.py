@@ -9,7 +9,7 @@ from exposure.facts.cnis import CNIS as CNI_ROWS
 from exposure.parse.config import CNIS, PROVIDERS, config
 from exposure.parse.fields import BadField
 from exposure.values.addresses import network
-from exposure.values.config import Config
+from exposure.values.config import Canary, Config
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,12 @@ from exposure.values.config import Config
             ),
             id="everything",
         ),
+        pytest.param({"canary": None}, Config(canary=Canary()), id="no-canary-unless-it-is-asked-for"),
+        pytest.param(
+            {"canary": {"enabled": True, "image": "operator:1", "intervalSeconds": 600, "namespace": "probes"}},
+            Config(canary=Canary(True, "operator:1", 600, "probes")),
+            id="a-canary",
+        ),
         pytest.param({"systemNamespaces": []}, Config(system_namespaces=()), id="an-empty-list-is-a-list"),
     ],
 )
@@ -68,6 +74,9 @@ def test_what_is_said(raw: Any, expected: Config) -> None:
         pytest.param({"network": {"nodeAddressLimit": "256"}}, "network.nodeAddressLimit", id="a-number-in-quotes"),
         pytest.param({"network": {"nodeAddressLimit": True}}, "network.nodeAddressLimit", id="a-boolean"),
         pytest.param({"network": {"cloudDNS": "yes"}}, "network.cloudDNS", id="a-word-for-a-flag"),
+        pytest.param({"canary": {"enabled": True}}, "canary.image", id="a-canary-without-an-image"),
+        pytest.param({"canary": {"intervalSeconds": 1}}, "canary.intervalSeconds", id="a-canary-too-often"),
+        pytest.param({"canary": {"every": 600}}, "canary.every", id="a-slip-in-the-canary"),
         pytest.param({"systemNamespaces": [""]}, "systemNamespaces[0]", id="an-empty-pattern"),
         pytest.param({"systemNamespaces": [7]}, "systemNamespaces[0]", id="a-number-for-a-name"),
     ],

@@ -20,7 +20,7 @@ def outcome(small: Small) -> Resolution:
     return resolved(*small.objects(), **small.network)
 
 
-@examples(120)
+@examples(200)
 @given(small_worlds())
 def test_nothing_is_empty_by_accident(small: Small) -> None:
     """An empty list means everything in a NetworkPolicy, so none is ever emitted, nor one that is left out."""
@@ -37,7 +37,7 @@ def test_nothing_is_empty_by_accident(small: Small) -> None:
             assert ["every pod of this namespace"] == list(map(str, rule.peers))
 
 
-@examples(120)
+@examples(200)
 @given(small_worlds())
 def test_sources_are_never_wider_than_intent(small: Small) -> None:
     """An outside address that is let in was asked for, or a blind spot says that it could not be kept out."""
