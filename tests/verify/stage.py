@@ -48,13 +48,13 @@ class Stage:
     Once everything stands, the operator is ended: what a test breaks stays broken until it is put back.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, cni: str = "kube-router") -> None:
         self.lab = lab
         lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         for name, port in (("web", 8080), ("api", 9090)):
             lab.add_pods([PodSpec("shop", f"{name}-{n}", n, {"app": name}, serves=(("TCP", port),)) for n in lab.nodes])
         lab.add_pods([PodSpec("shop", "db-0", "n1", {"app": "db"}, serves=(("TCP", 5432),))])
-        with Operator(lab, network={"cni": "kube-router"}) as operator:
+        with Operator(lab, network={"cni": cni}) as operator:
             lab.apply(
                 service("web", "LoadBalancer", 80, 8080),
                 service("api", "LoadBalancer", 81, 9090, externalTrafficPolicy="Local"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 import xml.etree.ElementTree as xml
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,6 +31,14 @@ def stage() -> Iterator[Stage]:
             yield made
 
 
+@pytest.fixture(scope="module")
+def after_snat() -> Iterator[Stage]:
+    with Lab(position="post", denial="drop") as lab:
+        made = Stage(lab, "aws-vpc-cni")
+        with made.kubelet:
+            yield made
+
+
 def test_all_as_expected(stage: Stage) -> None:
     """In a cluster that is right everything comes as expected, from everywhere, and the exit status is 0."""
     status, checks = stage.checks("--from", EVERYWHERE)
@@ -41,6 +50,16 @@ def test_all_as_expected(stage: Stage) -> None:
     assert set(EVERYWHERE.split(",")) == places
     assert {"allowed", "denied"} <= {each["expected"]["verdict"] for each in checks}
     assert 40 < len(checks)
+
+
+@pytest.mark.parametrize("client", ["allowed", "stranger"])
+def test_all_as_expected_behind_silent_walls_after_snat(after_snat: Stage, client: str) -> None:
+    """Where the CNI filters in the pod after SNAT, and drops instead of refusing, the same holds by another row."""
+    status, checks = after_snat.checks("--from", EVERYWHERE, client=client)
+    assert (0, []) == (status, [each for each in checks if each["result"] == "mismatch"])
+    verdicts = {each["expected"]["verdict"] for each in checks if each["exposure"] == "shop/service-api"}
+    assert {"allowed", "denied"} <= verdicts
+    assert "this CNI filters after that" in str(checks)
 
 
 def test_a_stranger_who_may_come_as_a_node_is_not_judged(stage: Stage) -> None:
@@ -208,7 +227,7 @@ def _wait_for_endpoints(stage: Stage, ready: int) -> None:
         found = [sum(e["conditions"]["ready"] for e in each.get("endpoints") or ()) for each in slices]
         if all(each == ready for each in found):
             return
-        subprocess.run(["sleep", "0.05"], check=True)
+        time.sleep(0.05)
     raise AssertionError(f"endpoints of web: {found}, not {ready}")
 
 
@@ -217,7 +236,7 @@ def nobody_announces(stage: Stage) -> Iterator[None]:
     """MetalLB still gives addresses, and no speaker answers for them."""
     stage.lab.api.delete("L2Advertisement", "metallb-system", "lan")
     prefix = stage.lab.clients["allowed"].netns.prefix
-    subprocess.run(["sleep", "0.5"], check=True)
+    time.sleep(0.5)
     for family in ("-4", "-6"):
         subprocess.run([*prefix, "ip", family, "neigh", "flush", "dev", "eth0"], check=True)
     yield

@@ -86,8 +86,9 @@ def _run(arguments: Namespace) -> int:
     pods = _probe_pods(arguments) if inside and exposures else None
     # Whoever ends this command ends its pods with it, not only by Ctrl-C.
     before = signal.signal(signal.SIGTERM, _interrupt)
+    again = (lambda: Ground(gather(arguments).world, given.namespaces)) if given.live else None
     try:
-        checks = Verification(ground, exposures, options, pods).run()
+        checks = Verification(ground, exposures, options, pods, again).run()
     except ProbeFailed as error:
         raise Wrong(f"{error}. (--from outside needs no pods)") from error
     finally:

@@ -22,13 +22,11 @@ OPERATOR = "look at the operator's log and at the ExposurePolicy's status; it pu
 class Around:
     """What else was seen: `node_ports` by address, when the same Service was called by its node port instead.
 
-    `denials_held` says that somewhere in this run a policy did keep somebody out. `pods_answer`: namespace/Service
-    whose pods answered somebody by their own addresses.
+    `denials_held` says that somewhere in this run somebody was kept out who should be.
     """
 
     node_ports: Mapping[str, Outcome] = field(default_factory=dict)
     denials_held: bool = False
-    pods_answer: frozenset[str] = frozenset()
 
 
 def judged(target: Target, vantage: Vantage, expected: Expected, seen: Seen) -> Check:
