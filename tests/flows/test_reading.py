@@ -71,19 +71,15 @@ def test_a_folder_is_read_with_all_below_it(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/b/two.log", "a/one.log", "a/.hidden"):
         (tmp_path / name).write_bytes(GOOD)
-    assert ["b/two.log", "one.log"] == [
-        str(Path(n).relative_to(tmp_path / "a")) for n in reading.sources([str(tmp_path / "a")])
-    ]
+    found = reading.sources([str(tmp_path / "a")])
+    assert ["b/two.log", "one.log"] == [str(Path(name).relative_to(tmp_path / "a")) for name in found]
 
 
 def test_hostile_names_reach_no_terminal(flows: Flows) -> None:
     """Escape codes in labels are shown as code points, and are in no proposal."""
     evil = json.loads(Path(fixture("hubble.json")).read_text().splitlines()[0])
-    evil["flow"]["source"] = {
-        "namespace": "x\x1b[2J",
-        "pod_name": "p",
-        "labels": ["k8s:app=\x1b]0;x\x07\n- evil: true"],
-    }
+    labels = ["k8s:app=\x1b]0;x\x07\n- evil: true"]
+    evil["flow"]["source"] = {"namespace": "x\x1b[2J", "pod_name": "p", "labels": labels}
     line = json.dumps(evil).encode()
     for output in ("table", "json", "yaml"):
         done = flows("-", "-o", output, stdin=line)

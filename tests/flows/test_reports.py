@@ -54,16 +54,12 @@ def test_planned_policies_give_a_forecast(flows: Flows) -> None:
     [
         pytest.param("calico.log", [("pod", 0, 3, 0, 0), ("outside", 1, 0, 0, 0)], id="calico"),
         pytest.param("netfilter.log", [("address", 0, 1, 0, 0)], id="netfilter"),
-        pytest.param("conntrack.log", [("address", 1, 0, 1, 0)[:5], ("address", 0, 0, 1, 0)], id="conntrack"),
+        pytest.param("conntrack.log", [("address", 1, 0, 0, 0), ("address", 0, 0, 1, 0)], id="conntrack"),
         pytest.param("aws-vpc.log", [("address", 0, 0, 1, 0), ("address", 0, 0, 0, 1)], id="aws-vpc"),
     ],
 )
-def test_every_format_leads_to_the_same_service(
-    flows: Flows, log: str, incoming: list[tuple[str, int, int, int, int]]
-) -> None:
+def test_every_format_leads_to_the_same_service(flows: Flows, log: str, incoming: list[tuple[object, ...]]) -> None:
     """Pod, VIP and node port are one Service; answers are not counted, nor is a flow that both ends report."""
-    if log == "conntrack.log":
-        incoming = [("address", 1, 0, 0, 0), ("address", 0, 0, 1, 0)]
     [exposure] = json.loads(flows(fixture(log), "-o", "json").out)["exposures"]
     assert incoming == [
         (each["peer"]["kind"], each["allowed"], each["dropped"], each["arrived"], each["blocked"])
@@ -80,9 +76,8 @@ def test_the_proposal_is_a_policy_that_the_api_would_take(
     [policy] = [each for each in yaml.safe_load_all(proposed) if each]
     assert {"cidrs": ["198.51.100.7/32", "203.0.113.99/32"]} == policy["spec"]["clients"]
     assert "peers" not in policy["spec"]
-    assert [{"to": [{"ipBlock": {"cidr": "151.101.1.1/32"}}], "ports": [{"protocol": "TCP", "port": 443}]}] == policy[
-        "spec"
-    ]["egress"]["to"]
+    [rule] = policy["spec"]["egress"]["to"]
+    assert {"to": [{"ipBlock": {"cidr": "151.101.1.1/32"}}], "ports": [{"protocol": "TCP", "port": 443}]} == rule
     assert "# - 198.51.100.9/32" in proposed
     (tmp_path / "proposed.yaml").write_text(proposed)
     assert 0 == main(["plan", "-f", str(FIXTURES / "shop.yaml"), "-f", str(tmp_path / "proposed.yaml")])
