@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.cluster.binaries import binaries
@@ -64,23 +65,21 @@ def _stage(folder: Path, screen: Screen, *, lab: bool) -> Stage:
 
 
 def _play(stage: Stage, screen: Screen, *, keep: bool) -> int:
-    with screen.busy("starting"):
-        stage.__enter__()
-    try:
+    with ExitStack() as held:
+        with screen.busy("starting"):
+            held.enter_context(stage)
         screen.note(f"ready after {screen.seconds:.1f} s")
-        tell(stage, screen)
+        try:
+            tell(stage, screen)
+        except Unexpected as error:
+            print(f"demo: {error}\nThe operator's last words:\n{stage.last_words()}", file=sys.stderr)
+            return 1
         screen.chapter("That was it")
         screen.note(f"{screen.seconds:.0f} s in all")
         if keep:
             _wait(stage, screen)
-        else:
-            screen.say("With --keep (make demo DEMO=--keep) the cluster stays, for you to go on by hand.")
-        return 0
-    except Unexpected as error:
-        print(f"demo: {error}\nThe operator's last words:\n{stage.last_words()}", file=sys.stderr)
-        return 1
-    finally:
-        stage.__exit__(None, None, None)
+        screen.say("With --keep (make demo DEMO=--keep) the cluster stays, for you to go on by hand.")
+    return 0
 
 
 def _wait(stage: Stage, screen: Screen) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import yaml
+
 from tests.cluster.operator_process import REPOSITORY
 from tests.demo.calls import CUSTOMER, PARTNER, STRANGER, Answer, Call, Stream
 from tests.demo.kubelets import Background, Kubelets, Object
@@ -26,6 +28,7 @@ from tests.lab.traffic import Probe, Seen
 CONNECTIONS = 20
 #: Where the lab's enforcer stands, and the CNI that stands there and SNATs to what the lab's nodes SNAT to.
 POSITION, CNI = "pre", "kube-router"
+CONFIG_MAP = "/api/v1/namespaces/exposure-system/configmaps/exposure-operator"
 #: Those beyond the router: their address, and the ones by which they are plugged in. The stranger is every lab's own.
 FAR_CLIENTS = {
     CUSTOMER: ("203.0.113.10", ("192.0.2.140", "2001:db8::80:10")),
@@ -44,7 +47,7 @@ def hindrance() -> str:
     if sys.platform != "linux":
         return "network namespaces need Linux"
     if os.geteuid() != 0:
-        return "network namespaces need root"
+        return "network namespaces need root (sudo HOME=$HOME make demo)"
     if absent := [each for each in _TOOLS if not shutil.which(each)]:
         return f"{', '.join(absent)} not found (Debian: apt-get install iptables nftables iproute2)"
     try:
@@ -151,12 +154,16 @@ class LabStage:
         return run(command, self._environment, self._lab.network.control_plane.netns.prefix)
 
     def install_operator(self) -> str:
-        self._operator = _AppliedOperator(self._lab, network={"cni": CNI})
+        network = {"cni": CNI}
+        # The operator reads a file, `kubectl exposure` the ConfigMap: they are told the same.
+        said = {"data": {"config.yaml": yaml.safe_dump({"network": network})}}
+        self._lab.api.call("PATCH", CONFIG_MAP, said, "application/merge-patch+json")
+        self._operator = _AppliedOperator(self._lab, network=network)
         self._operator.__enter__()
         return (
             "No kubelet runs its Deployment here, so the very same process is started by hand, with the token of its "
-            "ServiceAccount. One fact it is told: policies are enforced before SNAT, as kube-router and Calico do "
-            f"(network.cni: {CNI})."
+            "ServiceAccount. One fact it is told by its ConfigMap: policies are enforced before SNAT, as kube-router "
+            f"and Calico do (network.cni: {CNI})."
         )
 
     def ask(self, calls: Sequence[Call]) -> Sequence[Answer]:
@@ -249,7 +256,7 @@ def _answer(call: Call, source: str, probe: Probe, seen: Sequence[Seen]) -> Answ
         f"{probe.address}:{probe.port}",
         len(seen),
         len(passed),
-        tuple(sorted({each.server for each in passed})),
+        tuple(sorted({each.server.replace("@", " on ") for each in passed})),
         tuple(sorted({each.peer for each in passed})),
     )
 

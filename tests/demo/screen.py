@@ -57,7 +57,7 @@ class Screen:
         self._pause(len(lines) * LINE + 0.4)
 
     def answers(self, title: str, answers: Sequence[Answer]) -> None:
-        """Who got in, who answered, and which address it saw: a row for each call."""
+        """Who got in, who answered, and which address it saw: a row for each call. Nothing where nobody asked."""
         header = ("WHO", "FROM", "ASKS", "AT", "LET IN", "ANSWERED BY", "WHICH SAW")
         rows = [
             (
@@ -73,8 +73,17 @@ class Screen:
         ]
         self._table(title, header, rows, 4, [_COLOURS[each.let_in] for each in answers])
 
+    def total(self, title: str, answers: Sequence[Answer]) -> None:
+        """The same in one line."""
+        if answers:
+            passed = sum(each.passed for each in answers)
+            connections = sum(each.connections for each in answers)
+            self._print("")
+            self._print(f"# {title}: {passed} of {connections} connections let in", "bold magenta")
+            self._pause(ROW)
+
     def streams(self, title: str, streams: Sequence[Stream]) -> None:
-        """What became of those who asked all the time."""
+        """What became of those who asked all the time. Nothing where nobody did."""
         header = ("WHO", "ASKS", "CONNECTIONS", "LET IN", "THAT IS")
         rows = [
             (each.call.caller, each.call.service, str(each.connections), str(each.passed), each.verdict)
@@ -99,6 +108,8 @@ class Screen:
         self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], marked: int, colours: Sequence[str]
     ) -> None:
         """Columns as kubectl prints them; `marked` is the one that is coloured."""
+        if not rows:
+            return
         widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
         self._print("")
         self._print(f"# {title}", "bold magenta")
