@@ -54,7 +54,7 @@ lint: $(VENV)
 	.venv/bin/lint-imports
 
 test: lint binaries $(ORACLE)
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(PYTEST)
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(PYTEST),--no-cov $(PYTEST),--cov --cov-report=term)
 
 demo: binaries
 	@.venv/bin/python -m tests.demo $(DEMO)
