@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from exposure.flows import hubble_grpc
 from tests.flows.conftest import Flows
-
-without = pytest.mark.skipif(find_spec("grpc") is None, reason="grpcio is optional, and not installed here")
 
 
 def answers(number: int) -> Iterator[Any]:
@@ -47,7 +44,6 @@ def relay() -> Iterator[str]:
     server.stop(None).wait(10)
 
 
-@without
 def test_flows_from_a_relay(flows: Flows, relay: str) -> None:
     """As many as were asked for, counted like those of a file."""
     done = flows("--hubble", relay, "--last", "3")
@@ -56,7 +52,6 @@ def test_flows_from_a_relay(flows: Flows, relay: str) -> None:
     assert "198.51.100.7  tcp/8080  0        1" in done.out
 
 
-@without
 def test_a_relay_that_does_not_answer(flows: Flows) -> None:
     """Status 2, with the address and gRPC's own word."""
     done = flows("--hubble", "127.0.0.1:1")
