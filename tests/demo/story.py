@@ -151,7 +151,6 @@ def enforce(show: Show) -> None:
     show.type(f"kubectl apply -f {FOLDER}/departments.yaml", "departments created")
     show.type("kubectl wait --for=condition=Ready xp --all -A --timeout=30s", "condition met")
     show.type("kubectl wait --for=condition=Ready cxp --all --timeout=30s", "condition met")
-    show.until("kubectl get xp -A", "edge")
     show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
     show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
     # Not asked again until right: whatever went wrong on the way, for however short a time, is in these.

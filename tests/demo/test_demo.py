@@ -65,16 +65,21 @@ def test_a_demo_that_is_broken_off_leaves_nothing(number: signal.Signals, tmp_pa
 
 def test_a_machine_without_the_tools_hears_which() -> None:
     """Without packets the demo says why, and what to install."""
-    code = "from tests.demo.lab_stage import hindrance; print(hindrance())"
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        env={**os.environ, "PATH": "/nowhere"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "nft not found (Debian: apt-get install iptables nftables iproute2)" in ran.stdout
+    said = _hindrance([], PATH="/nowhere")
+    assert "nft not found (Debian: apt-get install iptables nftables iproute2)" in said
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "lacks, said",
+    [
+        pytest.param("sys_admin", "network namespaces are not to be had here", id="no-namespaces"),
+        pytest.param("net_admin", "fails in a network namespace", id="namespaces-without-power"),
+    ],
+)
+def test_root_without_the_rights_hears_what_fails(lacks: str, said: str) -> None:
+    """A container's root may lack what a lab needs: the demo finds out before it starts one."""
+    assert said in _hindrance(["setpriv", "--bounding-set", f"-{lacks}"])
 
 
 @pytest.mark.lab
@@ -110,6 +115,18 @@ def test_what_comes_out_otherwise_is_told(passed: int, expected: LetIn, wrong: l
 def test_streams_are_told_in_words(stream: Stream, verdict: str) -> None:
     """Who asked all the time was never cut off, or was once and for all, or neither."""
     assert verdict == stream.verdict
+
+
+def _hindrance(prefix: list[str], **environment: str) -> str:
+    code = "from tests.demo.lab_stage import hindrance; print(hindrance())"
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def _mentioning(text: str) -> list[str]:
