@@ -167,6 +167,10 @@ class _Doors:
     def families(self) -> tuple[Family, ...]:
         return families_of(self.service, self.survey.pod_ranges.families)
 
+    @property
+    def _unenforceable(self) -> str:
+        return self.voice.spec.clients.unenforceable or "Allow"
+
     def _clients(self, door: str, profile: Profile) -> ClientRanges:
         return client_ranges(self.service, door, profile, self.voice.spec.clients, self.scene.limit, self.families)
 
@@ -184,8 +188,7 @@ class _Doors:
             (ports, arrival(profile, service, ports.port, overrides, self.survey, self.families))
             for ports in self._ports(door)
         ]
-        unenforceable = self.voice.spec.clients.unenforceable or "Allow"
-        got = door_sources(service, door, arrivals, clients, unenforceable, self.survey)
+        got = door_sources(service, door, arrivals, clients, self._unenforceable, self.survey)
         refusal = (
             ""
             if clients.blocks
@@ -257,6 +260,8 @@ class _Doors:
                 )
                 return [source], lost
             case "nodes":
+                if clients.narrow and self._unenforceable == "Deny":
+                    return [], [blind_spot("CrossNodeTrafficDropped", f"{via} by its nodes; unenforceable is Deny.")]
                 if survey.cni.pod_ranges == "matched-by-identity":
                     return [], [
                         blind_spot(
@@ -284,7 +289,7 @@ class _Doors:
                 one = arrival(
                     profile, self.service, ports.port, self.voice.spec.load_balancer, survey, self.families, (), front
                 )
-                got = door_sources(self.service, door, [(ports, one)], clients, "Allow", survey)
+                got = door_sources(self.service, door, [(ports, one)], clients, self._unenforceable, survey)
                 return list(got.sources), list(got.spots)
             case _:
                 return [], []

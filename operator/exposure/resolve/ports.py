@@ -11,10 +11,15 @@ from exposure.values.objects import BackendPort, EndpointSlice, Pod, Service, Se
 
 @dataclass(frozen=True, slots=True)
 class ServicePorts:
-    """A Service port and the target ports that stand for it: empty where a name could not be resolved."""
+    """A Service port and the target ports that stand for it: empty where a name could not be resolved.
+
+    `numbers`: what a name that stays a name is known to mean, where something needs numbers: a UDP target is probed on
+    TCP of the same number.
+    """
 
     port: ServicePort
     targets: tuple[PolicyPort, ...]
+    numbers: tuple[int, ...] = ()
 
 
 def exposed_ports(
@@ -36,7 +41,9 @@ def target_ports(
     found: list[ServicePorts] = []
     for port in ports:
         if isinstance(port.target_port, int) or by_name:
-            found.append(ServicePorts(port, (PolicyPort(port.protocol, port.target_port),)))
+            named = isinstance(port.target_port, str) and port.protocol != "TCP"
+            numbers = known_numbers(port, slices, pods) if named else ()
+            found.append(ServicePorts(port, (PolicyPort(port.protocol, port.target_port),), numbers))
         else:
             numbers = known_numbers(port, slices, pods)
             found.append(ServicePorts(port, tuple(PolicyPort(port.protocol, number) for number in numbers)))

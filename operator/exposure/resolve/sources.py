@@ -1,6 +1,6 @@
 """The sources of one door: the decision table applied to each Service port, letters turned into addresses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -47,11 +47,11 @@ def door_sources(
         return DoorSources((), ())
     found: list[Source] = []
     spots: list[BlindSpot] = []
-    alike: dict[tuple[str, Arrival], list[PolicyPort]] = {}
+    alike: dict[tuple[str, Arrival], list[ServicePorts]] = {}
     for ports, arrival in arrivals:
-        alike.setdefault((ports.port.protocol, arrival), []).extend(ports.targets)
-    for (protocol, arrival), targets in alike.items():
-        opened = _PortSources(service, door, protocol, tuple(targets), arrival, clients, unenforceable, survey)
+        alike.setdefault((ports.port.protocol, arrival), []).append(ports)
+    for (protocol, arrival), group in alike.items():
+        opened = _PortSources(service, door, protocol, tuple(group), arrival, clients, unenforceable, survey)
         sources, seen = opened.found()
         found += sources
         spots += seen
@@ -73,11 +73,15 @@ class _PortSources:
     service: Service
     door: str
     protocol: str
-    targets: tuple[PolicyPort, ...]
+    ports: tuple[ServicePorts, ...]
     arrival: Arrival
     clients: ClientRanges
     unenforceable: str
     survey: Survey
+
+    @property
+    def targets(self) -> tuple[PolicyPort, ...]:
+        return tuple(target for each in self.ports for target in each.targets)
 
     def found(self) -> tuple[list[Source], list[BlindSpot]]:
         profile, survey = self.arrival.profile, self.survey
@@ -101,14 +105,16 @@ class _PortSources:
             spots += seen
         spots += self._unheld(letters, hides)
         if profile.service_proxy_pods:
-            sources.append(self._proxy_pods(row))
+            # Pods that masquerade hide the client as a node's SNAT does, with any externalTrafficPolicy.
             beyond_ranges = not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
-            if beyond_ranges and not any(spot.reason == "SourceFilterLost" for spot in spots):
-                spots.append(
-                    blind_spot(
-                        "SourceFilterLost", "ServiceLB's pods masquerade, and hold only the Service's own ranges."
-                    )
-                )
+            told = {spot.reason for spot in spots}
+            detail = "ServiceLB's pods masquerade, and hold only the Service's own ranges."
+            if not beyond_ranges or self.unenforceable != "Deny":
+                sources.append(self._proxy_pods(row))
+                if beyond_ranges and "SourceFilterLost" not in told:
+                    spots.append(blind_spot("SourceFilterLost", detail))
+            elif "CrossNodeTrafficDropped" not in told:
+                spots.append(blind_spot("CrossNodeTrafficDropped", detail))
         return sources, [*spots, *self._crossing(letters, row)]
 
     def _lost(self, row: Row) -> list[BlindSpot]:
@@ -195,7 +201,9 @@ class _PortSources:
             known = let_in or not preserved or not targets
             return [], [] if known else [blind_spot("HealthCheckSourcesUnknown", f"Profile {profile.slug}.")]
         found = of_families(blocks(probes), self.clients.families)
-        return ([self._source("H", found, targets, row)] if found and targets else []), []
+        unresolved = [name for name in self._unprobed() if found]
+        spots = [blind_spot("NamedPortUnresolved", f"Health checks on TCP of {name}.") for name in unresolved]
+        return ([self._source("H", found, targets, row)] if found and targets else []), spots
 
     def _probe_targets(self) -> tuple[PolicyPort, ...]:
         if self.arrival.probe_port is not None:
@@ -205,7 +213,17 @@ class _PortSources:
         if self.arrival.profile.delivery != "pod":
             return ()
         # A target of another protocol is probed on TCP of the same number; a name stands for its own protocol only.
-        return tuple(replace(each, protocol="TCP") for each in self.targets if isinstance(each.port, int))
+        numbers = [each.port for each in self.targets if isinstance(each.port, int)]
+        numbers += [number for each in self.ports for number in each.numbers]
+        return tuple(PolicyPort("TCP", number) for number in dict.fromkeys(numbers))
+
+    def _unprobed(self) -> Iterator[str]:
+        """Named targets of another protocol than TCP whose numbers, where they are probed, are not known."""
+        if self.protocol == "TCP" or self.arrival.probe_port is not None or self.arrival.profile.delivery != "pod":
+            return
+        for each in self.ports:
+            if not each.numbers:
+                yield from (str(target.port) for target in each.targets if isinstance(target.port, str))
 
     def _proxy_pods(self, row: Row) -> Source:
         peer = Peer(
