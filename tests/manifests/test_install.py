@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("installed")
 OPERATOR = "system:serviceaccount:exposure-system:exposure-operator"
 
 
-@pytest.mark.parametrize("overlay", ["base", "overlays/single-replica", "overlays/monitoring"])
+@pytest.mark.parametrize("overlay", ["base", "overlays/single-replica", "overlays/monitoring", "overlays/canary"])
 def test_every_variant_is_accepted_by_the_api_server(installed: ControlPlane, overlay: str) -> None:
     """Whatever one builds with `kubectl kustomize`, the API server takes, every field known to it."""
     path = str(MANIFESTS / overlay)

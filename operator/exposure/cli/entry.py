@@ -22,6 +22,8 @@ examples:
   kubectl exposure plan -n shop                    what the operator would write, and why
   kubectl exposure plan -f shop.yaml -o yaml       the NetworkPolicies themselves
   kubectl exposure explain shop/web                every source, port and blind spot of one Service
+  kubectl exposure verify -n shop                  real connections, expected against seen
+  kubectl exposure flows flows.json                who came, who was dropped, what is open and never used
 
 exit status: 0 done; 1 differences or failures that were asked for; 2 wrong use or unreadable input
 """
