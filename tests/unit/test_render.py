@@ -19,7 +19,7 @@ from exposure.values.exposures import (
     Source,
     Verdict,
 )
-from exposure.values.labels import selecting
+from exposure.values.labels import EVERYTHING, selecting
 from exposure.values.network_policy import Owner, Peer, PolicyPort
 from exposure.values.objects import Ref
 
@@ -61,7 +61,23 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
         pytest.param([], "nobody", id="none"),
         pytest.param([source("H", "10.0.0.0/8")], "nobody", id="probes-are-no-visitors"),
         pytest.param([source("C", "10.0.0.0/8"), source("N", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
-        pytest.param([source("P", peers=(PODS,))], "pods app=proxy of this namespace", id="pods"),
+        pytest.param([source("P", peers=(PODS,))], "./app=proxy", id="pods-of-the-door-s-namespace"),
+        pytest.param(
+            [source("P", peers=(Peer(namespaces=selecting({"kubernetes.io/metadata.name": "shop"})),))],
+            "shop/*",
+            id="a-namespace-by-its-name",
+        ),
+        pytest.param(
+            [source("P", peers=(Peer(namespaces=EVERYTHING, pods=selecting({"app": "proxy"})),))],
+            "*/app=proxy",
+            id="pods-of-every-namespace",
+        ),
+        pytest.param(
+            [source("P", peers=(Peer(namespaces=selecting({"team": "bank"}), pods=EVERYTHING),))],
+            "team=bank/*",
+            id="namespaces-by-label",
+        ),
+        pytest.param([source("P", peers=(Peer(Block(network("10.1.0.0/16"))),))], "10.1.0.0/16", id="a-peer-s-block"),
         pytest.param(
             [source("N", "10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32", "10.0.0.5/32")],
             "10.0.0.1/32,10.0.0.2/32,10.0.0.3/32 +2",

@@ -10,10 +10,13 @@ from exposure.parse.kinds import API_VERSION
 from exposure.render.network_policies import owner_reference
 from exposure.render.status import condition, conditions
 from exposure.values.exposures import Exposure, Source
+from exposure.values.network_policy import Peer
 
 #: What fits in a table's cell; the lists beside it are whole.
 CELL_BLOCKS = 3
 NOBODY = "nobody"
+#: The API server puts this label on every namespace: it names one.
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 #: Who was asked for stands before what else arrives, so that a short cell does not hide it.
 TELLING = "CELPN"
 
@@ -132,7 +135,19 @@ def from_text(exposure: Exposure) -> str:
 def _cells(source: Source) -> Iterable[str]:
     if source.letter == "H":
         return ()
-    return (*(str(each.cidr) for each in source.blocks), *map(str, source.peers))
+    return (*(str(each.cidr) for each in source.blocks), *map(_peer_cell, source.peers))
+
+
+def _peer_cell(peer: Peer) -> str:
+    """`shop/app=web`, `shop/*`, `*/app=web`: namespace and pods; `./` is the door's own namespace."""
+    if peer.block is not None:
+        return str(peer.block.cidr)
+    pods = "*" if peer.pods is None or peer.pods.empty else str(peer.pods)
+    if peer.namespaces is None:
+        return f"./{pods}"
+    named = dict(peer.namespaces.labels).get(NAMESPACE_LABEL) if len(peer.namespaces.labels) == 1 else None
+    where = "*" if peer.namespaces.empty else str(peer.namespaces)
+    return f"{named or where}/{pods}"
 
 
 def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
