@@ -21,6 +21,9 @@ class Choice:
 
 
 AWS_NLB_CLASSES = ("service.k8s.aws/nlb", "eks.amazonaws.com/nlb")
+#: EKS Auto Mode does not support the annotation for source ranges, only spec.loadBalancerSourceRanges:
+#: https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html (Service annotations)
+CLASSES_WITHOUT_RANGE_ANNOTATION = ("eks.amazonaws.com/nlb",)
 GKE_CLASSES = (
     "networking.gke.io/l4-regional-internal",
     "networking.gke.io/l4-regional-external",

@@ -1,12 +1,13 @@
 """Which load balancer stands before a Service, and how its traffic arrives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exposure.facts.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
+    CLASSES_WITHOUT_RANGE_ANNOTATION,
     DIGITALOCEAN_NETWORK_SINCE,
     DIGITALOCEAN_TYPE,
     GKE_NEG_ANNOTATION,
@@ -43,7 +44,10 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Surve
     else:
         name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[survey.provider or "on-premises"]
     # A name of a later version may stand in what was last accepted: an unknown load balancer opens the least.
-    return PROFILES.get(_variant(name, annotations, survey), PROFILES["unknown"])
+    profile = PROFILES.get(_variant(name, annotations, survey), PROFILES["unknown"])
+    if service.load_balancer_class in CLASSES_WITHOUT_RANGE_ANNOTATION:
+        return replace(profile, range_annotations=())
+    return profile
 
 
 def _variant(name: str, annotations: Mapping[str, str], survey: Survey) -> str:
