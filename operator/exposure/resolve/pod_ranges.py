@@ -28,12 +28,16 @@ STRAYS_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class PodRanges:
-    """`carved` is cut out of wider blocks; `open_because` says why some pods may stay inside, and "" that none do."""
+    """`carved` is cut out of wider blocks; `open_because` says why some pods may stay inside, and "" that none do.
+
+    `strays`: addresses of pods outside of what is carved; `suspects`: where pods may be, as long as none was seen.
+    """
 
     carved: tuple[Network, ...] = ()
     open_because: str = ""
     strays: tuple[Network, ...] = ()
     families: tuple[Family, ...] = ()
+    suspects: tuple[Network, ...] = PRIVATE
 
     def holds(self, text: str) -> bool:
         """Whether a pod's address is one that is already accounted for, so that nothing changes by seeing it."""
@@ -43,7 +47,7 @@ class PodRanges:
     def can_hold_pods(self, emitted: Block) -> bool:
         if not self.open_because or emitted.cidr.num_addresses == 1:
             return False
-        suspects = self.strays or PRIVATE
+        suspects = self.strays or self.suspects
         return any(
             overlap(emitted.cidr, each) and not any(inside(each, cut) for cut in emitted.excepts) for each in suspects
         )
@@ -73,7 +77,10 @@ def pod_ranges(world: World, cni: Cni) -> PodRanges:
         return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
         because = "Pods, nodes and load balancers share one network here."
-        return PodRanges((), because, families=_families(known))
+        # Where nobody says which addresses are pods': private ones, and those around the nodes, which IPv6 networks
+        # of a cloud take from public space.
+        suspects = world.config.pod_cidrs or (*PRIVATE, *_node_addresses(world))
+        return PodRanges((), because, families=_families(known), suspects=tuple(dict.fromkeys(suspects)))
     if world.config.pod_cidrs:
         return PodRanges(collapsed(world.config.pod_cidrs), families=_families(world.config.pod_cidrs))
     pools = tuple(network(pool.cidr) for pool in world.ip_pools.values() if pool.cidr)
@@ -126,6 +133,11 @@ def _parsed(texts: Iterable[str]) -> Iterator[Address]:
 
 def _node_cidrs(world: World) -> tuple[Network, ...]:
     return tuple(network(cidr) for node in world.nodes.values() for cidr in node.pod_cidrs)
+
+
+def _node_addresses(world: World) -> tuple[Network, ...]:
+    found = (address(ip) for node in world.nodes.values() for ip in node.internal_ips)
+    return collapsed(network(str(ip)) for ip in found if ip is not None)
 
 
 def _families(networks: Iterable[Network]) -> tuple[Family, ...]:
