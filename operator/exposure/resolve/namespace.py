@@ -10,7 +10,7 @@ from exposure.resolve.governance import Voice
 from exposure.resolve.grants import Grant, grant_for
 from exposure.resolve.memo import Memo, known
 from exposure.resolve.overlaps import additive, is_ours, shared_pods
-from exposure.resolve.scene import SERVICE_DOORS, Scene, gather
+from exposure.resolve.scene import SERVICE_DOORS, Scene, gather, host_ports_of_nobody
 from exposure.resolve.survey import Survey
 from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
@@ -45,11 +45,12 @@ def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = No
     unreached = webhook_spots(scene, survey, grants, standing)
     exposures = _service_exposures(scene, survey, grants, scenes, unreached)
     exposures += [front_exposure(front, world, scenes, survey) for front in survey.fronts.get(namespace, ())]
+    notes = (scene.note, host_ports_of_nobody(scene), *(spot.message for spot in unreached.get("", ())))
     return Resolution(
         namespace=namespace,
         policies=policies,
         exposures=tuple(exposures),
-        outcomes=_outcomes(scene, grants, " ".join([scene.note, *(spot.message for spot in unreached.get("", ()))])),
+        outcomes=_outcomes(scene, grants, " ".join(filter(None, notes))),
         audited=audited,
         frozen=frozen,
         paused=scene.mode == "Paused" or scene.namespace.deleting,

@@ -15,6 +15,8 @@ from exposure.values.world import World
 #: Doors by which a Service itself is one; Ingress and Gateway doors are objects of their own.
 SERVICE_DOORS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
 
+SHOWN_HOST_PORTS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -97,6 +99,22 @@ def _mode(namespace: Namespace, limit: Bounds) -> tuple[str | None, str]:
 
 def _has_host_port(pod: Pod) -> bool:
     return not pod.host_network and any(port.host_port for port in pod.ports)
+
+
+def host_ports_of_nobody(scene: Scene) -> str:
+    """A sentence about the host ports of pods that no Service selects: nothing stands for them that could be opened."""
+    selectors = [selecting(dict(service.selector)) for service in scene.services if service.selector]
+    found = {
+        (port.host_port, port.protocol)
+        for each in scene.pods
+        if not each.pod.finished and _has_host_port(each.pod) and not any(by.matches(each.labels) for by in selectors)
+        for port in each.pod.ports
+        if port.host_port
+    }
+    if not found:
+        return ""
+    shown = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(found)[:SHOWN_HOST_PORTS])
+    return f"No Service stands before the pods with hostPort {shown}: nothing is opened for them."
 
 
 def doors_of(service: Service, with_host_port: Iterable[LabelledPod], survey: Survey) -> frozenset[str]:
