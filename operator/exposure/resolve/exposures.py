@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from exposure.facts.decision import IP_BLOCK
-from exposure.facts.providers import PROFILES
 from exposure.facts.reasons import REASONS, blind_spot
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.fronts import Front, RouteGrant
 from exposure.resolve.grants import Grant
 from exposure.resolve.ports import routed_port, selected
-from exposure.resolve.profiles import profile_of
+from exposure.resolve.profiles import l7_profile, profile_of
 from exposure.resolve.scene import SERVICE_DOORS, Scene
 from exposure.resolve.survey import Survey
 from exposure.resolve.tenancy import Bounds
@@ -161,6 +160,7 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
     governors: list[PolicyRef] = []
     carrying: list[Ref] = []
     shut: list[bool] = []
+    profiles: list[str] = []
     for route in front.grants:
         target = route.backend.service
         scene = scenes.of(target.namespace)
@@ -169,6 +169,8 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
             spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}, which does not exist."))
             continue
         backends[target] = backend(scene, service)
+        if front.proxy.kind == "cloud":
+            profiles.append(l7_profile(front.proxy.profile, front.ref.door, dict(front.annotations), service).slug)
         shut.append(scenes.denies(target.namespace))
         grant = scenes.grant(target)
         why_not = not_granted(route, grant, service)
@@ -211,7 +213,7 @@ def front_exposure(front: Front, world: World, scenes: "Scenes", survey: Survey)
         network_policies=tuple(dict.fromkeys(carrying)),
         blind_spots=ordered(spots),
         mode=next(iter(sorted(modes)), "Enforce") if len(modes) <= 1 else "Enforce",
-        profile=front.proxy.profile if front.proxy.profile in PROFILES else "",
+        profile=profiles[0] if profiles else front.proxy.profile,
         cni=survey.cni.slug,
         deny_stands=all(shut),
     )
