@@ -235,7 +235,8 @@ def not_granted(route: RouteGrant, grant: Grant | None, service: Service) -> str
     door = route.front.door
     if door not in grant.voice.spec.open_doors:
         return f"{grant.voice.ref} opens no {door} doors"
-    if grant.refusal:
+    if grant.refusal and not any(source.door == door for source in grant.sources):
+        # What another door of the Service is refused does not close this one.
         return grant.refusal.rstrip(".")
     port = routed_port(service, route.backend.port)
     if port is None:
