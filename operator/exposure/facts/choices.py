@@ -31,6 +31,8 @@ GKE_CLASSES = (
     "networking.gke.io/l4-regional-external-legacy",
     "networking.gke.io/standalone-passthrough-lb-neg",
 )
+#: The last is Node IPAM, which publishes nodes' addresses: https://docs.cilium.io/en/stable/network/node-ipam/
+CILIUM_CLASSES = ("io.cilium/bgp-control-plane", "io.cilium/l2-announcer", "io.cilium/node")
 METALLB_CLASSES = ("metallb", "metallb.io/metallb", "metallb.universe.tf/metallb")
 
 #: By loadBalancerClass; a class that no row knows is an unknown provider.
@@ -38,7 +40,7 @@ BY_CLASS: tuple[Choice, ...] = (
     Choice("aws-nlb-ip", AWS_NLB_CLASSES, {AWS_TARGET_TYPE: ("ip",)}),
     Choice("aws-nlb-instance", AWS_NLB_CLASSES),
     Choice("gke-passthrough", GKE_CLASSES),
-    Choice("cilium", ("io.cilium/bgp-control-plane", "io.cilium/l2-announcer")),
+    Choice("cilium", CILIUM_CLASSES),
     Choice("alibaba-nlb", ("alibabacloud.com/nlb",)),
     Choice("kube-vip", ("kube-vip.io/kube-vip-class",)),
     Choice("metallb", METALLB_CLASSES),
