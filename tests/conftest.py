@@ -1,6 +1,8 @@
 """Rules for the whole test run."""
 
+import contextlib
 import os
+import signal
 
 import pytest
 
@@ -25,6 +27,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_configure() -> None:
     _skipped.clear()
+    # A run in a shell's background inherits an ignored SIGINT, and so would every process that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -219,9 +219,10 @@ def test_a_continue_token_that_expires_between_two_pages(broken: Broken, tmp_pat
     where = broken.new_namespace()
     for number in range(510):
         broken.api.create(service(where, f"s{number}", "ClusterIP"))
+    # Asked for while nobody is there to answer, so that what stands later came out of the broken list.
+    broken.operator.stop()
     broken.api.create(service(where, "web"))
     broken.api.create(exposure_policy(where))
-    broken.operator.stop()
     fault = broken.faults.do(lambda: broken.server.answer(410, times=2, matching="/services.*continue="))
     broken.operator.start()
     broken.until_policies(where, WALL, "exposure-to-web", seconds=40)
