@@ -129,7 +129,7 @@ def peer_text(peer: Peer) -> str:
 
 
 #: What names a workload, in the order of preference; the first set that a pod has is enough.
-#: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+#: https://kubernetes.io/docs/reference/labels-annotations-taints/#app-kubernetes-io-name
 NAMING = (
     ("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"),
     ("app", "component", "tier", "role"),

@@ -1,6 +1,6 @@
 """Labels and label selectors, with the two questions that planning asks of them: does it match, does one cover another.
 
-Semantics: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
+Semantics: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/
 """
 
 from collections.abc import Mapping
