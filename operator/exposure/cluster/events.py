@@ -10,9 +10,11 @@ from exposure.cluster.client import FIELD_MANAGER
 from exposure.cluster.errors import ApiError
 from exposure.cluster.writer import NotLeading, Writer
 
-#: A bucket of so many, refilled one a second: what overflows is in the status and the metrics all the same.
-BURST = 25.0
-PER_SECOND = 1.0
+#: Each namespace has a bucket, so that a busy tenant silences nobody else, and the cluster has one for all of them.
+#: What overflows is in the status and the metrics all the same.
+NAMESPACE_BURST, NAMESPACE_PER_SECOND = 25.0, 1.0
+CLUSTER_BURST, CLUSTER_PER_SECOND = 400.0, 10.0
+NAMESPACES_KEPT = 1000
 LONGEST_NOTE = 1000
 log = logging.getLogger(__name__)
 
@@ -28,22 +30,38 @@ class Subject:
     uid: str = ""
 
 
+class Bucket:
+    """So many at once, and so many a second."""
+
+    def __init__(self, burst: float, per_second: float) -> None:
+        self._burst, self._per_second = burst, per_second
+        self._tokens, self._filled_at = burst, time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class Events:
     def __init__(self, writer: Writer, instance: str) -> None:
         self._writer = writer
         self._instance = instance
-        self._tokens = BURST
-        self._filled_at = time.monotonic()
+        self._cluster = Bucket(CLUSTER_BURST, CLUSTER_PER_SECOND)
+        self._namespaces: dict[str, Bucket] = {}
         self._posting: set[asyncio.Task[None]] = set()
 
     def post(self, subject: Subject, reason: str, note: str, *, warning: bool = False) -> None:
         """Posts in the background; over the rate it is dropped."""
-        now = time.monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._filled_at) * PER_SECOND)
-        self._filled_at = now
-        if self._tokens < 1:
+        if len(self._namespaces) > NAMESPACES_KEPT:
+            self._namespaces.clear()
+        own = self._namespaces.setdefault(subject.namespace, Bucket(NAMESPACE_BURST, NAMESPACE_PER_SECOND))
+        if not own.take() or not self._cluster.take():
             return
-        self._tokens -= 1
         task = asyncio.create_task(self._post(subject, reason, note[:LONGEST_NOTE], warning))
         self._posting.add(task)
         task.add_done_callback(self._posting.discard)
