@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,13 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 
 def install_crds(cluster: ControlPlane, folder: Path = CRDS) -> None:
-    """Applies a folder of CRDs and waits until the API server serves them."""
+    """Applies a folder of CRDs and waits until the API server serves them, and its discovery says so."""
     cluster.kubectl("apply", "--server-side", "-f", str(folder))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(folder))
+    # Discovery follows a moment later, and kubectl would keep what it read before that.
+    wanted = set(cluster.kubectl("get", "-o", "jsonpath={.items[*].metadata.name}", "-f", str(folder)).split())
+    for _ in range(100):
+        if wanted <= set(cluster.kubectl("api-resources", "-o", "name").split()):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"discovery does not know {', '.join(sorted(wanted))} after 10 seconds")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import install_crds
 from tests.crds.api import CRDS, Api
 
 
@@ -12,8 +13,7 @@ from tests.crds.api import CRDS, Api
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Validation is the API server's own: no controllers are needed, and none run."""
     with ControlPlane(tmp_path_factory.mktemp("crds"), controllers=False) as started:
-        started.kubectl("apply", "--server-side", "-f", str(CRDS))
-        started.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        install_crds(started, CRDS)
         yield started
 
 
