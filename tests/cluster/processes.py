@@ -115,3 +115,17 @@ def _listening(address: str, number: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def mentioning(text: str) -> list[str]:
+    """Other running processes whose command line or environment names a text."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            except OSError:  # it has just ended
+                continue
+            if text.encode() in told:
+                found.append(f"{process.name} {told[:80]!r}")
+    return found

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operator_process import REPOSITORY
+from tests.cluster.processes import mentioning
 from tests.demo.calls import Answer, Call, LetIn, Stream, unlike
 from tests.demo.lab_stage import hindrance
 from tests.demo.story import STEPS
@@ -58,7 +59,7 @@ def test_a_demo_that_is_broken_off_leaves_nothing(number: signal.Signals, tmp_pa
     assert 130 == demo.wait(60)
     assert [] == [each.name for each in tmp_path.iterdir() if each.name.startswith("exposure-lab")]
     deadline = time.monotonic() + 5  # a process that was killed is still listed for a moment
-    while (left := _mentioning(str(tmp_path))) and time.monotonic() < deadline:
+    while (left := mentioning(str(tmp_path))) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [] == left
 
@@ -127,17 +128,3 @@ def _hindrance(prefix: list[str], **environment: str) -> str:
         text=True,
         check=True,
     ).stdout
-
-
-def _mentioning(text: str) -> list[str]:
-    """Running processes whose command line or environment names a text."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            except OSError:  # it has just ended
-                continue
-            if text.encode() in told:
-                found.append(f"{process.name} {told[:80]!r}")
-    return found

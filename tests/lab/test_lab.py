@@ -1,6 +1,5 @@
 """Real packets in a lab of network namespaces."""
 
-import os
 import random
 import signal
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.processes import mentioning
 from tests.lab import cells
 from tests.lab.doors import Door
 from tests.lab.lab import Lab
@@ -134,26 +134,12 @@ def test_nothing_is_left_after_a_kill() -> None:
     try:
         assert holder.stdout
         assert "up in" in holder.stdout.readline()
-        running = _mentioning(f"exposure-lab-{holder.pid}-")
+        running = mentioning(f"exposure-lab-{holder.pid}-")
         assert len(running) > 5
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     deadline = time.monotonic() + 15
-    while (left := _mentioning(f"exposure-lab-{holder.pid}-")) and time.monotonic() < deadline:
+    while (left := mentioning(f"exposure-lab-{holder.pid}-")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [] == left
-
-
-def _mentioning(text: str) -> list[str]:
-    """Command lines (or environments) of running processes that name a text."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            except OSError:  # it has just ended
-                continue
-            if text.encode() in told:
-                found.append(f"{process.name} {told[:80]!r}")
-    return found

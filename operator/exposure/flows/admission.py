@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from exposure.flows.attribution import Served
 from exposure.flows.table import Key, Peer
-from exposure.plan.parties import NAME_LABEL, REPLICA_LABELS
+from exposure.plan.parties import REPLICA_LABELS
 from exposure.values.addresses import Block, inside, network, overlap
-from exposure.values.labels import Labels
+from exposure.values.labels import NAMESPACE_LABEL, Labels
 from exposure.values.network_policy import NetworkPolicy, PolicyPort, Rule
 from exposure.values.network_policy import Peer as PolicyPeer
 from exposure.values.objects import Pod
@@ -127,7 +127,7 @@ class Admission:
 
     def _namespace_labels(self, name: str) -> Labels:
         known = self._world.namespaces.get(name)
-        return {NAME_LABEL: name, **(dict(known.labels) if known is not None else {})}
+        return {NAMESPACE_LABEL: name, **(dict(known.labels) if known is not None else {})}
 
     def _side_of_peer(self, peer: Peer) -> _Side:
         return _side(peer.namespace, dict(peer.labels), self._workloads.get((peer.namespace, peer.labels), []))

@@ -6,9 +6,9 @@ from exposure.flows.findings import Seen, identifying
 from exposure.flows.prefixes import cover
 from exposure.flows.table import Peer
 from exposure.flows.wording import Bounds, listed_ports, many, selector, text, writable
-from exposure.plan.parties import NAME_LABEL
 from exposure.values.addresses import Network, inside, network
 from exposure.values.exposures import Exposure
+from exposure.values.labels import NAMESPACE_LABEL
 
 METADATA = tuple(map(network, ("169.254.0.0/16", "100.100.100.200/32", "fd00:ec2::/64", "fd20:ce::254/128")))
 MOST_RULES = 64
@@ -38,7 +38,7 @@ def peers(exposure: Exposure, home: str, incoming: list[Seen], bounds: Bounds) -
         for (namespace, labels), (came, refused) in sorted(rows.items()):
             note = f"came in {came} times" + (f", dropped {refused} times" if refused else "")
             yield f"    {mark}# {note}" if not mark else f"    # {note}: perhaps wanted"
-            where = "" if namespace == home else selector("namespaceSelector", ((NAME_LABEL, namespace),)) + ", "
+            where = "" if namespace == home else selector("namespaceSelector", ((NAMESPACE_LABEL, namespace),)) + ", "
             yield f"    {mark}- {{{where}{selector('podSelector', labels)}}}"
     if skipped:
         yield f"  # {skipped} workloads have no labels that a selector could name."
@@ -48,7 +48,7 @@ def _granted_anyway(exposure: Exposure, peer: Peer, home: str) -> bool:
     """The proxy of an Ingress or Gateway, which the operator finds by itself."""
     for source in exposure.sources:
         for each in source.peers:
-            named = {NAME_LABEL: peer.namespace}
+            named = {NAMESPACE_LABEL: peer.namespace}
             there = peer.namespace == home if each.namespaces is None else each.namespaces.matches(named)
             if there and each.pods is not None and not each.pods.empty and each.pods.matches(dict(peer.labels)):
                 return True
@@ -99,7 +99,7 @@ def _pod_rules(
     home: str, pods: dict[tuple[str, tuple[tuple[str, str], ...]], dict[tuple[str, int], int]]
 ) -> Iterator[tuple[str, str]]:
     for (namespace, labels), called in sorted(pods.items()):
-        where = "" if namespace == home else selector("namespaceSelector", ((NAME_LABEL, namespace),)) + ", "
+        where = "" if namespace == home else selector("namespaceSelector", ((NAMESPACE_LABEL, namespace),)) + ", "
         to = f"{{{where}{selector('podSelector', labels)}}}"
         yield f"called {sum(called.values())} times", f"{{to: [{to}], ports: [{listed_ports(called)}]}}"
 

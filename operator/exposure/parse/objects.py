@@ -18,7 +18,7 @@ from exposure.parse.fields import (
     text,
     texts,
 )
-from exposure.values.labels import Pairs
+from exposure.values.labels import NAMESPACE_LABEL, Pairs
 from exposure.values.network_policy import Owner
 from exposure.values.objects import (
     ContainerPort,
@@ -187,7 +187,7 @@ def namespace(raw: Raw) -> Namespace:
     head = meta(raw)
     name = text(head, "name")
     # The API server sets this label on every namespace; a manifest in a file does not carry it yet.
-    written = {**dict(labels(head, "labels")), "kubernetes.io/metadata.name": name}
+    written = {**dict(labels(head, "labels")), NAMESPACE_LABEL: name}
     return Namespace(
         name=name,
         labels=tuple(sorted(written.items())),

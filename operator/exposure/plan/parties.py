@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from exposure.values.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
-from exposure.values.labels import Labels, LabelSelector, selecting
+from exposure.values.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
 from exposure.values.network_policy import NetworkPolicy, Peer
 from exposure.values.objects import Namespace, Pod
 from exposure.values.world import World
@@ -19,7 +19,6 @@ REPLICA_LABELS = (
     "apps.kubernetes.io/pod-index",
     "batch.kubernetes.io/job-completion-index",
 )
-NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +73,7 @@ def parties_of(
     """The workloads of the namespace, and those of others as far as any peer tells them apart."""
     services = [s for _, s in sorted(world.services.get(namespace, {}).items()) if s.selector]
     selectors = [selecting(dict(service.selector or ())) for service in services]
-    home = world.namespaces.get(namespace) or Namespace(namespace, ((NAME_LABEL, namespace),))
+    home = world.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
     here = [p for p in peers if p.namespaces is None or p.namespaces.matches(dict(home.labels))]
     telling = [*selectors, *subjects, *(p.pods for p in here if p.pods is not None)]
     own = _workloads(world, home, telling, peers, pods)

@@ -10,13 +10,12 @@ from exposure.parse.kinds import API_VERSION
 from exposure.render.network_policies import owner_reference
 from exposure.render.status import condition, conditions
 from exposure.values.exposures import Exposure, Source
+from exposure.values.labels import NAMESPACE_LABEL
 from exposure.values.network_policy import Peer
 
 #: What fits in a table's cell; the lists beside it are whole.
 CELL_BLOCKS = 3
 NOBODY = "nobody"
-#: The API server puts this label on every namespace: it names one.
-NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 #: Who was asked for stands before what else arrives, so that a short cell does not hide it.
 TELLING = "CELPN"
 

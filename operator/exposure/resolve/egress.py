@@ -7,11 +7,10 @@ from exposure.facts.reasons import blind_spot
 from exposure.resolve.survey import Survey
 from exposure.values.addresses import WHOLE_FAMILY, Block, Network, block, inside, network
 from exposure.values.exposures import BlindSpot
-from exposure.values.labels import EVERYTHING, Pairs, selecting
+from exposure.values.labels import EVERYTHING, NAMESPACE_LABEL, Pairs, selecting
 from exposure.values.network_policy import Peer, PolicyPort, Rule
 from exposure.values.policies import Egress
 
-NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 DNS_PORTS = (PolicyPort("TCP", DNS_PORT), PolicyPort("UDP", DNS_PORT))
 
 

@@ -6,12 +6,11 @@ from typing import Literal, TypeAlias
 
 from exposure.facts.choices import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
 from exposure.resolve.attachment import attached_backends
-from exposure.values.labels import selecting
+from exposure.values.labels import NAMESPACE_LABEL, selecting
 from exposure.values.network_policy import Owner, Peer
 from exposure.values.objects import Backend, Gateway, Ingress, PublishedAddress, Ref, Service
 from exposure.values.world import World
 
-NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 #: Envoy Gateway runs its data planes in its own namespace: https://gateway.envoyproxy.io/docs/tasks/operations/deployment-mode/
 OWNING_GATEWAY_LABELS = ("gateway.envoyproxy.io/owning-gateway-namespace", "gateway.envoyproxy.io/owning-gateway-name")

@@ -7,7 +7,7 @@ from exposure.resolve.governance import Voice, governor
 from exposure.resolve.ports import LabelledPod
 from exposure.resolve.survey import Survey
 from exposure.resolve.tenancy import Bounds, Covering, bounds, covering, merged, voices
-from exposure.values.labels import selecting
+from exposure.values.labels import NAMESPACE_LABEL, selecting
 from exposure.values.objects import EndpointSlice, Namespace, Pod, Ref, Service
 from exposure.values.policies import MODES, Isolation
 from exposure.values.world import World
@@ -41,7 +41,7 @@ class Scene:
 
 
 def gather(world: World, survey: Survey, name: str) -> Scene:
-    namespace = world.namespaces.get(name) or Namespace(name, (("kubernetes.io/metadata.name", name),))
+    namespace = world.namespaces.get(name) or Namespace(name, ((NAMESPACE_LABEL, name),))
     services = tuple(world.services.get(name, {})[key] for key in sorted(world.services.get(name, {})))
     living = tuple(service for service in services if not service.deleting)
     pods = tuple(LabelledPod(dict(pod.labels), pod) for _, pod in sorted(world.pods.get(name, {}).items()))

@@ -13,7 +13,7 @@ from exposure.resolve.profiles import Arrival
 from exposure.resolve.survey import Survey
 from exposure.values.addresses import Block, blocks, everyone, family, inside, of_families, union
 from exposure.values.exposures import BlindSpot, Source
-from exposure.values.labels import selecting
+from exposure.values.labels import NAMESPACE_LABEL, selecting
 from exposure.values.network_policy import Peer, PolicyPort
 from exposure.values.objects import Service
 
@@ -227,7 +227,7 @@ class _PortSources:
 
     def _proxy_pods(self, row: Row) -> Source:
         peer = Peer(
-            namespaces=selecting({"kubernetes.io/metadata.name": K3S_NAMESPACE}),
+            namespaces=selecting({NAMESPACE_LABEL: K3S_NAMESPACE}),
             pods=selecting(dict(zip(K3S_LABELS, (self.service.name, self.service.namespace), strict=True))),
         )
         explanation = "ServiceLB's pods forward to the Service and masquerade."

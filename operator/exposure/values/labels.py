@@ -11,6 +11,9 @@ Labels: TypeAlias = Mapping[str, str]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 Operator: TypeAlias = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
+#: The API server puts this label on every namespace: it names one.
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:

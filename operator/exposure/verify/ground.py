@@ -9,12 +9,10 @@ from exposure.resolve import resolve, survey
 from exposure.resolve.survey import Survey
 from exposure.values.changes import Change
 from exposure.values.exposures import Exposure, Resolution
-from exposure.values.labels import Labels
+from exposure.values.labels import NAMESPACE_LABEL, Labels
 from exposure.values.network_policy import NetworkPolicy
 from exposure.values.objects import Pod
 from exposure.values.world import World
-
-NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Ground:
 
     def namespace_labels(self, namespace: str) -> Labels:
         known = self.world.namespaces.get(namespace)
-        return {NAME_LABEL: namespace, **dict(known.labels if known else ())}
+        return {NAMESPACE_LABEL: namespace, **dict(known.labels if known else ())}
 
     def is_node(self, address: str) -> bool:
         return any(address in (*node.internal_ips, *node.external_ips) for node in self.world.nodes.values())
