@@ -9,7 +9,7 @@ RUN /opt/exposure/bin/pip install --require-hashes --only-binary :all: -r requir
 # The build backend is one of the development requirements; of these nothing gets into the image.
 COPY requirements/dev.txt requirements/dev.txt
 RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/dev.txt
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
 COPY crds crds
 COPY operator operator
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

@@ -2,7 +2,11 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 from tests.manifests.reading import REPOSITORY, kustomized, only
 
@@ -45,6 +49,26 @@ def test_everything_that_is_copied_exists_and_is_let_through() -> None:
     missing = [path for path in copied if not (REPOSITORY / path).exists()]
     shut_out = [path for path in copied if not any(each == path or each.startswith(f"{path}/") for each in allowed)]
     assert ([], [], "*") == (missing, shut_out, next(line for line in ignored if line and not line.startswith("#")))
+
+
+def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
+    """The build stage has the copied files and nothing else, so the build backend must find there all that it reads."""
+    for word, rest in instructions():
+        if word != "COPY" or "--from" in rest:
+            continue
+        *sources, destination = rest.split()
+        for source in sources:
+            target = tmp_path / destination / (Path(source).name if destination.endswith("/") else "")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (REPOSITORY / source).is_dir():
+                shutil.copytree(REPOSITORY / source, target, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+            else:
+                shutil.copy(REPOSITORY / source, target)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(tmp_path / "wheels"), str(tmp_path)], capture_output=True, text=True
+    )
+    assert (0, 1) == (done.returncode, len(list((tmp_path / "wheels").glob("*.whl")))), done.stderr
 
 
 def test_every_package_is_held_to_its_hash() -> None:
