@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DESCRIPTION = """\
-Watches the cluster's doors (load balancers, node ports, ingresses, gateways), closes the rooms behind them, lets
+Watches the cluster's entry points (load balancers, node ports, ingresses, gateways), closes the rooms behind them, lets
 through what ExposurePolicies ask for, and says in Exposures what is open.
 
 Runs in the cluster with its ServiceAccount, or anywhere with a kubeconfig. Several replicas elect a leader; the others
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # After the arguments, so that --help answers at once.
     import yaml
 
-    from exposure.cluster import logs
+    from exposure.controller import logs
+    from exposure.fields import BadField
     from exposure.parse.config import config
-    from exposure.parse.fields import BadField
 
     # For whoever wonders what a silent process is doing: SIGUSR1 writes the stack of every thread to standard error.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -76,15 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"exposure-operator: {said.config}: {error}", file=sys.stderr)
         return 2
 
-    from exposure.cluster.data_path import DataPath
-    from exposure.cluster.operator import Options
+    from exposure.controller.data_path import DataPath
+    from exposure.controller.operator import Options
 
     data = DataPath(Options(settings, said.kubeconfig, said.context, said.listen, said.leader_elect))
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: data.stop())
     data.start()
     # Kopf takes a third of a second to import: meanwhile the data path is reading.
-    from exposure.cluster.host import run
+    from exposure.controller.host import run
 
     return run(data)
 

@@ -27,7 +27,7 @@ def test_a_cluster_gives_what_its_manifests_give(run: Run, live: list[str]) -> N
 
 
 def test_the_map_of_a_cluster(run: Run, live: list[str]) -> None:
-    """Every door, with -n those of one namespace."""
+    """Every entry point, with -n those of one namespace."""
     everywhere = json.loads(run("map", "-o", "json", *live).out)
     here = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
     assert {"shop", "payments", "telemetry", "team-orange"} <= {each["namespace"] for each in everywhere}
@@ -102,8 +102,8 @@ def test_the_clusters_own_configuration_counts(cluster: ControlPlane, run: Run, 
     """Without --config, what the operator runs with is read from its ConfigMap."""
     patch = json.dumps({"data": {"config.yaml": "network: {cni: antrea}\n"}})
     cluster.kubectl("patch", "configmap", "exposure-operator", "-n", "exposure-system", "--type=merge", "-p", patch)
-    [door] = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
-    assert "antrea" == door["cni"]
+    [entry_point] = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
+    assert "antrea" == entry_point["cni"]
 
 
 def test_the_namespace_of_the_context_is_where_a_bare_name_is_looked_up(
@@ -117,8 +117,8 @@ def test_the_namespace_of_the_context_is_where_a_bare_name_is_looked_up(
 
 
 def test_a_cluster_without_our_crds_has_a_map_as_well(run: Run, tmp_path: Path) -> None:
-    """Before anything is installed: every door, governed by nobody."""
+    """Before anything is installed: every entry point, governed by nobody."""
     with ControlPlane(tmp_path / "bare", controllers=False) as bare:
         bare.kubectl("create", "service", "loadbalancer", "web", "--tcp=80:8080")
-        [door] = json.loads(run("map", "-o", "json", "--kubeconfig", str(bare.kubeconfig)).out)
-    assert ("service-web", None) == (door["name"], door["policy"])
+        [entry_point] = json.loads(run("map", "-o", "json", "--kubeconfig", str(bare.kubeconfig)).out)
+    assert ("service-web", None) == (entry_point["name"], entry_point["policy"])

@@ -33,7 +33,7 @@ spec: {clients: {cidrs: [198.51.100.0/24], except: [198.51.100.66/32]}}
 
 
 TABLE = """\
-NAMESPACE  NAME            DOOR          ADDRESS       OPEN                  FROM                                     POLICY  BLIND SPOTS
+NAMESPACE  NAME            TYPE          ADDRESS       OPEN                  FROM                                     POLICY  BLIND SPOTS
 old        service-legacy  NodePort      <nodes>       9000→9000             everyone (IPv4)                          <none>  Ungoverned
 shop       service-web     LoadBalancer  203.0.113.10  80→http, 53→5353/UDP  198.51.100.0/24 except 198.51.100.66/32  edge
 """  # noqa: E501
@@ -41,7 +41,7 @@ shop       service-web     LoadBalancer  203.0.113.10  80→http, 53→5353/UDP 
 
 @pytest.fixture
 def shop(write: Write) -> list[str]:
-    """The options that read a shop with one governed door and one that nobody governs, under Calico."""
+    """The options that read a shop with one governed entry point and one that nobody governs, under Calico."""
     return ["-f", write("shop.yaml", SHOP), "--config", write("facts.yaml", CONFIG)]
 
 
@@ -58,7 +58,7 @@ def test_the_map_as_json(run: Run, shop: list[str]) -> None:
         "namespace": "shop",
         "name": "service-web",
         "owner": {"apiVersion": "v1", "kind": "Service", "name": "web"},
-        "doors": ["LoadBalancer"],
+        "entryPoints": ["LoadBalancer"],
         "addresses": ["203.0.113.10"],
         "ports": [
             {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"},
@@ -76,12 +76,12 @@ def test_the_map_as_json(run: Run, shop: list[str]) -> None:
         "profile": "metallb",
         "cni": "calico",
         "refusal": "",
-        "denyStands": True,
+        "defaultDeny": True,
     } == web
-    assert ("C", [{"cidr": "198.51.100.0/24", "except": ["198.51.100.66/32"]}], "LoadBalancer") == (
-        source["letter"],
+    assert ("Clients", [{"cidr": "198.51.100.0/24", "except": ["198.51.100.66/32"]}], "LoadBalancer") == (
+        source["kind"],
         source["cidrs"],
-        source["door"],
+        source["entryPoint"],
     )
     assert all(source[key] for key in ("row", "explanation", "reference", "ports"))
 
@@ -196,7 +196,7 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
     result = run("explain", "shop/web", *files)
     lines = result.out.splitlines()
     assert (0, "") == (result.status, result.err)
-    for words in ("N  10.0.0.1/32", "C  198.51.100.0/24", "row: ", "see: http", "SourceFilterLost", "cure: "):
+    for words in ("Nodes  10.0.0.1/32", "Clients  198.51.100.0/24", "row: ", "see: http", "SourceFilterLost", "cure: "):
         assert words in result.out
     assert [] == [line for line in lines if len(line) > 80 and " " in line.strip().removeprefix("see: ")]
 
@@ -205,11 +205,11 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
     "name, status, words",
     [
         pytest.param("web", 0, "shop/service-web", id="a-bare-name-that-only-one-namespace-has"),
-        pytest.param("old/legacy", 0, "Ungoverned", id="a-door-that-nobody-governs"),
+        pytest.param("old/legacy", 0, "Ungoverned", id="a-entry-point-that-nobody-governs"),
         pytest.param("shop/nothing", 2, "there is no Service shop/nothing", id="no-such-service"),
         pytest.param("nothing", 2, "there is no Service nothing", id="no-such-name-anywhere"),
         pytest.param("twin", 2, "several namespaces have a Service twin; write one of a/twin, b/twin", id="ambiguous"),
-        pytest.param("a/twin", 0, "stands behind no door", id="a-service-without-a-door"),
+        pytest.param("a/twin", 0, "stands behind no entry point", id="a-service-without-a-entry-point"),
     ],
 )
 def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, words: str) -> None:
@@ -224,15 +224,15 @@ def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, 
 
 
 def test_an_explanation_shows_the_policies_whole(run: Run, write: Write) -> None:
-    """Peers and egress are no door's, but they decide who reaches the pods and whom the pods reach."""
+    """Peers and egress are no entry point's, but they decide who reaches the pods and whom the pods reach."""
     more = "spec: {peers: [{namespaceSelector: {matchLabels: {team: a}}}], egress: {dns: false}, clients"
     out = run("explain", "shop/web", "-f", write("peers.yaml", SHOP.replace("spec: {clients", more))).out
     assert "exposure-to-web\n       from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http" in out
     assert "from every pod in namespaces team=a to app=web" in " ".join(out.split())
 
 
-def test_a_backend_is_explained_by_the_door_that_leads_to_it(run: Run, write: Write) -> None:
-    """A ClusterIP Service behind an Ingress of the same namespace has that Ingress's door."""
+def test_a_backend_is_explained_by_the_entry_point_that_leads_to_it(run: Run, write: Write) -> None:
+    """A ClusterIP Service behind an Ingress of the same namespace has that Ingress's entry point."""
     text = (
         "{apiVersion: v1, kind: Service, metadata: {name: api}, spec: {selector: {a: b}, ports: [{port: 80}]}}\n---\n"
         "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: front}, spec: {defaultBackend: "
@@ -241,11 +241,11 @@ def test_a_backend_is_explained_by_the_door_that_leads_to_it(run: Run, write: Wr
     assert "default/ingress-front" in run("explain", "api", "-f", write("front.yaml", text)).out
 
 
-def test_no_door_at_all(run: Run) -> None:
+def test_no_entry_point_at_all(run: Run) -> None:
     """An empty map is said on standard error; the exit status is still that of a thing done."""
     result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
     assert (0, "") == (result.status, result.out)
-    assert "no door found" in result.err
+    assert "no entry point found" in result.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["map"], ["plan"], ["explain"]])

@@ -20,16 +20,16 @@ spec: {}
 """
 
 
-def doors(run: Run, *arguments: str, stdin: str = "") -> list[str]:
-    """namespace/name of every door that `map` finds."""
+def entry_points(run: Run, *arguments: str, stdin: str = "") -> list[str]:
+    """namespace/name of every entry point that `map` finds."""
     result = run("map", "-o", "json", *arguments, stdin=stdin)
     assert result.status == 0, result.err
     return [f"{each['namespace']}/{each['name']}" for each in json.loads(result.out)]
 
 
 def test_a_file(run: Run, write: Write) -> None:
-    """One file, one door."""
-    assert ["shop/service-web"] == doors(run, "-f", write("web.yaml", SERVICE))
+    """One file, one entry point."""
+    assert ["shop/service-web"] == entry_points(run, "-f", write("web.yaml", SERVICE))
 
 
 def test_a_folder_is_read_whole(run: Run, write: Write) -> None:
@@ -48,14 +48,14 @@ def test_a_folder_is_read_whole(run: Run, write: Write) -> None:
         ),
     )
     write("all/readme.md", "# kind: Service {{")
-    assert ["default/service-j", "shop/service-api", "shop/service-web"] == doors(run, "-f", "all")
+    assert ["default/service-j", "shop/service-api", "shop/service-web"] == entry_points(run, "-f", "all")
 
 
 def test_standard_input_and_several_files(run: Run, write: Write) -> None:
     """`-f` may be repeated, and `-` is standard input."""
     name = write("web.yaml", SERVICE)
     piped = SERVICE.replace("name: web", "name: api")
-    assert ["shop/service-api", "shop/service-web"] == doors(run, "-f", name, "-f", "-", stdin=piped)
+    assert ["shop/service-api", "shop/service-web"] == entry_points(run, "-f", name, "-f", "-", stdin=piped)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_standard_input_and_several_files(run: Run, write: Write) -> None:
 def test_a_list_is_its_items(run: Run, whole: dict[str, list[dict[str, object]]]) -> None:
     """What `kubectl get -o json` prints can be piped in."""
     whole["items"][0] |= {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"type": "LoadBalancer"}}
-    assert ["shop/service-web"] == doors(run, "-f", "-", stdin=json.dumps(whole))
+    assert ["shop/service-web"] == entry_points(run, "-f", "-", stdin=json.dumps(whole))
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_what_is_not_ours_to_read_is_passed_over(run: Run, other: str) -> None:
 def test_a_bare_object_lies_in_the_namespace_that_is_named(run: Run) -> None:
     """-n, else `default`; what names a namespace keeps it."""
     bare = SERVICE.replace(", namespace: shop", "")
-    assert ["default/service-web"] == doors(run, "-f", "-", stdin=bare)
-    assert ["team/service-web"] == doors(run, "-f", "-", "-n", "team", stdin=bare)
+    assert ["default/service-web"] == entry_points(run, "-f", "-", stdin=bare)
+    assert ["team/service-web"] == entry_points(run, "-f", "-", "-n", "team", stdin=bare)
 
 
 def test_only_the_namespace_that_is_named_is_reported(run: Run) -> None:
     """-n narrows what is said, not what is read; -A says everything again."""
     both = f"{SERVICE}---\n{SERVICE.replace('shop', 'other')}"
-    assert ["shop/service-web"] == doors(run, "-f", "-", "-n", "shop", stdin=both)
-    assert ["other/service-web", "shop/service-web"] == doors(run, "-f", "-", "-n", "shop", "-A", stdin=both)
+    assert ["shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", stdin=both)
+    assert ["other/service-web", "shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", "-A", stdin=both)
 
 
 def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
@@ -123,8 +123,8 @@ def test_dates_stay_text(run: Run) -> None:
         POLICY.replace("name: edge", f"name: {name}, creationTimestamp: {when}")
         for name, when in (("a-newer", "2025-01-01T00:00:00Z"), ("b-older", "2024-01-01T00:00:00Z"))
     ]
-    [door] = json.loads(run("map", "-o", "json", "-f", "-", stdin="---\n".join([SERVICE, *stamped])).out)
-    assert "b-older" == door["policy"]["name"]
+    [entry_point] = json.loads(run("map", "-o", "json", "-f", "-", stdin="---\n".join([SERVICE, *stamped])).out)
+    assert "b-older" == entry_point["policy"]["name"]
 
 
 POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata: {name: edge}\nspec:\n"
@@ -160,7 +160,12 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         ),
         pytest.param(POLICY_WITH + "  client: {}\n", 5, "spec.client: is unknown; known here: mode", id="a-typo"),
         pytest.param(POLICY_WITH + "  mode: On\n", 5, "spec.mode: is a boolean", id="a-mode-that-yaml-takes-for-true"),
-        pytest.param(POLICY_WITH + "  doors: [Window]\n", 5, "spec.doors[0]: 'Window' is none of", id="no-door"),
+        pytest.param(
+            POLICY_WITH + "  entryPoints: [Window]\n",
+            5,
+            "spec.entryPoints[0]: 'Window' is none of",
+            id="no-entry-point",
+        ),
         pytest.param(
             POLICY_WITH + "  services:\n    names: [a]\n    selector: {matchLabels: {a: b}}\n",
             5,
@@ -262,10 +267,12 @@ def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str,
 
 
 def test_the_configuration_counts(run: Run, write: Write) -> None:
-    """What --config says of the CNI is what the door is judged by."""
+    """What --config says of the CNI is what the entry point is judged by."""
     config = write("facts.yaml", "network: {cni: calico}\n")
-    [door] = json.loads(run("map", "-o", "json", "-f", "-", "--config", config, stdin=f"{SERVICE}---\n{POLICY}").out)
-    assert "calico" == door["cni"]
+    [entry_point] = json.loads(
+        run("map", "-o", "json", "-f", "-", "--config", config, stdin=f"{SERVICE}---\n{POLICY}").out
+    )
+    assert "calico" == entry_point["cni"]
 
 
 def test_the_examples_can_be_planned(run: Run) -> None:

@@ -85,7 +85,7 @@ def test_the_page_is_complete_in_itself(run: Run) -> None:
 
 
 def test_the_picture_is_drawn(run: Run) -> None:
-    """Well-formed SVG with every box inside its frame: who comes in, the door, the pods, and a blind spot."""
+    """Well-formed SVG with every box inside its frame: who comes in, the entry point, the pods, and a blind spot."""
     out = run("map", "-o", "html", "-f", str(REPOSITORY / "examples")).out
     found = re.search(r"<svg.*</svg>", out, re.DOTALL)
     assert found
@@ -99,7 +99,7 @@ def test_the_picture_is_drawn(run: Run) -> None:
     ]
     words = "".join(svg.itertext())
     assert [] == outside
-    assert {"held", "door", "backend"} <= {css for box in boxes for css in box["class"].split()}
+    assert {"held", "entry-point", "backend"} <= {css for box in boxes for css in box["class"].split()}
     assert all(each in words for each in ("shop/service-web", "203.0.113.0/24", "Service shop/web"))
 
 

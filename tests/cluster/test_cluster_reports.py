@@ -4,9 +4,9 @@ import asyncio
 
 from kubernetes.aio.client import Configuration
 
-from exposure.cluster.client import Client
-from exposure.cluster.operator import CLUSTER, Operator, Options
-from exposure.values.config import Config
+from exposure.controller.client import Client
+from exposure.controller.operator import CLUSTER, Operator, Options
+from exposure.model.config import Config
 
 
 def _cluster_policy(version: int) -> dict[str, object]:
@@ -23,7 +23,7 @@ def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
         found = []
         for version in (1, 2):
             operator.store.tables["ClusterExposurePolicy"].put(_cluster_policy(version))
-            operator.store.survey()  # as a pass does
+            operator.store.cluster_facts()  # as a pass does
             operator._refresh()
             found.append(operator.queue.reports.running(CLUSTER))
             operator.queue.reports.clear()

@@ -35,7 +35,7 @@ def test_a_new_service_is_open_and_its_namespace_closed_within_a_second(operated
     assert policies[WALL] == {"podSelector": {}, "policyTypes": ["Ingress"]}
     said = eventually(lambda: operated.exposures(shop).get("service-api"), 5, "an Exposure")
     assert said is not None
-    assert (said["door"], said["open"], said["policy"]) == ("LoadBalancer", "443→8080", "edge")
+    assert (said["entryPoint"], said["open"], said["policy"]) == ("LoadBalancer", "443→8080", "edge")
     eventually(lambda: condition(operated.exposures(shop)["service-api"], "Ready")["status"] == "True", 5, "Ready")
 
 
@@ -50,7 +50,7 @@ def test_the_policy_is_owned_by_its_service(operated: Operated, shop: str) -> No
 
 
 def test_the_selector_is_followed(operated: Operated, shop: str) -> None:
-    """Other pods behind the door, other pods in the policy."""
+    """Other pods behind the entry point, other pods in the policy."""
     operated.api.patch("Service", shop, "web", {"spec": {"selector": {"app": None, "tier": "front"}}})
     selector = {"matchLabels": {"tier": "front"}}
     eventually(
@@ -87,7 +87,7 @@ def test_the_source_ranges_are_followed(operated: Operated, shop: str) -> None:
     )
 
 
-def test_a_service_that_is_no_door_any_more_loses_its_policy(operated: Operated, shop: str) -> None:
+def test_a_service_that_is_no_entry_point_any_more_loses_its_policy(operated: Operated, shop: str) -> None:
     """And gets it back when it is one again; the wall stands all the while."""
     operated.api.patch("Service", shop, "web", {"spec": {"type": "ClusterIP"}})
     operated.until_policies(shop, WALL)
@@ -104,7 +104,7 @@ def test_a_deleted_service_leaves_no_allow_behind(operated: Operated, shop: str)
 
 
 def test_a_deleted_policy_releases_the_namespace(operated: Operated, shop: str) -> None:
-    """Everything of ours goes, and the door is reported as ungoverned."""
+    """Everything of ours goes, and the entry point is reported as ungoverned."""
     operated.api.delete("ExposurePolicy", shop, "edge")
     operated.until_policies(shop)
     said = eventually(

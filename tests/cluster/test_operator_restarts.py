@@ -68,7 +68,7 @@ def test_what_is_deleted_while_it_is_down_leaves_no_allow_behind(stopped: Operat
     stopped.until_policies(places[0], WALL, "exposure-to-api")
     stopped.until_policies(places[1])
     stopped.until_policies(places[2], WALL, "exposure-to-api")
-    eventually(lambda: set(stopped.exposures(places[0])) == {"service-api"}, 10, "only the living door")
+    eventually(lambda: set(stopped.exposures(places[0])) == {"service-api"}, 10, "only the living entry point")
 
 
 def test_a_restart_on_unchanged_objects_writes_nothing(stopped: Operated) -> None:
@@ -111,38 +111,38 @@ def test_a_standby_is_ready_writes_nothing_and_takes_over(cluster: ControlPlane,
     """At once when the leader goes in good order; when its lease has run out, after a crash."""
     first = OperatorProcess(cluster, tmp_path / "first", leader_elect=True, environment={"POD_NAME": "first"})
     second = OperatorProcess(cluster, tmp_path / "second", leader_elect=True, environment={"POD_NAME": "second"})
-    world = Operated(cluster, first)
+    snapshot = Operated(cluster, first)
     try:
         first.start()
         eventually(lambda: first.metric("exposure_leader") == 1, 30, "the first leads", first.tail)
         second.start()
         second.wait_ready()
         assert second.metric("exposure_leader") == 0
-        where = world.new_namespace()
-        world.api.create(service(where, "web"))
-        world.api.create(exposure_policy(where))
-        world.until_policies(where, WALL, "exposure-to-web")
+        where = snapshot.new_namespace()
+        snapshot.api.create(service(where, "web"))
+        snapshot.api.create(exposure_policy(where))
+        snapshot.until_policies(where, WALL, "exposure-to-web")
         assert second.metric("exposure_leader") == 0
-        assert holder(world) == "first"
+        assert holder(snapshot) == "first"
 
         first.stop()
         eventually(lambda: second.metric("exposure_leader") == 1, 6, "the second leads soon", second.tail)
-        world.api.create(service(where, "api"))
-        world.until_policies(where, WALL, "exposure-to-web", "exposure-to-api", seconds=5)
+        snapshot.api.create(service(where, "api"))
+        snapshot.until_policies(where, WALL, "exposure-to-web", "exposure-to-api", seconds=5)
 
         first.start()
         first.wait_ready()
         second.kill()
-        world.api.delete("Service", where, "web")
+        snapshot.api.delete("Service", where, "web")
         eventually(lambda: first.metric("exposure_leader") == 1, 30, "the first leads again", first.tail)
-        world.until_policies(where, WALL, "exposure-to-api", seconds=5)
+        snapshot.until_policies(where, WALL, "exposure-to-api", seconds=5)
     finally:
         first.stop()
         second.stop()
 
 
-def holder(world: Operated) -> str:
-    lease = world.api.get("Lease", NAMESPACE, "exposure-operator") or {}
+def holder(snapshot: Operated) -> str:
+    lease = snapshot.api.get("Lease", NAMESPACE, "exposure-operator") or {}
     return str(lease["spec"]["holderIdentity"])
 
 
@@ -169,7 +169,7 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
     time.sleep(60)
     assert [each["requestURI"] for each in stopped.writes(mark)] == []
     grown = {where: ours(stopped, where) for where in dice}
-    doors = {where: stopped.exposures(where).keys() for where in dice}
+    entry_points = {where: stopped.exposures(where).keys() for where in dice}
 
     stopped.operator.stop()
     for where in dice:
@@ -182,36 +182,36 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
     stopped.operator.wait_ready()
     stopped.settle()
     assert {where: ours(stopped, where) for where in dice} == grown
-    assert {where: stopped.exposures(where).keys() for where in dice} == doors
+    assert {where: stopped.exposures(where).keys() for where in dice} == entry_points
     assert sum(map(len, grown.values())) > SCENARIOS
 
 
-def ours(world: Operated, where: str) -> list[tuple[str, Object, Object, Object]]:
+def ours(snapshot: Operated, where: str) -> list[tuple[str, Object, Object, Object]]:
     """Name, labels, annotations and spec of each policy of ours: all that we write, less what the server adds."""
     return sorted(
         (each["metadata"]["name"], each["metadata"]["labels"], each["metadata"].get("annotations", {}), each["spec"])
-        for each in world.api.items("NetworkPolicy", where)
+        for each in snapshot.api.items("NetworkPolicy", where)
         if is_ours(each)
     )
 
 
-def deed(world: Operated, where: str, chance: random.Random) -> None:
+def deed(snapshot: Operated, where: str, chance: random.Random) -> None:
     """One thing that a person may do in a namespace; what is not there to be changed is made."""
     name = chance.choice(("web", "api", "db"))
-    there = world.api.get("Service", where, name) is not None
+    there = snapshot.api.get("Service", where, name) is not None
     match chance.randrange(12):
         case 0 | 1 | 2:
             if there:
-                world.api.patch("Service", where, name, {"spec": {"selector": {"app": chance.choice("abc")}}})
+                snapshot.api.patch("Service", where, name, {"spec": {"selector": {"app": chance.choice("abc")}}})
             else:
-                world.api.create(service(where, name, chance.choice(("LoadBalancer", "LoadBalancer", "ClusterIP"))))
+                snapshot.api.create(service(where, name, chance.choice(("LoadBalancer", "LoadBalancer", "ClusterIP"))))
         case 3 if there:
             ports = [{"name": "http", "port": 80, "targetPort": chance.choice((8080, 9090, "http"))}]
-            world.api.patch("Service", where, name, {"spec": {"ports": ports}})
+            snapshot.api.patch("Service", where, name, {"spec": {"ports": ports}})
         case 4 if there:
-            world.api.patch("Service", where, name, {"spec": {"type": chance.choice(("ClusterIP", "LoadBalancer"))}})
+            snapshot.api.patch("Service", where, name, {"spec": {"type": chance.choice(("ClusterIP", "LoadBalancer"))}})
         case 5:
-            world.api.delete("Service", where, name)
+            snapshot.api.delete("Service", where, name)
         case 6 | 7 | 8:
             policy = chance.choice(("edge", "edge", "other"))
             spec = chance.choice(
@@ -222,18 +222,18 @@ def deed(world: Operated, where: str, chance: random.Random) -> None:
                     {"mode": "Audit"},
                 )
             )
-            if world.api.get("ExposurePolicy", where, policy):
-                world.api.patch("ExposurePolicy", where, policy, {"spec": spec})
+            if snapshot.api.get("ExposurePolicy", where, policy):
+                snapshot.api.patch("ExposurePolicy", where, policy, {"spec": spec})
             else:
-                world.api.create(exposure_policy(where, policy, **spec))
+                snapshot.api.create(exposure_policy(where, policy, **spec))
         case 9:
-            world.api.delete("ExposurePolicy", where, "other")
+            snapshot.api.delete("ExposurePolicy", where, "other")
         case 10:
-            for each in world.api.items("NetworkPolicy", where):
+            for each in snapshot.api.items("NetworkPolicy", where):
                 if is_ours(each) and chance.random() < 0.5:
-                    world.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+                    snapshot.api.delete("NetworkPolicy", where, each["metadata"]["name"])
         case 11:
             mode = chance.choice((None, None, "Audit"))
-            world.api.patch("Namespace", "", where, {"metadata": {"annotations": {"exposure.dev/mode": mode}}})
+            snapshot.api.patch("Namespace", "", where, {"metadata": {"annotations": {"exposure.dev/mode": mode}}})
         case _:
             pass

@@ -12,7 +12,7 @@ PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 
 def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_through(operated: Operated) -> None:
-    """It comes after the wall, is named at the door, and the cure that is named there is one."""
+    """It comes after the wall, is named at the entry point, and the cure that is named there is one."""
     where = operated.new_namespace()
     ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
     operated.api.create(service(where, "web", **ranges))

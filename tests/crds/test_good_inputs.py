@@ -17,7 +17,7 @@ def ranges(count: int) -> list[str]:
 
 EVERYTHING: Json = {
     "mode": "Enforce",
-    "doors": ["LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway"],
+    "entryPoints": ["LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway"],
     "services": {
         "selector": {
             "matchLabels": {"app.kubernetes.io/name": "web", "empty": ""},
@@ -104,7 +104,7 @@ def at_every_limit() -> Json:
     block = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ranges(64)}}
     callee = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ranges(32)}}
     return {
-        "doors": EVERYTHING["doors"],
+        "entryPoints": EVERYTHING["entryPoints"],
         "services": {"names": [f"{'n' * 60}{n:03}" for n in range(100)]},
         "clients": {
             "cidrs": [*(f"2001:db8:{n:x}::/48" for n in range(255)), "10.0.0.0/8"],

@@ -101,8 +101,8 @@ class Kubelets:
 
     def _run(self, pod: Object) -> None:
         app = _app(pod)
-        taken = [each.node for each in self._running.values() if _app(each.pod) == app]
-        node = min(self._network.nodes, key=taken.count)
+        name_conflicts = [each.node for each in self._running.values() if _app(each.pod) == app]
+        node = min(self._network.nodes, key=name_conflicts.count)
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         head = {"name": pod["metadata"]["name"]}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": head, "target": target}

@@ -24,7 +24,7 @@ from tests.lab.network import GATEWAY, PodHost
 from tests.lab.operated import Operator
 from tests.lab.traffic import Probe, Seen
 
-#: Connections for each call: enough that of two pods behind a door both are met, but for one time in 500,000.
+#: Connections for each call: enough that of two pods behind an entry point both are met, but for one time in 500,000.
 CONNECTIONS = 20
 #: Where the lab's enforcer stands, and the CNI that stands there and SNATs to what the lab's nodes SNAT to.
 POSITION, CNI = "pre", "kube-router"
@@ -190,8 +190,8 @@ class LabStage:
         return self._operator.tail() if self._operator else ""
 
     def how_to_go_on(self) -> Sequence[str]:
-        door = self._probe(Call(PARTNER, "media/images")).address
-        asks = f"bash -c 'cat </dev/tcp/{door}/80; echo'"
+        entry_point = self._probe(Call(PARTNER, "media/images")).address
+        asks = f"bash -c 'cat </dev/tcp/{entry_point}/80; echo'"
         names = self._lab.namespaces
         return (
             f"nsenter --net={names}/client-{PARTNER} {asks}   # is let in",

@@ -107,10 +107,10 @@ def install(show: Show) -> None:
     show.screen.say(show.stage.install_operator())
 
 
-def doors(show: Show) -> None:
+def entry_points(show: Show) -> None:
     """A shop opens; nobody has said anything about it yet."""
     show.screen.say(
-        "A small shop: three namespaces, two doors to the world, and an accounting department that has none."
+        "A small shop: three namespaces, two entry points to the world, and an accounting department that has none."
     )
     show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
     pods = "kubectl get pods -A -l 'app in (web,images,ledger)' -o wide"
@@ -118,7 +118,7 @@ def doors(show: Show) -> None:
     services = show.until("kubectl get service -A", "media", "shop", gone=["<pending>"])
     addresses = re.findall(r"LoadBalancer +\S+ +(\S+)", services)
     show.screen.say(
-        "Each door of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this door, and "
+        "Each entry point of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this entry point, and "
         "behind it every pod can talk to every pod, the ledger included."
     )
     show.until("kubectl get exposures -A", *addresses, "Ungoverned")
@@ -157,7 +157,7 @@ def enforce(show: Show) -> None:
     show.asked("During: they asked all the time while the walls went up", during)
     show.requests("After: only who should get in does, but for one", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
     show.screen.say(
-        "Accounting has no door, and is closed all the same. Every rule says in one sentence what it is there for:"
+        "Accounting has no entry point, and is closed all the same. Every rule says in one sentence what it is there for:"
     )
     show.type(
         "kubectl get netpol -n shop "
@@ -171,7 +171,7 @@ def truth(show: Show) -> None:
     show.screen.say(
         "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its "
         "own address in place of the client's, so the policy must admit nodes, and with them any stranger who comes "
-        "that way. Other generators open such a door and say nothing. Here it is said:"
+        "that way. Other generators open such an entry point and say nothing. Here it is said:"
     )
     show.until(
         "kubectl get exposure service-images -n media "
@@ -248,7 +248,7 @@ def way_out(show: Show) -> None:
 
 def delete(show: Show) -> None:
     """What goes takes its grant with it."""
-    show.screen.say("The shop's door closes for good. Its grant and its Exposure go with it; the wall stays.")
+    show.screen.say("The shop's entry point closes for good. Its grant and its Exposure go with it; the wall stays.")
     show.type("kubectl delete service web -n shop", "deleted")
     show.until("kubectl get netpol,exposures -n shop", "exposure-default-deny", gone=["exposure-to-web", "service-web"])
     show.until("kubectl get exposures -A", "service-images", gone=["service-web"])
@@ -256,7 +256,7 @@ def delete(show: Show) -> None:
 
 STEPS: tuple[tuple[str, Callable[[Show], None]], ...] = (
     ("Install", install),
-    ("Two doors, and nothing behind them is closed", doors),
+    ("Two entry points, and nothing behind them is closed", entry_points),
     ("Audit: read the plan first", audit),
     ("Enforce", enforce),
     ("What SNAT hides, and the cure", truth),

@@ -5,7 +5,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from exposure.facts.choices import (
+from exposure.catalog.blind_spots import REASONS
+from exposure.catalog.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
@@ -13,21 +14,22 @@ from exposure.facts.choices import (
     L7_BY_CONTROLLER,
     PROVIDER_IDS,
 )
-from exposure.facts.cnis import CNIS, DETECTION, Cni
-from exposure.facts.decision import ROWS, Position, Row, decide
-from exposure.facts.providers import PROFILES, SLUGS, Profile
-from exposure.facts.reasons import REASONS
+from exposure.catalog.cnis import CNIS, DETECTION, Cni
+from exposure.catalog.decision_table import ROWS, DecisionRow, Position, decide
+from exposure.catalog.providers import PROFILES, SLUGS, Profile
+from exposure.model.exposures import SourceKind
 
 ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 PROFILE_ENUM = re.compile(r"(?P<indent> +)enum: \[auto,[^\]]*\]")
-MADE = "<!-- Made by `python -m tests.docs` from the data in operator/exposure/facts; edit that instead. -->"
+MADE = "<!-- Made by `python -m tests.docs` from the data in operator/exposure/catalog; edit that instead. -->"
+#: The letters of the published table stand on its page and nowhere else.
 LETTERS = {
-    "C": "client ranges",
-    "L": "the load balancer's own addresses",
-    "H": "health checks that reach a pod's port",
-    "N": "addresses that nodes use when they SNAT",
-    "E": "everyone outside: a whole address family",
+    SourceKind.CLIENTS: ("C", "client ranges"),
+    SourceKind.LOAD_BALANCER: ("L", "the load balancer's own addresses"),
+    SourceKind.HEALTH_CHECKS: ("H", "health checks that reach a pod's port"),
+    SourceKind.NODES: ("N", "addresses that nodes use when they SNAT"),
+    SourceKind.OUTSIDE: ("E", "everyone outside: a whole address family"),
 }
 POSITIONS: tuple[Position, ...] = ("pre", "post", "preserving", "identity-snat", "identity-dsr", "unknown")
 
@@ -60,8 +62,12 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def letters(row: Row) -> str:
+def sources(row: DecisionRow) -> str:
     return " ∪ ".join(row.sources)
+
+
+def lettered(row: DecisionRow) -> str:
+    return " ∪ ".join(LETTERS[kind][0] for kind in row.sources)
 
 
 def truth_table() -> str:
@@ -72,12 +78,12 @@ def truth_table() -> str:
             _kept(row.preserved),
             row.traffic_policy or "any",
             ", ".join(row.positions or ("any",)),
-            letters(row),
+            f"{sources(row)} ({lettered(row)})",
             f"{row.why} ([source]({row.reference}))",
         ]
         for row in ROWS
     ]
-    legend = "\n".join(f"- **{letter}**: {text}" for letter, text in LETTERS.items())
+    legend = "\n".join(f"- **{kind}** ({letter}): {text}" for kind, (letter, text) in LETTERS.items())
     head = ["row", "delivery", "client address", "externalTrafficPolicy", "position", "`from`", "because"]
     return f"""# The truth table
 
@@ -178,7 +184,7 @@ def blind_spot_page() -> str:
 
 {MADE}
 
-What no NetworkPolicy can hold at a door stands in its Exposure under `status.blindSpots`, with one of these reasons.
+What no NetworkPolicy can hold at an entry point stands in its Exposure under `status.blindSpots`, with one of these reasons.
 
 {body}
 """
@@ -191,7 +197,7 @@ def provider_index() -> str:
 
 {MADE}
 
-The profile of a door is the first of: the policy's `loadBalancer.profile`, the Service's `loadBalancerClass`, its
+The profile of an entry point is the first of: the policy's `loadBalancer.profile`, the Service's `loadBalancerClass`, its
 annotations, the nodes' `spec.providerID`, `network.provider` of the component configuration. A class that no row knows
 is an unknown provider, of which only node addresses and configured ranges are admitted.
 
@@ -252,8 +258,8 @@ def _variant(profile: Profile) -> str:
                 [
                     policy,
                     position,
-                    letters(row),
-                    "yes" if "C" in row.sources and "N" not in row.sources else "no",
+                    sources(row),
+                    "yes" if SourceKind.CLIENTS in row.sources and SourceKind.NODES not in row.sources else "no",
                     f"[`{row.id}`](../truth-table.md)",
                 ]
             )

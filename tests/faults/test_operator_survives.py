@@ -91,7 +91,7 @@ def shop(broken: Broken) -> str:
 
 
 def behind_its_back(broken: Broken, shop: str) -> None:
-    """One door goes, one comes, one changes."""
+    """One entry point goes, one comes, one changes."""
     broken.api.delete("Service", shop, "old")
     broken.api.create(service(shop, "new"))
     broken.api.patch("Service", shop, "web", {"spec": {"selector": {"app": "other"}}})
@@ -139,7 +139,7 @@ def test_any_other_error_event_is_survived(broken: Broken, shop: str, code: int)
     broken.until_policies(shop, seconds=45)
 
 
-def test_an_expired_version_at_the_door_of_a_watch(broken: Broken, shop: str) -> None:
+def test_an_expired_version_at_the_start_of_a_watch(broken: Broken, shop: str) -> None:
     """410 as the answer to the watch request itself."""
     fault = broken.faults.do(lambda: broken.server.answer(410, times=8, matching=SERVICES))
     broken.faults.do(lambda: broken.server.break_watches(SERVICES))

@@ -48,7 +48,7 @@ def test_flows_from_a_relay(flows: Flows, relay: str) -> None:
     """As many as were asked for, counted like those of a file."""
     done = flows("--hubble", relay, "--last", "3")
     assert 0 == done.status, done.err
-    assert "3 lines: 3 flows (3 at a door's pods), 0 bad" in done.err
+    assert "3 lines: 3 flows (3 at an entry point's pods), 0 bad" in done.err
     assert "198.51.100.7  tcp/8080  0        1" in done.out
 
 

@@ -39,7 +39,7 @@ def test_the_table(flows: Flows) -> None:
     """Who came, what is unused, what is perhaps wanted, and where log and standing policies disagree."""
     done = flows(fixture("hubble.json"), manifests="standing.yaml")
     assert TABLE == done.out
-    assert "6 lines: 5 flows (5 at a door's pods), 1 bad" in done.err
+    assert "6 lines: 5 flows (5 at an entry point's pods), 1 bad" in done.err
 
 
 def test_planned_policies_give_a_forecast(flows: Flows) -> None:

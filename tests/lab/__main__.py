@@ -21,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from exposure.facts.decision import ROWS, Row
+from exposure.catalog.decision_table import ROWS, DecisionRow
 from tests.lab import cells, churn, truth, verdicts
 from tests.lab.agreement import Agreement, compare
 from tests.lab.folders import FOLDER
@@ -190,7 +190,7 @@ def run_all() -> int:
     return 0 if report.is_right else 1
 
 
-def _why_not(row: Row) -> str:
+def _why_not(row: DecisionRow) -> str:
     for position, why in NOT_SHOWN.items():
         if position in (row.positions or ()):
             return why

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.agreement import model_of
-from tests.lab.doors import Arrival, Door, Way, arrival
 from tests.lab.enforcer.model import Model, enters, leaves
+from tests.lab.entry_points import Arrival, EntryPoint, Way, arrival
 from tests.lab.generate import Generated
 from tests.lab.lab import Lab
 from tests.lab.netns import Netns
@@ -68,7 +68,7 @@ class Wrong:
         cell, seen = self.cell, self.seen
         expected = f"from {cell.logged_from}" if cell.expected else "nothing"
         return (
-            f"policy {cell.policy}: {cell.sender} to {cell.service} by {cell.way.door.value} {cell.way.address}:"
+            f"policy {cell.policy}: {cell.sender} to {cell.service} by {cell.way.entry_point.value} {cell.way.address}:"
             f"{cell.way.port}/{cell.protocol} landing on {cell.way.landing.name}: expected {expected}, "
             f"saw {seen.outcome.value} {seen.peer}"
         )
@@ -82,7 +82,7 @@ class Result:
     passed: int
     wrong: tuple[Wrong, ...]
     oracle_wrong: int
-    by_door: Counter[str]
+    by_entry_point: Counter[str]
 
 
 class Stage:
@@ -158,15 +158,18 @@ class Stage:
         node_ports = {port["protocol"]: port["nodePort"] for port in spec["ports"]}
         ways = []
         for family in self.families:
-            ways.append(Way(Door.POD, backend.host.addresses[family], TARGET, family, backend.host.node))
-            ways.append(Way(Door.CLUSTER, spec["clusterIPs"][family], SERVICE_PORT, family, nodes[0]))
+            ways.append(Way(EntryPoint.POD, backend.host.addresses[family], TARGET, family, backend.host.node))
+            ways.append(Way(EntryPoint.CLUSTER, spec["clusterIPs"][family], SERVICE_PORT, family, nodes[0]))
             for node in nodes:
                 ways += [
-                    Way(Door.NODE_PORT, node.addresses[family], node_ports[each], family, node) for each in PROTOCOLS
+                    Way(EntryPoint.NODE_PORT, node.addresses[family], node_ports[each], family, node)
+                    for each in PROTOCOLS
                 ]
-                ways.append(Way(Door.EXTERNAL, _external_addresses(number, node)[family], SERVICE_PORT, family, node))
+                ways.append(
+                    Way(EntryPoint.EXTERNAL, _external_addresses(number, node)[family], SERVICE_PORT, family, node)
+                )
             vip = next(each for each in vips if (":" in each) == bool(family))
-            ways.append(Way(Door.BALANCER, vip, SERVICE_PORT, family, self._announcer(vip)))
+            ways.append(Way(EntryPoint.BALANCER, vip, SERVICE_PORT, family, self._announcer(vip)))
         return Service(name, backend, local_only, tuple(ways))
 
     def _announcer(self, vip: str) -> Node:
@@ -208,13 +211,13 @@ class Stage:
         model = model_of(cluster)
         for service, (name, sender), protocol in itertools.product(self.services, self.senders.items(), PROTOCOLS):
             for way in service.ways:
-                if way.door is Door.NODE_PORT and not self._is_node_port_of(service, way, protocol):
+                if way.entry_point is EntryPoint.NODE_PORT and not self._is_node_port_of(service, way, protocol):
                     continue
                 yield self._cell(policy, service, way, name, sender, protocol, model, oracle)
 
     def _is_node_port_of(self, service: Service, way: Way, protocol: str) -> bool:
         # Two node ports for each node and family, in the order of PROTOCOLS.
-        same = [each for each in service.ways if (each.door, each.address) == (way.door, way.address)]
+        same = [each for each in service.ways if (each.entry_point, each.address) == (way.entry_point, way.address)]
         return same[PROTOCOLS.index(protocol)] is way
 
     def _in_ranges(self, sender: LabPod | Host, family: int) -> bool:
@@ -231,7 +234,7 @@ class Stage:
             spec = {"loadBalancerSourceRanges": list(ranges) or None}
             self.lab.api.call("PATCH", path, {"spec": spec}, "application/merge-patch+json")
         netns = self.lab.clients["stranger"].netns
-        ways = [way for service in self.services for way in service.ways if way.door is Door.BALANCER]
+        ways = [way for service in self.services for way in service.ways if way.entry_point is EntryPoint.BALANCER]
         probes = [Probe(netns, way.address, way.port) for way in ways]
         self.lab.wait_until(probes, lambda seen: seen.passed is not bool(ranges))
 
@@ -241,7 +244,7 @@ class Stage:
     ) -> Cell:  # fmt: skip
         arrives = arrival(way, sender, service.backend, TARGET, service.local_only, self.lab.position,
                           self.lab.proxy_mode)  # fmt: skip
-        if way.door is Door.BALANCER and not self._in_ranges(sender, way.family):
+        if way.entry_point is EntryPoint.BALANCER and not self._in_ranges(sender, way.family):
             arrives = None
         if arrives is None:
             return Cell(policy, service.name, way, name, protocol, False, "")
@@ -269,7 +272,7 @@ def run(stage: Stage) -> Result:
     lab = stage.lab
     cells = passed = oracle_wrong = 0
     wrong: list[Wrong] = []
-    doors: Counter[str] = Counter()
+    entry_points: Counter[str] = Counter()
     for name, manifests in policies(lab).items():
         _replace(lab, manifests)
         cluster = stage.generated(manifests)
@@ -280,10 +283,10 @@ def run(stage: Stage) -> Result:
         for cell, each in zip(by_oracle, seen, strict=True):
             cells += 1
             passed += each.passed
-            doors[cell.way.door.value] += 1
+            entry_points[cell.way.entry_point.value] += 1
             if each.passed != cell.expected or (each.passed and each.peer != cell.logged_from):
                 wrong.append(Wrong(cell, each))
-    return Result(cells, passed, tuple(wrong), oracle_wrong, doors)
+    return Result(cells, passed, tuple(wrong), oracle_wrong, entry_points)
 
 
 def _replace(lab: Lab, wanted: list[Manifest]) -> None:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.lab.contexts import Grounds
 from tests.lab.deeds import Deeds
 from tests.lab.expectations import LONGEST_WINDOW_SECONDS, Clients, Tally, Timeline
-from tests.lab.grounds import Grounds
 from tests.lab.lab import Lab
 from tests.lab.operated import Operator
 

@@ -14,7 +14,7 @@ from tests.lab.enforcer.objects import Address
 class Source:
     """One line of `status.sources`. `ports` such as "tcp/8080"; `row` names the decision table's."""
 
-    letter: str
+    kind: str
     row: str
     cidrs: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
     excepts: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -52,7 +52,7 @@ def claim_of(exposure: Mapping[str, Any]) -> Claim:
         spots.setdefault(spot["effect"], set()).add(spot["reason"])
     sources = tuple(
         Source(
-            each["letter"],
+            each["kind"],
             each["row"],
             tuple(map(ipaddress.ip_network, each.get("cidrs") or ())),
             tuple(map(ipaddress.ip_network, each.get("except") or ())),

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from tests.lab.expectations import Timeline
-from tests.lab.grounds import (
+from tests.lab.contexts import (
     EXPOSED,
     GUEST,
     NEW_PORT,
@@ -20,6 +19,7 @@ from tests.lab.grounds import (
     service,
     web,
 )
+from tests.lab.expectations import Timeline
 from tests.lab.network import ALLOWED_CLIENTS
 
 

@@ -131,8 +131,8 @@ class Kubelet:
         """The Pod's node: given, asked for by affinity, or else the one with the fewest of these Pods."""
         if given := pod["spec"].get("nodeName"):
             return str(given)
-        taken = [each.node.name for each in self._running.values()]
-        chosen = _asked_for(pod["spec"]) or min(self.lab.nodes, key=taken.count)
+        name_conflicts = [each.node.name for each in self._running.values()]
+        chosen = _asked_for(pod["spec"]) or min(self.lab.nodes, key=name_conflicts.count)
         metadata = pod["metadata"]
         self.lab.api.call(
             "POST",

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.processes import mentioning
 from tests.lab import cells
-from tests.lab.doors import Door
+from tests.lab.entry_points import EntryPoint
 from tests.lab.lab import Lab
 from tests.lab.pods import PodSpec
 from tests.lab.policies import policy
@@ -33,12 +33,14 @@ def _shop(lab: Lab) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("position, proxy_mode", [("pre", "iptables"), ("post", "iptables"), ("pre", "nftables")])
 def test_packets(position: str, proxy_mode: str) -> None:
-    """By every door, from everybody, under each policy: who the oracle lets in comes in, from the foretold address."""
+    """By every entry point, from everybody, under each policy: who the oracle lets in comes in, from the foretold address."""
     with Lab(position=position, proxy_mode=proxy_mode) as lab:
         result = cells.run(cells.Stage(lab))
     assert [] == [str(each) for each in result.wrong]
     assert 0 == result.oracle_wrong
-    assert {door.value for door in Door} == {door for door, count in result.by_door.items() if count > 1000}
+    assert {entry_point.value for entry_point in EntryPoint} == {
+        entry_point for entry_point, count in result.by_entry_point.items() if count > 1000
+    }
     assert 2000 < result.passed < result.cells - 2000
 
 

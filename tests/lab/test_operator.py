@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.lab import churn, truth, verdicts
-from tests.lab.doors import Door
+from tests.lab.entry_points import EntryPoint
 from tests.lab.expectations import Timeline
 from tests.lab.lab import Lab
 from tests.lab.mistaken import mistakes
@@ -26,14 +26,16 @@ EVERYWHERE = {"node-local-preserved", "node-local-proxied", "pod-preserved", "po
     "position, cases", [pytest.param("pre", truth.CASES, id="pre"), pytest.param("post", truth.SHORT, id="post")]
 )
 def test_packets_oracle_and_exposure_agree(position: str, cases: tuple[truth.Case, ...]) -> None:
-    """By every door, from everybody: packets, oracle, Exposure and intent say the same, in each row of the table."""
+    """By every entry point, from everybody: packets, oracle, Exposure and intent say the same, in each row of the table."""
     with Lab(position=position) as lab, Operator(lab, network={"cni": truth.CNI[position]}) as operator:
         stage = truth.OperatedStage(lab, operator)
         result = stage.run(cases)
         stage.close()
     assert [] == [str(each) for each in result.wrong[:20]]
     assert ROWS[position] | EVERYWHERE == set(result.rows)
-    assert {door.value for door in Door} == {door for door, count in result.by_door.items() if count > 500}
+    assert {entry_point.value for entry_point in EntryPoint} == {
+        entry_point for entry_point, count in result.by_entry_point.items() if count > 500
+    }
     assert 1000 < result.passed < result.cells - 1000
     assert result.cells > 5000
 

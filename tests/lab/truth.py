@@ -1,6 +1,6 @@
 """Truth from packets: what the operator's policies really let through, against the oracle and the Exposure's claim.
 
-Each case is an ExposurePolicy that the operator carries out in the lab. Then every door to every backend is tried from
+Each case is an ExposurePolicy that the operator carries out in the lab. Then every entry point to every backend is tried from
 everybody, in both families and protocols. A cell is right when four agree: the packets, the oracle on the policies that
 were written, the Exposure's sources, and what the case intends (as far as its blind spots do not say otherwise).
 """
@@ -16,7 +16,7 @@ from typing import Any
 from tests.lab import cells
 from tests.lab.cells import Cell, Stage
 from tests.lab.claims import Claim, Source, claim_of
-from tests.lab.doors import Door
+from tests.lab.entry_points import EntryPoint
 from tests.lab.lab import Lab
 from tests.lab.network import ALLOWED_CLIENTS
 from tests.lab.operated import Operator
@@ -39,7 +39,7 @@ def _hosts(addresses: Sequence[str]) -> list[str]:
     return [f"{each}/{128 if ':' in each else 32}" for each in addresses]
 
 
-_EVERY_DOOR = ["LoadBalancer", "NodePort", "ExternalIP"]
+_EVERY_ENTRY_POINT = ["LoadBalancer", "NodePort", "ExternalIP"]
 _CLIENTS = {"cidrs": list(ALLOWED_CLIENTS)}
 _PROXY = {"cidrs": _hosts(BALANCER), "healthCheckCIDRs": _hosts(PROBER)}
 _BANK = [{"namespaceSelector": {"matchLabels": {"team": "bank"}}}]
@@ -47,15 +47,15 @@ _BANK = [{"namespaceSelector": {"matchLabels": {"team": "bank"}}}]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One ExposurePolicy, and whom it means to let in: senders by the doors that they come through.
+    """One ExposurePolicy, and whom it means to let in: senders by the entry points that they come through.
 
-    `let_in` names senders (`pods of NAMESPACE` for pods); whoever is not named is meant to stay out, whatever the door.
+    `let_in` names senders (`pods of NAMESPACE` for pods); whoever is not named is meant to stay out, whatever the entry point.
     `protocols` are those of the Service ports that it exposes; `source_ranges` the Services' loadBalancerSourceRanges.
     """
 
     name: str
     spec: Mapping[str, Any]
-    let_in: Mapping[str, frozenset[Door]] = field(default_factory=dict)
+    let_in: Mapping[str, frozenset[EntryPoint]] = field(default_factory=dict)
     protocols: frozenset[str] = frozenset(cells.PROTOCOLS)
     source_ranges: tuple[str, ...] = ()
 
@@ -65,30 +65,30 @@ class Case:
         return tuple((self.spec.get("clients") or {}).get("cidrs") or self.source_ranges)
 
 
-_DIRECT = frozenset({Door.BALANCER, Door.NODE_PORT, Door.EXTERNAL})
-_INSIDE = frozenset({Door.POD, Door.CLUSTER})
-_NODE_PORT, _POD = frozenset({Door.NODE_PORT}), frozenset({Door.POD})
+_DIRECT = frozenset({EntryPoint.BALANCER, EntryPoint.NODE_PORT, EntryPoint.EXTERNAL})
+_INSIDE = frozenset({EntryPoint.POD, EntryPoint.CLUSTER})
+_NODE_PORT, _POD = frozenset({EntryPoint.NODE_PORT}), frozenset({EntryPoint.POD})
 
 CASES = (
-    Case("clients", {"doors": _EVERY_DOOR, "clients": _CLIENTS}, {"allowed": _DIRECT}),
+    Case("clients", {"entryPoints": _EVERY_ENTRY_POINT, "clients": _CLIENTS}, {"allowed": _DIRECT}),
     Case(
-        "everyone", {"doors": _EVERY_DOOR}, dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT)
+        "everyone", {"entryPoints": _EVERY_ENTRY_POINT}, dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT)
     ),
     Case(
         "nobody hidden",
-        {"doors": _EVERY_DOOR, "clients": {**_CLIENTS, "unenforceable": "Deny"}},
+        {"entryPoints": _EVERY_ENTRY_POINT, "clients": {**_CLIENTS, "unenforceable": "Deny"}},
         {"allowed": _DIRECT},
     ),
-    Case("one port", {"doors": _EVERY_DOOR, "clients": _CLIENTS, "ports": ["tcp"]}, {"allowed": _DIRECT},
+    Case("one port", {"entryPoints": _EVERY_ENTRY_POINT, "clients": _CLIENTS, "ports": ["tcp"]}, {"allowed": _DIRECT},
          frozenset({"TCP"})),
-    Case("peers", {"clients": _CLIENTS, "peers": _BANK}, {"allowed": frozenset({Door.BALANCER}),
+    Case("peers", {"clients": _CLIENTS, "peers": _BANK}, {"allowed": frozenset({EntryPoint.BALANCER}),
                                                          f"pods of {BANK}": _INSIDE}),
     Case("neighbours", {"clients": _CLIENTS, "isolation": {"allowSameNamespace": True}},
-         {"allowed": frozenset({Door.BALANCER}), f"pods of {SHOP}": _INSIDE}),
+         {"allowed": frozenset({EntryPoint.BALANCER}), f"pods of {SHOP}": _INSIDE}),
     Case("proxied to nodes", {"loadBalancer": {"profile": "aws-classic", **_PROXY}},
          {"balancer": _NODE_PORT, "prober": _NODE_PORT}, frozenset({"TCP"})),
     Case(
-        "source ranges", {}, {"allowed": frozenset({Door.BALANCER})}, source_ranges=ALLOWED_CLIENTS
+        "source ranges", {}, {"allowed": frozenset({EntryPoint.BALANCER})}, source_ranges=ALLOWED_CLIENTS
     ),
     # The same load balancer keeps the client's address for UDP: https://docs.aws.amazon.com/elasticloadbalancing
     Case("to pods", {"clients": _CLIENTS, "loadBalancer": {"profile": "aws-nlb-ip", **_PROXY}},
@@ -120,7 +120,7 @@ class Result:
     cells: int = 0
     passed: int = 0
     wrong: list[Wrong] = field(default_factory=list)
-    by_door: Counter[str] = field(default_factory=Counter)
+    by_entry_point: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     as_node: int = 0
 
@@ -129,7 +129,7 @@ class Result:
         self.passed += other.passed
         self.as_node += other.as_node
         self.wrong += other.wrong
-        self.by_door += other.by_door
+        self.by_entry_point += other.by_entry_point
         self.rows += other.rows
 
 
@@ -177,7 +177,7 @@ class OperatedStage:
         result = Result(cells=len(tried))
         for cell, each in zip(tried, seen, strict=True):
             result.passed += each.passed
-            result.by_door[cell.way.door.value] += 1
+            result.by_entry_point[cell.way.entry_point.value] += 1
             claim = claims.get(f"service-{cell.service}", Claim((), {}))
             admitting = self._admitting(cell, claim)
             result.wrong += [Wrong(cell, each, why) for why in self._complaints(case, cell, each, claim, admitting)]
@@ -220,10 +220,10 @@ class OperatedStage:
             yield "got in, and no blind spot says so"
 
     def _meant(self, case: Case, cell: Cell) -> bool:
-        return cell.protocol in case.protocols and cell.way.door in case.let_in.get(self._who(cell), frozenset())
+        return cell.protocol in case.protocols and cell.way.entry_point in case.let_in.get(self._who(cell), frozenset())
 
     def _explained(self, case: Case, cell: Cell, claim: Claim, admitting: Sequence[Source]) -> bool:
-        """Why somebody who is not meant may get in: his own address is meant, by another door, or a blind spot."""
+        """Why somebody who is not meant may get in: his own address is meant, by another entry point, or a blind spot."""
         assert cell.arrives is not None
         if cell.arrives.from_own_node:
             # Every CNI admits the pod's own node; the profile of one that filters after SNAT says what that opens.
@@ -238,9 +238,9 @@ class OperatedStage:
             return False
         if isinstance(sender, LabPod):
             return claim.has("Opens", "EastWestOpen")
-        # NetworkPolicy knows no doors, only addresses: a client that is let in by one may use any.
-        letters = {each.letter for each in admitting}
-        return bool(letters & {"L", "H"}) or ("C" in letters and self._is_client(case, cell))
+        # NetworkPolicy knows no entry points, only addresses: a client that is let in by one may use any.
+        kinds = {each.kind for each in admitting}
+        return bool(kinds & {"LoadBalancer", "HealthChecks"}) or ("Clients" in kinds and self._is_client(case, cell))
 
     def _is_client(self, case: Case, cell: Cell) -> bool:
         assert cell.arrives is not None
@@ -250,8 +250,8 @@ class OperatedStage:
     def _hidden(self, cell: Cell, admitting: Sequence[Source]) -> bool:
         """Whether a node's address was admitted, and the Exposure says that it is: as N, or among all the world."""
         assert cell.arrives is not None
-        everyone = any(cidr.prefixlen == 0 for each in admitting for cidr in each.cidrs if each.letter == "C")
-        return cell.arrives.judged_from in self._nodes and (everyone or "N" in {each.letter for each in admitting})
+        everyone = any(cidr.prefixlen == 0 for each in admitting for cidr in each.cidrs if each.kind == "Clients")
+        return cell.arrives.judged_from in self._nodes and (everyone or "Nodes" in {each.kind for each in admitting})
 
     def _is_peer(self, case: Case, cell: Cell) -> bool:
         """Whether it arrives as a pod that the case lets in as a pod. (Pods stand in `peers`, not in the sources.)"""

@@ -61,7 +61,9 @@ def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
             target = tmp_path / destination / (Path(source).name if destination.endswith("/") else "")
             target.parent.mkdir(parents=True, exist_ok=True)
             if (REPOSITORY / source).is_dir():
-                shutil.copytree(REPOSITORY / source, target, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+                shutil.copytree(
+                    REPOSITORY / source, target, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True
+                )
             else:
                 shutil.copy(REPOSITORY / source, target)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from exposure.model.config import Config
 from exposure.parse.config import config
 from exposure.parse.kinds import API_GROUP, KINDS
-from exposure.values.config import Config
 from tests.cluster.control_plane import ControlPlane
 from tests.manifests.reading import MANIFESTS, Object, kustomized, only, templated
 
@@ -134,7 +134,7 @@ def tenants(installed: ControlPlane) -> ControlPlane:
 @pytest.mark.parametrize(
     "person, verb, resource, allowed",
     [
-        pytest.param("anna", "get", "exposures.exposure.dev", True, id="view-sees-the-doors"),
+        pytest.param("anna", "get", "exposures.exposure.dev", True, id="view-sees-the-entry-points"),
         pytest.param("anna", "list", "exposurepolicies.exposure.dev", True, id="view-sees-the-policies"),
         pytest.param("anna", "create", "exposurepolicies.exposure.dev", False, id="view-writes-none"),
         pytest.param("otto", "create", "exposurepolicies.exposure.dev", True, id="edit-writes-policies"),

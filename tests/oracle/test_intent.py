@@ -18,7 +18,7 @@ from exposure.cli.gathering import Gathering, kind_of
 from exposure.parse.config import config
 from exposure.plan import make_plan
 from exposure.render import network_policy_manifest
-from exposure.resolve import resolve, survey
+from exposure.resolve import cluster_facts, resolve
 from tests.examples import examples
 from tests.oracle.opinion import Nca
 from tests.plan.evaluator import Party
@@ -77,7 +77,7 @@ def specs(draw: st.DrawFn) -> Json:
         "clients": clients,
         "peers": draw(peers),
         "ports": draw(st.sampled_from([None, [80], [443]])),
-        "doors": draw(st.sampled_from([None, ["LoadBalancer", "NodePort"]])),
+        "entryPoints": draw(st.sampled_from([None, ["LoadBalancer", "NodePort"]])),
     }
     return {key: value for key, value in said.items() if value}
 
@@ -102,7 +102,7 @@ exposed_tenants = st.builds(Tenant, specs(), st.lists(services(), min_size=1, ma
 
 
 @dataclass(frozen=True)
-class World:
+class Snapshot:
     plane: str
     tenants: dict[str, Tenant]
 
@@ -120,25 +120,25 @@ def labels(namespace: str) -> dict[str, str]:
 class Intent:
     """Whether a connection is meant to pass, from what people wrote and the truth table alone."""
 
-    world: World
+    snapshot: Snapshot
 
     def allows(self, source: Party, receiver: Party, port: int) -> bool:
         return source == receiver or (self.leaves(source, receiver) and self.enters(source, receiver, port))
 
     def leaves(self, source: Party, receiver: Party) -> bool:
-        tenant = self.world.tenants.get(source.namespace)
+        tenant = self.snapshot.tenants.get(source.namespace)
         isolation = (tenant.spec or {}).get("isolation", {}) if tenant else {}
         near = source.namespace == receiver.namespace
         return not isolation.get("egress", False) or (near and isolation.get("allowSameNamespace", False))
 
     def enters(self, source: Party, receiver: Party, port: int) -> bool:
-        tenant = self.world.tenants.get(receiver.namespace)
+        tenant = self.snapshot.tenants.get(receiver.namespace)
         if tenant is None or tenant.spec is None:
             return True
         isolation = tenant.spec.get("isolation", {})
-        doors = tenant.spec.get("doors") or ["LoadBalancer"]
+        entry_points = tenant.spec.get("entryPoints") or ["LoadBalancer"]
         exposed = [
-            each for each in tenant.services if each["selector"] == dict(receiver.labels) and behind(each, doors)
+            each for each in tenant.services if each["selector"] == dict(receiver.labels) and behind(each, entry_points)
         ]
         if not exposed and not isolation.get("ingress", True):
             return True
@@ -155,15 +155,15 @@ class Intent:
             return False
         if any(is_peer(each, source, receiver.namespace) for each in spec.get("peers", [])):
             return True
-        doors = behind(service, spec.get("doors") or ["LoadBalancer"])
-        return any(self.from_outside(door, service, spec, source.address) for door in doors)
+        entry_points = behind(service, spec.get("entryPoints") or ["LoadBalancer"])
+        return any(self.from_outside(entry_point, service, spec, source.address) for entry_point in entry_points)
 
-    def from_outside(self, door: str, service: Json, spec: Json, address: str) -> bool:
+    def from_outside(self, entry_point: str, service: Json, spec: Json, address: str) -> bool:
         """The rows of the truth table for delivery by nodes that keep the client's address."""
-        position, carves = PLANES[self.world.plane]
+        position, carves = PLANES[self.snapshot.plane]
         said = spec.get("clients", {})
         clients = [IPv4Network(each) for each in said.get("cidrs", ["0.0.0.0/0"])]
-        if door == "LoadBalancer" and service.get("loadBalancerSourceRanges"):
+        if entry_point == "LoadBalancer" and service.get("loadBalancerSourceRanges"):
             narrow = [IPv4Network(each) for each in service["loadBalancerSourceRanges"]]
             clients = [a if a.subnet_of(b) else b for a, b in product(clients, narrow) if a.overlaps(b)]
         if not clients:
@@ -178,9 +178,9 @@ class Intent:
         return is_node or (position == "pre" and is_client)
 
 
-def behind(service: Json, doors: list[str]) -> list[str]:
+def behind(service: Json, entry_points: list[str]) -> list[str]:
     stands = {"LoadBalancer": ["LoadBalancer", "NodePort"], "NodePort": ["NodePort"], "ClusterIP": []}[service["type"]]
-    return [door for door in doors if door in stands]
+    return [entry_point for entry_point in entry_points if entry_point in stands]
 
 
 def is_cut(block: Any, address: str) -> bool:
@@ -201,18 +201,18 @@ def is_peer(peer: Json, source: Party, home: str) -> bool:
     return near and peer.get("podSelector", {}).get("matchLabels", {}).items() <= dict(source.labels).items()
 
 
-def manifests(world: World) -> list[Json]:
+def manifests(snapshot: Snapshot) -> list[Json]:
     found: list[Json] = []
     for name, (ip, cidr) in NODES.items():
         addresses = [{"type": "InternalIP", "address": ip}]
         found.append(named("v1", "Node", name, spec={"podCIDRs": [cidr]}, status={"addresses": addresses}))
-    for name, tenant in world.tenants.items():
+    for name, tenant in snapshot.tenants.items():
         found.append(named("v1", "Namespace", name) | {"metadata": {"name": name, "labels": labels(name)}})
         for number, service in enumerate(tenant.services):
             found.append(named("v1", "Service", f"s{number}", name, spec=service))
         if tenant.spec is not None:
             found.append(named("exposure.dev/v1alpha1", "ExposurePolicy", "edge", name, spec=tenant.spec))
-    return [*found, *map(pod, world.pods())]
+    return [*found, *map(pod, snapshot.pods())]
 
 
 def named(version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> Json:
@@ -233,17 +233,17 @@ def pod(party: Party) -> Json:
     return made
 
 
-def generated(world: World, objects: list[Json]) -> list[Json]:
+def generated(snapshot: Snapshot, objects: list[Json]) -> list[Json]:
     """The NetworkPolicies that the product would write on an empty cluster."""
     gathering = Gathering()
     for each in objects:
         kind = kind_of(each["apiVersion"], each["kind"])
         assert kind is not None
         gathering.keep(kind, kind.parse(each))
-    known = gathering.world(config({"network": {"cni": world.plane}}))
-    facts = survey(known)
+    known = gathering.snapshot(config({"network": {"cni": snapshot.plane}}))
+    facts = cluster_facts(known)
     found: dict[tuple[str, str], Json] = {}
-    for name in world.tenants:
+    for name in snapshot.tenants:
         for change in make_plan(resolve(known, facts, name), {}).writes:
             found[name, change.name] = network_policy_manifest(change.policy)
     return list(found.values())
@@ -253,13 +253,13 @@ def generated(world: World, objects: list[Json]) -> list[Json]:
 @given(plane=st.sampled_from(sorted(PLANES)), shop=exposed_tenants, bank=tenants)
 def test_what_is_meant_is_what_is_allowed(nca: Nca, plane: str, shop: Tenant, bank: Tenant) -> None:
     """Exactly the intended connections pass, and no others, as network-config-analyzer reads the policies."""
-    world = World(plane, {"shop": shop, "bank": bank})
-    objects = manifests(world)
-    intent = Intent(world)
+    snapshot = Snapshot(plane, {"shop": shop, "bank": bank})
+    objects = manifests(snapshot)
+    intent = Intent(snapshot)
     spaces = [each for each in objects if each["kind"] == "Namespace"]
-    opinion = nca.read(spaces, [each for each in objects if each["kind"] == "Pod"], generated(world, objects))
-    everyone = [*world.pods(), *map(Party, OUTSIDE)]
-    for source, receiver, port in product(everyone, world.pods(), PORTS):
+    opinion = nca.read(spaces, [each for each in objects if each["kind"] == "Pod"], generated(snapshot, objects))
+    everyone = [*snapshot.pods(), *map(Party, OUTSIDE)]
+    for source, receiver, port in product(everyone, snapshot.pods(), PORTS):
         if source != receiver:
             asked = (source.namespace, source.address, receiver.namespace, receiver.address, port)
             expected = (*asked, intent.allows(source, receiver, port))

@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import product
 from typing import TypeAlias
 
+from exposure.model.plans import Change
+from exposure.networkpolicy.values import NetworkPolicy
 from exposure.render import network_policy_manifest
-from exposure.values.changes import Change
-from exposure.values.network_policy import NetworkPolicy
 from tests.plan.evaluator import Cluster, Party, selects
 
 HOME = "shop"

@@ -9,15 +9,15 @@ from itertools import product
 import pytest
 from hypothesis import given
 
+from exposure.addresses import block, network
+from exposure.labels import EVERYTHING, LabelSelector, Requirement, selecting
+from exposure.model.exposures import Resolution
+from exposure.model.objects import ContainerPort, Namespace, Node, Pod, Service
+from exposure.model.plans import Plan
+from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import make_plan
 from exposure.plan.connectivity import Comparison, Difference, after_plan, connectivity, connectivity_lines
-from exposure.values.addresses import block, network
-from exposure.values.changes import Plan
-from exposure.values.exposures import Resolution
-from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, selecting
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.values.objects import ContainerPort, Namespace, Node, Pod, Service
-from exposure.values.world import World
 from tests.examples import examples
 from tests.plan.simulator import ABROAD, HOME, NAMESPACES, PORTS, Connection, Live, Room
 from tests.plan.test_order import NEIGHBOURS, OFFICE, WALL, WEB, WORLD, to
@@ -27,8 +27,8 @@ SPACES = {name: Namespace(name, tuple(labels.items())) for name, labels in NAMES
 TELLER = Pod("bank", "teller", ABROAD[2].labels, (ABROAD[2].address,))
 
 
-def world(live: Live, pods: list[Pod] | None = None, services: tuple[Service, ...] = ()) -> World:
-    return World(
+def snapshot(live: Live, pods: list[Pod] | None = None, services: tuple[Service, ...] = ()) -> Snapshot:
+    return Snapshot(
         namespaces=SPACES,
         pods={HOME: {pod.name: pod for pod in pods or ()}, "bank": {"teller": TELLER}},
         services={HOME: {service.name: service for service in services}},
@@ -44,7 +44,7 @@ def test_what_is_lost_and_gained_is_what_is_lost_and_gained(
     """For every pair of a pod with a pod or an address, and every port: exactly what the evaluator sees change."""
     before = {**live, **theirs}
     plan = planned(room, wanted, before)
-    given_world = world(before, pods_of(room))
+    given_world = snapshot(before, pods_of(room))
     after = after_plan(plan, before)
     comparison = Comparison(given_world, HOME, list(before.values()), list(after.values()), True)
     told: dict[str, set[Connection]] = {"lost": set(), "gained": set()}
@@ -78,7 +78,7 @@ def stands_for(party: object, address: str, comparison: Comparison) -> bool:
 
 def lines(before: list[NetworkPolicy], after: list[NetworkPolicy], **known: object) -> list[str]:
     live = {each.name: each for each in before}
-    given_world = replace(World(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
+    given_world = replace(Snapshot(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
     plan = make_plan(Resolution("shop", tuple(after), ()), live)
     return connectivity_lines(connectivity(given_world, plan))
 
@@ -115,12 +115,12 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
         pytest.param(
             [WALL], [WALL, WEB], {},
             ["gained  from 203.0.113.0/24 to app=web tcp/8443"],
-            id="a-door-opens",
+            id="a-entry-point-opens",
         ),
         pytest.param(
             [WALL, WEB], [WALL], {},
             ["lost    from 203.0.113.0/24 to app=web tcp/8443"],
-            id="a-door-closes",
+            id="a-entry-point-closes",
         ),
         pytest.param(
             [], [WALL, WEB], {"services": CART},
@@ -242,4 +242,4 @@ def test_neighbours_are_known_to_be_needed() -> None:
 
 
 def test_a_plan_that_writes_nothing_changes_nothing() -> None:
-    assert () == connectivity(World(), Plan("shop", ()))
+    assert () == connectivity(Snapshot(), Plan("shop", ()))

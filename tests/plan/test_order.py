@@ -2,14 +2,14 @@
 
 import pytest
 
+from exposure.addresses import block, network
+from exposure.labels import EVERYTHING, selecting
+from exposure.model.exposures import Resolution
+from exposure.model.objects import Pod
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import make_plan, plan_text
 from exposure.resolve.overlaps import MANAGED_BY
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
-from exposure.values.addresses import block, network
-from exposure.values.exposures import Resolution
-from exposure.values.labels import EVERYTHING, selecting
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.values.objects import Pod
 
 
 def rule(cidr: str, port: int = 8443) -> Rule:
@@ -45,7 +45,7 @@ BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
 create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
 create shop/exposure-default-deny  from nobody to every pod
 """,
-            id="adopting-opens-the-door-before-the-wall-stands",
+            id="adopting-opens-the-entry-point-before-the-wall-stands",
         ),
         pytest.param(
             [WALL, WEB], [], [],
@@ -53,7 +53,7 @@ create shop/exposure-default-deny  from nobody to every pod
 delete shop/exposure-default-deny  the namespace is released
 delete shop/exposure-to-web        the namespace is released
 """,
-            id="releasing-takes-the-wall-before-the-door",
+            id="releasing-takes-the-wall-before-the-entry-point",
         ),
         pytest.param(
             [WALL, WEB], [WALL, WEB], [],
@@ -182,7 +182,7 @@ taken  shop/exposure-to-web        a NetworkPolicy of that name is not ours
     ],
 )  # fmt: skip
 def test_a_plan_in_order(live: list[NetworkPolicy], wanted: list[NetworkPolicy], pods: list[Pod], text: str) -> None:
-    """Doors before walls, the reverse on release, and nothing written that stands already."""
+    """Entry points before walls, the reverse on release, and nothing written that stands already."""
     plan = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live}, pods)
     assert text == plan_text(plan)
 
@@ -212,7 +212,7 @@ def test_labels_and_owners_are_put_right_last() -> None:
 
 
 def test_egress_goes_before_ingress_where_one_takes_and_the_other_gives() -> None:
-    """Otherwise a pod that is about to lose its way out could, for a moment, use a door that is just being opened."""
+    """Otherwise a pod that is about to lose its way out could, for a moment, use an entry point that is just being opened."""
     before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"})]
     after = [WALL, to("web", {"app": "web"}, egress=()), to("db", {"app": "db"}, NEIGHBOURS)]
     plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})

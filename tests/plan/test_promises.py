@@ -8,15 +8,15 @@ from typing import TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exposure.addresses import block, network
+from exposure.labels import EVERYTHING, LabelSelector, Requirement, selecting
+from exposure.model.exposures import Resolution
+from exposure.model.objects import Pod
+from exposure.model.plans import Change, Plan
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import is_ours, make_plan, same
 from exposure.resolve.overlaps import MANAGED_BY
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
-from exposure.values.addresses import block, network
-from exposure.values.changes import Change, Plan
-from exposure.values.exposures import Resolution
-from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, selecting
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.values.objects import Pod
 from tests.examples import examples
 from tests.plan.evaluator import Party
 from tests.plan.simulator import HOME, End, Live, Room, carry_out
@@ -109,7 +109,7 @@ def shuffled(plan: Plan, seed: int) -> list[Change]:
 
 def goal(plan: Plan, live: Live, wanted: Policies) -> Policies:
     theirs = {name: policy for name, policy in live.items() if not is_ours(policy)}
-    return {**{name: policy for name, policy in wanted.items() if name not in plan.taken}, **theirs}
+    return {**{name: policy for name, policy in wanted.items() if name not in plan.name_conflicts}, **theirs}
 
 
 def check(room: Room, live: Live, wanted: Policies, seed: int, crash: bool) -> None:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from exposure.cli import main
-from exposure.cli.offline import read_config, read_world
-from exposure.resolve import resolve, survey
-from exposure.values.config import Config
+from exposure.cli.offline import read_config, read_snapshot
+from exposure.model.config import Config
+from exposure.resolve import cluster_facts, resolve
 from tests.scenarios.notation import planned, written
 
 HERE = Path(__file__).parent
@@ -103,12 +103,12 @@ def _run(*arguments: str) -> str:
 
 def _verdicts(path: Path, config: list[str]) -> dict[str, str]:
     """The reason of each policy's condition Accepted; the command line shows no status, so the resolution is asked."""
-    world = read_world([str(path)], read_config(config[1]) if config else Config(), None)
-    facts = survey(world)
+    snapshot = read_snapshot([str(path)], read_config(config[1]) if config else Config(), None)
+    facts = cluster_facts(snapshot)
     return {
         f"{outcome.policy.namespace}/{outcome.policy.name}".lstrip("/"): outcome.verdict.reason
-        for namespace in sorted(world.namespaces)
-        for outcome in resolve(world, facts, namespace).outcomes
+        for namespace in sorted(snapshot.namespaces)
+        for outcome in resolve(snapshot, facts, namespace).outcomes
     }
 
 
@@ -136,7 +136,7 @@ def _field(exposure: dict[str, Any], field: str) -> Any:
         case "open":
             return [f"{each['port']}→{each['targetPort']}" for each in exposure["ports"]]
         case "from":
-            return sorted({f"{s['letter']} {block['cidr']}" for s in exposure["sources"] for block in s["cidrs"]})
+            return sorted({f"{s['kind']} {block['cidr']}" for s in exposure["sources"] for block in s["cidrs"]})
         case "rows":
             return sorted({each["row"] for each in exposure["sources"]})
         case "policy":

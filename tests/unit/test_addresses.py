@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exposure.resolve.pod_ranges import PodRanges
-from exposure.resolve.widening import common_supernet, narrowest_cover
-from exposure.values.addresses import (
+from exposure.addresses import (
     Block,
     Network,
     address,
@@ -30,6 +28,8 @@ from exposure.values.addresses import (
     union,
     whole_families,
 )
+from exposure.resolve.pod_ranges import PodRanges
+from exposure.resolve.widening import common_supernet, narrowest_cover
 
 #: Sixteen addresses of each family: whatever is said about blocks can be counted there.
 UNIVERSE = [*map(ip_address, range(16)), *(ip_address(2**64 + n) for n in range(16))]

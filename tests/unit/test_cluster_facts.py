@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from exposure.facts.cnis import CNIS
-from exposure.parse.fields import port
+from exposure.addresses import blocks, network
+from exposure.catalog.cnis import CNIS
+from exposure.fields import port
 from exposure.parse.kinds import KINDS
-from exposure.resolve import resolve, survey
+from exposure.resolve import cluster_facts, resolve
 from exposure.resolve.attachment import hostnames_meet
-from exposure.resolve.memo import Memo
+from exposure.resolve.cache import Memo
 from exposure.resolve.nodes import snat_networks, snat_sources
 from exposure.resolve.pod_ranges import pod_ranges
-from exposure.values.addresses import blocks, network
-from tests.unit.worlds import (
+from tests.unit.snapshots import (
     admitted,
     agent,
     named,
@@ -23,8 +23,8 @@ from tests.unit.worlds import (
     reasons,
     resolved,
     service,
+    snapshot,
     the_exposure,
-    world,
 )
 
 OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
@@ -58,18 +58,18 @@ OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
 )
 def test_what_nodes_snat_to(cni: str, notes: dict[str, str], expected: list[str]) -> None:
     """InternalIPs, and what tunnels, bridges, gateways and join networks use."""
-    assert set(expected) == set(map(str, snat_networks(world(node(annotations=notes)), CNIS[cni])))
+    assert set(expected) == set(map(str, snat_networks(snapshot(node(annotations=notes)), CNIS[cni])))
 
 
 def test_a_pod_range_of_one_address_has_no_second() -> None:
     """No gateway can be named inside it."""
-    assert ["192.0.2.1/32"] == list(map(str, snat_networks(world(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
+    assert ["192.0.2.1/32"] == list(map(str, snat_networks(snapshot(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
 
 
 def test_a_node_address_that_is_none_is_passed_over() -> None:
     """A kubelet that is given a host name for an address says nothing about what its node SNATs to."""
     nodes = [node("n1", ip="node-1.internal"), node("n2", ip="192.0.2.2")]
-    assert ["192.0.2.2/32"] == list(map(str, snat_networks(world(*nodes), CNIS["calico"])))
+    assert ["192.0.2.2/32"] == list(map(str, snat_networks(snapshot(*nodes), CNIS["calico"])))
 
 
 MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
@@ -120,7 +120,7 @@ STRAY = pod("p1", ip="10.99.0.5")
 )
 def test_pod_ranges(cni: str, objects: Any, carved: list[str], told: str) -> None:
     """What is cut out of wider blocks, and why some pods may stay inside."""
-    found = pod_ranges(world(*objects), CNIS[cni])
+    found = pod_ranges(snapshot(*objects), CNIS[cni])
     assert carved == list(map(str, found.carved))
     assert told in found.open_because
     assert bool(told) == bool(found.open_because)
@@ -128,7 +128,7 @@ def test_pod_ranges(cni: str, objects: Any, carved: list[str], told: str) -> Non
 
 def test_pods_that_are_accounted_for() -> None:
     """Seeing one more of them changes nothing, so nobody need be woken; a range with one may hold pods."""
-    found = pod_ranges(world(node(), STRAY), CNIS["kube-router"])
+    found = pod_ranges(snapshot(node(), STRAY), CNIS["kube-router"])
     assert [True, True, True, False] == [found.holds(ip) for ip in ("10.244.1.9", "10.99.0.5", "no-ip", "10.98.0.1")]
     wide, single, apart = (
         blocks(map(network, ["10.99.0.0/16"])),
@@ -140,7 +140,7 @@ def test_pods_that_are_accounted_for() -> None:
 
 def test_a_block_that_carving_uses_up() -> None:
     """Nothing of it is outside: it is dropped."""
-    found = pod_ranges(world(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
+    found = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
     left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
     assert ((), True) == found.carve(left)
 
@@ -236,8 +236,8 @@ def test_a_service_without_pods_of_its_own_is_reopened_by_nobody() -> None:
 
 def test_a_name_that_is_taken() -> None:
     """Somebody else's object is reported, never overwritten."""
-    taken = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
-    assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), taken))
+    name_conflicts = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
+    assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), name_conflicts))
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_azure_npm_does_not_filter_cluster_traffic() -> None:
 
 def test_what_was_worked_out_before_never_shows() -> None:
     """A memo saves work where every input is equal, and is forgotten by namespace."""
-    here = world(policy(), service(), node())
-    known, memo = survey(here), Memo()
+    here = snapshot(policy(), service(), node())
+    known, memo = cluster_facts(here), Memo()
     first = resolve(here, known, "shop", memo)
     assert first == resolve(here, known, "shop", memo) == resolve(here, known, "shop")
     memo.forget("other")
@@ -303,7 +303,7 @@ WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
     "added, concerned",
     [
         pytest.param(pod("x", ip="10.244.1.8"), [], id="a-pod-like-others"),
-        pytest.param(FRONT, ["shop"], id="a-door-of-this-namespace"),
+        pytest.param(FRONT, ["shop"], id="a-entry-point-of-this-namespace"),
         pytest.param(WEBHOOK, ["hooks"], id="a-webhook-there"),
         pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-everybody"),
         pytest.param(agent("calico-node"), None, id="so-does-a-cni"),
@@ -312,33 +312,35 @@ WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
 def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] | None) -> None:
     """Only those namespaces are resolved again."""
     objects = [service(ip="203.0.113.9"), node()]
-    before, after = survey(world(*objects)), survey(world(*objects, added))
+    before, after = cluster_facts(snapshot(*objects)), cluster_facts(snapshot(*objects, added))
     expected = None if concerned is None else frozenset(concerned)
     assert expected == after.affected(before)
     assert frozenset() == after.affected(after)
     assert after.affected(None) is None
 
 
-def test_a_door_hears_of_its_backends_elsewhere() -> None:
+def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
     """A Gateway's own Exposure tells what another namespace grants."""
     listener = {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     gateway = named("Gateway", "edge", {"listeners": [listener]}, namespace="infra")
     parent, backend = {"name": "edge", "namespace": "infra"}, {"name": "web", "port": 80}
     route = named("HTTPRoute", "r", {"parentRefs": [parent], "rules": [{"backendRefs": [backend]}]})
-    before, after = survey(world(gateway, service())), survey(world(gateway, service(), route))
+    before, after = cluster_facts(snapshot(gateway, service())), cluster_facts(snapshot(gateway, service(), route))
     assert frozenset({"infra", "shop"}) == after.affected(before)
 
 
 @pytest.mark.parametrize(
     "spec, message",
     [
-        pytest.param({"doors": ["LoadBalancer"]}, "opens no Ingress doors", id="a-door-that-is-not-opened"),
+        pytest.param(
+            {"entryPoints": ["LoadBalancer"]}, "opens no Ingress entry points", id="a-entry-point-that-is-not-opened"
+        ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),
         pytest.param({"clients": {"cidrs": ["2001:db8::/32"]}}, "", id="clients-of-the-other-family"),
     ],
 )
 def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
-    """The door's own Exposure says what its backend's policy does not open."""
+    """The entry point's own Exposure says what its backend's policy does not open."""
     path = {"backend": {"service": {"name": "web", "port": {"number": 8088 if "no such" in message else 80}}}}
     front = {**FRONT, "spec": {"rules": [{"http": {"paths": [path]}}]}}
     own = service(ip="203.0.113.10", ports=[{"port": 80, "targetPort": 8080}, {"port": 443, "targetPort": 8443}])
@@ -360,7 +362,7 @@ def test_a_pause_freezes_what_it_would_change() -> None:
 
 
 def test_an_audit_that_was_accepted_grants_nothing_now() -> None:
-    """Nothing was written for it, so enforcing it would open doors."""
+    """Nothing was written for it, so enforcing it would open entry points."""
     last = {"lastAccepted": {"spec": {"mode": "Audit"}}}
     found = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
     assert set() == admitted(found)

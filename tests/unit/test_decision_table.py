@@ -5,69 +5,69 @@ C clients, L the load balancer, H health checks, N nodes after SNAT, E everyone 
 
 import pytest
 
-from exposure.facts.decision import ROWS, decide
+from exposure.catalog.decision_table import ROWS, decide
 
 TABLE = """
 delivery  kept  policy   position        from
-pod       yes   Local    pre             C H
-pod       yes   Local    post            C H
-pod       yes   Local    preserving      C H
-pod       yes   Local    unknown         C H
-pod       yes   Local    identity-snat   C H
-pod       yes   Local    identity-dsr    C H
-pod       yes   Cluster  pre             C H
-pod       yes   Cluster  post            C H
-pod       yes   Cluster  preserving      C H
-pod       yes   Cluster  unknown         C H
-pod       yes   Cluster  identity-snat   C H
-pod       yes   Cluster  identity-dsr    C H
-pod       no    Local    pre             L H
-pod       no    Local    post            L H
-pod       no    Local    preserving      L H
-pod       no    Local    unknown         L H
-pod       no    Local    identity-snat   L H
-pod       no    Local    identity-dsr    L H
-pod       no    Cluster  pre             L H
-pod       no    Cluster  post            L H
-pod       no    Cluster  preserving      L H
-pod       no    Cluster  unknown         L H
-pod       no    Cluster  identity-snat   L H
-pod       no    Cluster  identity-dsr    L H
-node      yes   Local    pre             C H
-node      yes   Local    post            C H
-node      yes   Local    preserving      C H
-node      yes   Local    unknown         C H
-node      yes   Local    identity-snat   C H
-node      yes   Local    identity-dsr    C H
-node      no    Local    pre             L H
-node      no    Local    post            L H
-node      no    Local    preserving      L H
-node      no    Local    unknown         L H
-node      no    Local    identity-snat   L H
-node      no    Local    identity-dsr    L H
-node      yes   Cluster  pre             N C H
-node      yes   Cluster  post            N
-node      yes   Cluster  preserving      C H
-node      yes   Cluster  unknown         N C H
-node      yes   Cluster  identity-snat   E
-node      yes   Cluster  identity-dsr    C H
-node      no    Cluster  pre             N L H
-node      no    Cluster  post            N
-node      no    Cluster  preserving      L H
-node      no    Cluster  unknown         N L H
-node      no    Cluster  identity-snat   E
-node      no    Cluster  identity-dsr    L H
-node      yes   Later    pre             N C H
-node      no    Later    post            N
+pod       yes   Local    pre             Clients HealthChecks
+pod       yes   Local    post            Clients HealthChecks
+pod       yes   Local    preserving      Clients HealthChecks
+pod       yes   Local    unknown         Clients HealthChecks
+pod       yes   Local    identity-snat   Clients HealthChecks
+pod       yes   Local    identity-dsr    Clients HealthChecks
+pod       yes   Cluster  pre             Clients HealthChecks
+pod       yes   Cluster  post            Clients HealthChecks
+pod       yes   Cluster  preserving      Clients HealthChecks
+pod       yes   Cluster  unknown         Clients HealthChecks
+pod       yes   Cluster  identity-snat   Clients HealthChecks
+pod       yes   Cluster  identity-dsr    Clients HealthChecks
+pod       no    Local    pre             LoadBalancer HealthChecks
+pod       no    Local    post            LoadBalancer HealthChecks
+pod       no    Local    preserving      LoadBalancer HealthChecks
+pod       no    Local    unknown         LoadBalancer HealthChecks
+pod       no    Local    identity-snat   LoadBalancer HealthChecks
+pod       no    Local    identity-dsr    LoadBalancer HealthChecks
+pod       no    Cluster  pre             LoadBalancer HealthChecks
+pod       no    Cluster  post            LoadBalancer HealthChecks
+pod       no    Cluster  preserving      LoadBalancer HealthChecks
+pod       no    Cluster  unknown         LoadBalancer HealthChecks
+pod       no    Cluster  identity-snat   LoadBalancer HealthChecks
+pod       no    Cluster  identity-dsr    LoadBalancer HealthChecks
+node      yes   Local    pre             Clients HealthChecks
+node      yes   Local    post            Clients HealthChecks
+node      yes   Local    preserving      Clients HealthChecks
+node      yes   Local    unknown         Clients HealthChecks
+node      yes   Local    identity-snat   Clients HealthChecks
+node      yes   Local    identity-dsr    Clients HealthChecks
+node      no    Local    pre             LoadBalancer HealthChecks
+node      no    Local    post            LoadBalancer HealthChecks
+node      no    Local    preserving      LoadBalancer HealthChecks
+node      no    Local    unknown         LoadBalancer HealthChecks
+node      no    Local    identity-snat   LoadBalancer HealthChecks
+node      no    Local    identity-dsr    LoadBalancer HealthChecks
+node      yes   Cluster  pre             Nodes Clients HealthChecks
+node      yes   Cluster  post            Nodes
+node      yes   Cluster  preserving      Clients HealthChecks
+node      yes   Cluster  unknown         Nodes Clients HealthChecks
+node      yes   Cluster  identity-snat   Outside
+node      yes   Cluster  identity-dsr    Clients HealthChecks
+node      no    Cluster  pre             Nodes LoadBalancer HealthChecks
+node      no    Cluster  post            Nodes
+node      no    Cluster  preserving      LoadBalancer HealthChecks
+node      no    Cluster  unknown         Nodes LoadBalancer HealthChecks
+node      no    Cluster  identity-snat   Outside
+node      no    Cluster  identity-dsr    LoadBalancer HealthChecks
+node      yes   Later    pre             Nodes Clients HealthChecks
+node      no    Later    post            Nodes
 """
 CELLS = [pytest.param(*line.split(maxsplit=4), id="-".join(line.split()[:4])) for line in TABLE.split("\n")[2:-1]]
 
 
-@pytest.mark.parametrize("delivery, kept, policy, position, letters", CELLS)
-def test_every_cell(delivery: str, kept: str, policy: str, position: str, letters: str) -> None:
+@pytest.mark.parametrize("delivery, kept, policy, position, sources", CELLS)
+def test_every_cell(delivery: str, kept: str, policy: str, position: str, sources: str) -> None:
     """Which sources a backend sees. An externalTrafficPolicy that nobody knows yet is read as Cluster, with N."""
     row = decide(delivery, kept == "yes", policy, position)  # type: ignore[arg-type]
-    assert letters.split() == list(row.sources)
+    assert sources.split() == list(row.sources)
 
 
 def test_no_row_hides_another() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worlds import Json, node, policy, reasons, resolved, service, the_policy
+from tests.unit.snapshots import Json, node, policy, reasons, resolved, service, the_policy
 
 ALLOW = {"egress": {"dns": False, "apiServer": True}}
 

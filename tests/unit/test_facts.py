@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exposure.facts.choices import (
+from exposure.catalog.blind_spots import REASONS, blind_spot
+from exposure.catalog.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
@@ -13,11 +14,10 @@ from exposure.facts.choices import (
     L7_BY_CONTROLLER,
     PROVIDER_IDS,
 )
-from exposure.facts.cnis import CNIS, DETECTION
-from exposure.facts.decision import ROWS
-from exposure.facts.egress import METADATA
-from exposure.facts.providers import PROFILES, SLUGS
-from exposure.facts.reasons import REASONS, blind_spot
+from exposure.catalog.cnis import CNIS, DETECTION
+from exposure.catalog.decision_table import ROWS
+from exposure.catalog.egress import METADATA
+from exposure.catalog.providers import PROFILES, SLUGS
 from tests.crds.api import schema
 
 #: Typed by hand, because people filter by these words: one more or less is a change that users see.

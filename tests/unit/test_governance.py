@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from exposure.resolve import cluster_outcomes, survey
+from exposure.addresses import Block, network
+from exposure.model.config import Config
+from exposure.model.exposures import PolicyOutcome, Resolution
+from exposure.model.intent import Isolation
+from exposure.model.objects import Namespace
+from exposure.resolve import cluster_facts, cluster_outcomes
+from exposure.resolve.facts import is_system
 from exposure.resolve.governance import governor
-from exposure.resolve.survey import is_system
 from exposure.resolve.tenancy import bounds, covering, merged, voices
-from exposure.values.addresses import Block, network
-from exposure.values.config import Config
-from exposure.values.exposures import PolicyOutcome, Resolution
-from exposure.values.objects import Namespace
-from exposure.values.policies import Isolation
-from tests.unit.worlds import (
+from tests.unit.snapshots import (
     Json,
     admitted,
     cluster_policy,
@@ -25,19 +25,23 @@ from tests.unit.worlds import (
     reasons,
     resolved,
     service,
+    snapshot,
     the_exposure,
-    world,
 )
 
 SHOP = Namespace("shop", (("kubernetes.io/metadata.name", "shop"), ("team", "a")))
 
 
-def governs(*policies: Any, labels: dict[str, str] | None = None, doors: tuple[str, ...] = ("LoadBalancer",)) -> str:
+def governs(
+    *policies: Any, labels: dict[str, str] | None = None, entry_points: tuple[str, ...] = ("LoadBalancer",)
+) -> str:
     """The name of the policy that governs the Service `web`; "" where none does."""
-    here = world(*policies)
+    here = snapshot(*policies)
     own = list(here.exposure_policies.get("shop", {}).values())
     above = covering(here, SHOP)
-    winner, _ = governor(voices(own, above, bounds(above), ()), "web", labels or {"tier": "edge"}, frozenset(doors))
+    winner, _ = governor(
+        voices(own, above, bounds(above), ()), "web", labels or {"tier": "edge"}, frozenset(entry_points)
+    )
     return "" if winner is None else winner.ref.name
 
 
@@ -45,7 +49,7 @@ BY_NAME = policy("by-name", services={"names": ["web"]})
 BY_LABEL = policy("by-label", services={"selector": {"matchLabels": {"tier": "edge"}}})
 FOR_ALL = policy("for-all")
 OTHERS = policy("others", services={"names": ["api"]})
-NODE_PORTS = policy("node-ports", doors=["NodePort"])
+NODE_PORTS = policy("node-ports", entryPoints=["NodePort"])
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ NODE_PORTS = policy("node-ports", doors=["NodePort"])
             id="precision-before-age",
         ),
         pytest.param([OTHERS], "", id="none-that-names-another"),
-        pytest.param([NODE_PORTS], "", id="none-that-opens-no-such-door"),
+        pytest.param([NODE_PORTS], "", id="none-that-opens-no-such-entry-point"),
         pytest.param([], "", id="nobody"),
     ],
 )
@@ -112,7 +116,7 @@ def test_isolation_adds_up(said: list[Any], ingress: bool, egress: bool, same: b
 
 
 def bound(*limits: Any) -> Any:
-    here = world(*(cluster_policy(f"c{n}", limits=each) for n, each in enumerate(limits)))
+    here = snapshot(*(cluster_policy(f"c{n}", limits=each) for n, each in enumerate(limits)))
     return bounds(covering(here, SHOP))
 
 
@@ -307,7 +311,7 @@ def test_a_remembered_profile_that_is_gone() -> None:
 )
 def test_namespaces_that_are_covered(spec: Any, reached: bool) -> None:
     """By labels; a policy that was never understood reaches nobody."""
-    assert reached == bool(covering(world(cluster_policy(**spec)), SHOP))
+    assert reached == bool(covering(snapshot(cluster_policy(**spec)), SHOP))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +326,7 @@ def test_namespaces_that_are_covered(spec: Any, reached: bool) -> None:
 )
 def test_system_namespaces(name: str, system: list[str], included: list[str], reached: bool) -> None:
     """No selector reaches a system namespace."""
-    here = world(cluster_policy(includeSystemNamespaces=included))
+    here = snapshot(cluster_policy(includeSystemNamespaces=included))
     configured = Config(system_namespaces=tuple(system))
     assert is_system(name, configured) == (name != "shop")
     object.__setattr__(here, "config", configured)
@@ -371,8 +375,8 @@ def test_the_loser_says_so() -> None:
 )
 def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: str) -> None:
     """Over all namespaces, a system one left out; a policy that contradicts itself is told."""
-    here = world(named("Namespace", "shop"), named("Namespace", "kube-system"), cluster_policy(**spec))
-    (found,) = cluster_outcomes(here, survey(here))
+    here = snapshot(named("Namespace", "shop"), named("Namespace", "kube-system"), cluster_policy(**spec))
+    (found,) = cluster_outcomes(here, cluster_facts(here))
     assert (accepted, message in found.verdict.message) == (found.verdict.accepted, True)
     assert (("shop",) if "limits" not in spec or spec["limits"]["ports"] == [443] else ()) == found.namespaces
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.worlds import Json, pod, policy, resolved, service
+from tests.unit.snapshots import Json, pod, policy, resolved, service
 
 
 def listening(name: str, host_port: int, protocol: str = "TCP", app: str = "", host_network: bool = False) -> Json:
@@ -24,6 +24,6 @@ def listening(name: str, host_port: int, protocol: str = "TCP", app: str = "", h
     ],
 )
 def test_host_ports_without_a_service_are_reported(pods: list[Json], said: str) -> None:
-    """No Exposure can stand for them, because no Service is their door; the namespace's policies say it."""
-    found = resolved(service(), policy(doors=["HostPort"]), *pods)
+    """No Exposure can stand for them, because no Service is their entry point; the namespace's policies say it."""
+    found = resolved(service(), policy(entryPoints=["HostPort"]), *pods)
     assert [said] == [each.note for each in found.outcomes]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from exposure.parse.kinds import KINDS
 from tests.examples import examples
+from tests.unit.snapshots import Json, agent, cluster_policy, named, node, pod, policy, resolved, service
 from tests.unit.test_parse_intent import JSON, spoilt
-from tests.unit.worlds import Json, agent, cluster_policy, named, node, pod, policy, resolved, service
 
 WEIRD = st.sampled_from(
     [
@@ -70,7 +70,7 @@ WHOLE: dict[str, Json] = {
     ),
     "namespace": named("Namespace", "shop", labels={"team": "a"}, annotations={"exposure.dev/mode": "Enforce"}),
     "policy": policy(
-        doors=["LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway"],
+        entryPoints=["LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway"],
         clients={"cidrs": ["0.0.0.0/0"]},
         egress={"apiServer": True, "to": [{}]},
     ),

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exposure.parse.network_policies import label_selector
-from exposure.values.labels import EVERYTHING, LabelSelector, Requirement, pairs, selecting
+from exposure.labels import EVERYTHING, LabelSelector, Requirement, pairs, selecting
+from exposure.networkpolicy.parse import label_selector
 
 KEYS, VALUES = st.sampled_from(["app", "tier"]), st.sampled_from(["web", "db", ""])
 LABELS = st.dictionaries(KEYS, VALUES)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exposure.parse.network_policies import network_policy
+from exposure.addresses import block, network
+from exposure.labels import LabelSelector, Requirement, pairs, selecting
+from exposure.networkpolicy.parse import network_policy
+from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
 from exposure.render import network_policy_manifest
-from exposure.values.addresses import block, network
-from exposure.values.labels import LabelSelector, Requirement, pairs, selecting
-from exposure.values.network_policy import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
+from tests.unit.snapshots import named
 from tests.unit.test_addresses import networks
 from tests.unit.test_parse_intent import JSON, spoilt
-from tests.unit.worlds import named
 
 WORDS = st.sampled_from(["app", "tier", "web", "db", "exposure.dev/service"])
 REQUIREMENTS = st.one_of(

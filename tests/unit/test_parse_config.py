@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from exposure.facts.choices import BY_PROVIDER
-from exposure.facts.cnis import CNIS as CNI_ROWS
+from exposure.addresses import network
+from exposure.catalog.choices import BY_PROVIDER
+from exposure.catalog.cnis import CNIS as CNI_ROWS
+from exposure.fields import BadField
+from exposure.model.config import Canary, Config
 from exposure.parse.config import CNIS, PROVIDERS, config
-from exposure.parse.fields import BadField
-from exposure.values.addresses import network
-from exposure.values.config import Canary, Config
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exposure.parse.policies import cluster_exposure_policy, exposure_policy
+from exposure.addresses import Block, network
+from exposure.labels import EVERYTHING
+from exposure.model.intent import ClusterSpec, Egress, ExposureSpec, Limits, Unreadable
+from exposure.networkpolicy.values import Peer, PolicyPort, Rule
+from exposure.parse.intent import cluster_exposure_policy, exposure_policy
 from exposure.resolve.tenancy import Bounds, exceeds
-from exposure.values.addresses import Block, network
-from exposure.values.labels import EVERYTHING
-from exposure.values.network_policy import Peer, PolicyPort, Rule
-from exposure.values.policies import ClusterSpec, Egress, ExposureSpec, Limits, Unreadable
 from tests.crds.test_bad_inputs import BAD_CLUSTER_SPECS, BAD_SPECS
 from tests.crds.test_good_inputs import (
     CLUSTER_EVERYTHING,
@@ -22,7 +22,7 @@ from tests.crds.test_good_inputs import (
 from tests.crds.test_good_inputs import (
     EVERYTHING as EVERY_FIELD,
 )
-from tests.unit.worlds import cluster_policy, policy
+from tests.unit.snapshots import cluster_policy, policy
 
 #: Which profiles there are is known to the provider rows, so resolve says this one.
 BY_RESOLVE = ("profile-unknown",)
@@ -127,7 +127,7 @@ def test_every_field_is_read() -> None:
     """Each field of a spec ends up in its place, sets in an order of their own."""
     found = read(EVERY_FIELD)
     assert found.mode == "Enforce"
-    assert found.doors == ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
+    assert found.entry_points == ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
     assert found.selector.matches({"app.kubernetes.io/name": "web", "empty": "", "tier": "edge", "example.com/a": ""})
     assert found.names is None
     assert (found.isolation.ingress, found.isolation.egress, found.isolation.allow_same_namespace) == (

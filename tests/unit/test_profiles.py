@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from exposure.resolve import survey
+from exposure.addresses import network
+from exposure.model.intent import LoadBalancerOverrides
+from exposure.model.objects import Service
+from exposure.resolve import cluster_facts
 from exposure.resolve.clients import families_of, service_ranges
 from exposure.resolve.profiles import Arrival, arrival, l7_profile, profile_of
-from exposure.values.addresses import network
-from exposure.values.objects import Service
-from exposure.values.policies import LoadBalancerOverrides
-from tests.unit.worlds import node, service, world
+from tests.unit.snapshots import node, service, snapshot
 
 BETA = "service.beta.kubernetes.io/"
 NLB, ATTRIBUTES = f"{BETA}aws-load-balancer-type", f"{BETA}aws-load-balancer-target-group-attributes"
@@ -19,16 +19,16 @@ NONE = LoadBalancerOverrides()
 
 
 def parsed(**spec: Any) -> Service:
-    return world(service(**spec)).services["shop"]["web"]
+    return snapshot(service(**spec)).services["shop"]["web"]
 
 
 def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", profile: str = "", **spec: Any) -> str:
     """The slug that is chosen, and the delivery behind it."""
     raw = node(providerID=provider_id)
     raw["status"]["nodeInfo"] = {"kubeletVersion": kubelet}
-    here = world(raw, service(annotations=annotations, **spec))
+    here = snapshot(raw, service(annotations=annotations, **spec))
     overrides = LoadBalancerOverrides(profile or None)
-    found = profile_of(here.services["shop"]["web"], overrides, survey(here))
+    found = profile_of(here.services["shop"]["web"], overrides, cluster_facts(here))
     return f"{found.slug} {found.delivery}"
 
 
@@ -87,8 +87,8 @@ def test_digitalocean(kubelet: str, annotation: str | None, preserved: bool) -> 
     raw = node(providerID="digitalocean://1")
     raw["status"]["nodeInfo"] = {"kubeletVersion": kubelet}
     notes = {f"{BETA}do-loadbalancer-type": annotation} if annotation else {}
-    here = world(raw, service(annotations=notes))
-    assert preserved == bool(profile_of(here.services["shop"]["web"], NONE, survey(here)).preserved)
+    here = snapshot(raw, service(annotations=notes))
+    assert preserved == bool(profile_of(here.services["shop"]["web"], NONE, cluster_facts(here)).preserved)
 
 
 TCPSSL = f"{BETA}alibaba-cloud-loadbalancer-protocol-port"
@@ -97,10 +97,10 @@ GROUP_TYPE = f"{BETA}alibaba-cloud-loadbalancer-server-group-type"
 
 def arriving(slug: str, overrides: LoadBalancerOverrides = NONE, ip: str = "", **more: Any) -> Arrival:
     """How traffic for the first port arrives through that profile."""
-    here = world(service(ip=ip, **more))
+    here = snapshot(service(ip=ip, **more))
     own = here.services["shop"]["web"]
-    chosen = profile_of(own, LoadBalancerOverrides(slug), survey(here))
-    return arrival(chosen, own, own.ports[0], overrides, survey(here), families_of(own, ()))
+    chosen = profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here))
+    return arrival(chosen, own, own.ports[0], overrides, cluster_facts(here), families_of(own, ()))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_beside_the_clients(more: Any, beside: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, door, front, notes, expected",
+    "name, entry_point, front, notes, expected",
     [
         pytest.param("aws-alb", "Ingress", {}, {}, "aws-alb node", id="alb-instance"),
         pytest.param("aws-alb-ip", "Ingress", {}, {}, "aws-alb pod", id="alb-of-auto-mode"),
@@ -251,9 +251,9 @@ def test_beside_the_clients(more: Any, beside: Any) -> None:
         pytest.param("gke-envoy", "Ingress", {}, {}, "gke-envoy pod", id="envoy"),
     ],
 )
-def test_cloud_front_ends(name: str, door: str, front: Any, notes: Any, expected: str) -> None:
-    """Targets are pods or node ports, by annotation of the door or the Service."""
-    found = l7_profile(name, door, front, parsed(annotations=notes))
+def test_cloud_front_ends(name: str, entry_point: str, front: Any, notes: Any, expected: str) -> None:
+    """Targets are pods or node ports, by annotation of the entry point or the Service."""
+    found = l7_profile(name, entry_point, front, parsed(annotations=notes))
     assert expected == f"{found.slug} {found.delivery}"
 
 
@@ -315,9 +315,9 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
 )
 def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origin: str, told: list[str]) -> None:
     """From the field, or an annotation that this controller honours; never wider than what is understood."""
-    here = world(service(**spec))
+    here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    found, where, spots = service_ranges(own, profile_of(own, LoadBalancerOverrides(slug), survey(here)))
+    found, where, spots = service_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
     assert (ranges, origin, told) == (list(map(str, found)), where, [spot.reason for spot in spots])
 
 

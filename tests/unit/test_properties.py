@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exposure.values.addresses import address, network
-from exposure.values.exposures import Resolution
+from exposure.addresses import address, network
+from exposure.model.exposures import Resolution
 from tests.examples import examples
-from tests.unit.small_worlds import NARROWINGS, NODES, OUTSIDE, Small, all_rules, let_in, narrower, small_worlds
-from tests.unit.worlds import named, pod, policy, resolved, service, the_exposure
+from tests.unit.small_snapshots import NARROWINGS, NODES, OUTSIDE, Small, all_rules, let_in, narrower, small_snapshots
+from tests.unit.snapshots import named, pod, policy, resolved, service, the_exposure
 
 OPENING = {"SourceFilterLost", "SourceRangesUnenforced", "LoadBalancerAddressesRequired"}
 
@@ -21,7 +21,7 @@ def outcome(small: Small) -> Resolution:
 
 
 @examples(200)
-@given(small_worlds())
+@given(small_snapshots())
 def test_nothing_is_empty_by_accident(small: Small) -> None:
     """An empty list means everything in a NetworkPolicy, so none is ever emitted, nor one that is left out."""
     found = outcome(small)
@@ -38,7 +38,7 @@ def test_nothing_is_empty_by_accident(small: Small) -> None:
 
 
 @examples(200)
-@given(small_worlds())
+@given(small_snapshots())
 def test_sources_are_never_wider_than_intent(small: Small) -> None:
     """An outside address that is let in was asked for, or a blind spot says that it could not be kept out."""
     found = outcome(small)
@@ -72,7 +72,7 @@ def asked_for(small: Small, name: str, governing: str) -> Any:
     balancer = [*small.network["loadBalancerCIDRs"], *spec.get("loadBalancer", {}).get("cidrs", ())]
     own = next(each for each in small.services if each["metadata"]["name"] == name)
     ranges = None
-    if "NodePort" not in spec.get("doors", ()):
+    if "NodePort" not in spec.get("entryPoints", ()):
         ranges = own["spec"].get("loadBalancerSourceRanges")
 
     def is_in(at: str, cidrs: Any) -> bool:
@@ -88,7 +88,7 @@ def asked_for(small: Small, name: str, governing: str) -> Any:
 
 @pytest.mark.parametrize("by", NARROWINGS)
 @examples(40)
-@given(small=small_worlds(), data=st.data())
+@given(small=small_snapshots(), data=st.data())
 def test_more_restrictive_intent_never_opens(by: str, small: Small, data: st.DataObject) -> None:
     """Whatever a person narrows, no connection gets through that did not before.
 
@@ -124,7 +124,7 @@ def beyond_clients(found: Resolution, small: Small, name: str, by: str) -> set[A
 
 @examples(60)
 @given(
-    small_worlds(),
+    small_snapshots(),
     st.sampled_from(
         [
             {"clients": {"cidrs": ["203.0.113.0/25"]}},
@@ -150,7 +150,7 @@ def test_tighter_limits_never_open(small: Small, tighter: Any) -> None:
 
 
 @examples(60)
-@given(small_worlds(), st.randoms(use_true_random=False))
+@given(small_snapshots(), st.randoms(use_true_random=False))
 def test_the_order_of_inputs_never_matters(small: Small, random: Any) -> None:
     """Files, lists and watches bring objects in any order."""
     objects = small.objects()
@@ -171,14 +171,14 @@ UNRELATED = [
 
 
 @examples(60)
-@given(small_worlds(), st.lists(st.sampled_from(UNRELATED), min_size=1, unique_by=id))
+@given(small_snapshots(), st.lists(st.sampled_from(UNRELATED), min_size=1, unique_by=id))
 def test_unrelated_objects_change_nothing(small: Small, others: Any) -> None:
     """What stands in another namespace and leads nowhere near is not looked at."""
     assert outcome(small) == resolved(*small.objects(), *others, **small.network)
 
 
 @examples(60)
-@given(small_worlds())
+@given(small_snapshots())
 def test_an_isolated_pod_that_nothing_exposes_hears_nobody(small: Small) -> None:
     """Where ingress is isolated, what gets through is granted by some rule: never by the lack of a policy."""
     found = outcome(small)
@@ -188,12 +188,12 @@ def test_an_isolated_pod_that_nothing_exposes_hears_nobody(small: Small) -> None
 
 
 @examples(60)
-@given(small_worlds())
+@given(small_snapshots())
 def test_node_addresses_come_in_by_name_alone(small: Small) -> None:
     """Where nobody asked for the whole internet, a node is let in as N, and the loss of the filter is told."""
     found = outcome(small)
     for each in found.exposures:
-        blocks = [block for source in each.sources for block in source.blocks if source.letter in "CLH"]
+        blocks = [block for source in each.sources for block in source.blocks if source.kind in "CLH"]
         wide = any(block.cidr.prefixlen == 0 for block in blocks)
         lets_nodes = any(admits(block, at) for block in blocks for at in NODES[:2])
         assert not lets_nodes or wide

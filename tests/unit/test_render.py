@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 
-from exposure.render import condition, conditions, exposure_manifest, from_text, open_text, policy_status
-from exposure.render.exposures import exposure_status
-from exposure.render.status import LISTED, MESSAGE_LENGTH
-from exposure.values.addresses import Block, network
-from exposure.values.exposures import (
+from exposure.addresses import Block, network
+from exposure.labels import EVERYTHING, selecting
+from exposure.model.exposures import (
     BackendSummary,
     BlindSpot,
     Exposure,
@@ -17,21 +15,24 @@ from exposure.values.exposures import (
     PolicyRef,
     ServiceOutcome,
     Source,
+    SourceKind,
     Verdict,
 )
-from exposure.values.labels import EVERYTHING, selecting
-from exposure.values.network_policy import Owner, Peer, PolicyPort
-from exposure.values.objects import Ref
+from exposure.model.objects import Ref
+from exposure.networkpolicy.values import Owner, Peer, PolicyPort
+from exposure.render import condition, conditions, exposure_manifest, from_text, open_text, policy_status
+from exposure.render.exposures import exposure_status
+from exposure.render.status import LISTED, MESSAGE_LENGTH
 
 NOW, BEFORE = "2026-02-03T04:05:06Z", "2026-01-01T00:00:00Z"
 EDGE = PolicyRef("ExposurePolicy", "edge", "shop")
 OWNER = Owner("v1", "Service", "web", "uid-web")
 
 
-def source(letter: str = "C", *cidrs: str, cuts: tuple[str, ...] = (), **more: Any) -> Source:
+def source(kind: str = "Clients", *cidrs: str, cuts: tuple[str, ...] = (), **more: Any) -> Source:
     blocks = tuple(Block(network(each), tuple(map(network, cuts))) for each in cidrs)
     ports = (PolicyPort("TCP", 8080),)
-    return Source(letter, blocks, ports, "node-local-preserved", "Clients.", "https://example.com/", **more)
+    return Source(SourceKind(kind), blocks, ports, "node-local-preserved", "Clients.", "https://example.com/", **more)
 
 
 def exposure(**more: Any) -> Exposure:
@@ -39,10 +40,10 @@ def exposure(**more: Any) -> Exposure:
         "namespace": "shop",
         "name": "service-web",
         "owner": OWNER,
-        "doors": ("LoadBalancer",),
+        "entry_points": ("LoadBalancer",),
         "addresses": ("203.0.113.10",),
         "ports": (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")),
-        "sources": (source("C", "198.51.100.0/24"),),
+        "sources": (source("Clients", "198.51.100.0/24"),),
         "backends": (BackendSummary(Ref("shop", "web"), "app=web", 2, 3),),
         "policy": EDGE,
         "network_policies": (Ref("shop", "exposure-to-web"),),
@@ -57,29 +58,31 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
 @pytest.mark.parametrize(
     "sources, text",
     [
-        pytest.param([source("C", "198.51.100.0/24")], "198.51.100.0/24", id="one"),
+        pytest.param([source("Clients", "198.51.100.0/24")], "198.51.100.0/24", id="one"),
         pytest.param([], "nobody", id="none"),
-        pytest.param([source("H", "10.0.0.0/8")], "nobody", id="probes-are-no-visitors"),
-        pytest.param([source("C", "10.0.0.0/8"), source("N", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
-        pytest.param([source("P", peers=(PODS,))], "./app=proxy", id="pods-of-the-door-s-namespace"),
+        pytest.param([source("HealthChecks", "10.0.0.0/8")], "nobody", id="probes-are-no-visitors"),
+        pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
+        pytest.param([source("ProxyPods", peers=(PODS,))], "./app=proxy", id="pods-of-the-entry-point-s-namespace"),
         pytest.param(
-            [source("P", peers=(Peer(namespaces=selecting({"kubernetes.io/metadata.name": "shop"})),))],
+            [source("ProxyPods", peers=(Peer(namespaces=selecting({"kubernetes.io/metadata.name": "shop"})),))],
             "shop/*",
             id="a-namespace-by-its-name",
         ),
         pytest.param(
-            [source("P", peers=(Peer(namespaces=EVERYTHING, pods=selecting({"app": "proxy"})),))],
+            [source("ProxyPods", peers=(Peer(namespaces=EVERYTHING, pods=selecting({"app": "proxy"})),))],
             "*/app=proxy",
             id="pods-of-every-namespace",
         ),
         pytest.param(
-            [source("P", peers=(Peer(namespaces=selecting({"team": "bank"}), pods=EVERYTHING),))],
+            [source("ProxyPods", peers=(Peer(namespaces=selecting({"team": "bank"}), pods=EVERYTHING),))],
             "team=bank/*",
             id="namespaces-by-label",
         ),
-        pytest.param([source("P", peers=(Peer(Block(network("10.1.0.0/16"))),))], "10.1.0.0/16", id="a-peer-s-block"),
         pytest.param(
-            [source("N", "10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32", "10.0.0.5/32")],
+            [source("ProxyPods", peers=(Peer(Block(network("10.1.0.0/16"))),))], "10.1.0.0/16", id="a-peer-s-block"
+        ),
+        pytest.param(
+            [source("Nodes", "10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "10.0.0.4/32", "10.0.0.5/32")],
             "10.0.0.1/32,10.0.0.2/32,10.0.0.3/32 +2",
             id="as-many-as-a-cell-holds",
         ),
@@ -118,13 +121,15 @@ def test_address_cells(addresses: tuple[str, ...], text: str) -> None:
     assert (text, list(addresses)) == (status["address"], status["addresses"])
 
 
-def test_everything_about_a_door() -> None:
+def test_everything_about_an_entry_point() -> None:
     """The object that `kubectl get exposures` shows."""
     spot = BlindSpot("NotIsolated", "Opens", "Stands open.", "Isolate it.")
     bare = BlindSpot("NotIsolated", "Opens", "Stands open still.")
-    cut = source("C", "10.0.0.0/8", cuts=("10.244.0.0/16",))
+    cut = source("Clients", "10.0.0.0/8", cuts=("10.244.0.0/16",))
     found = exposure_manifest(
-        exposure(sources=(cut, source("P", peers=(PODS,))), blind_spots=(spot, bare), profile="metallb", cni="calico"),
+        exposure(
+            sources=(cut, source("ProxyPods", peers=(PODS,))), blind_spots=(spot, bare), profile="metallb", cni="calico"
+        ),
         ready=True,
         now=NOW,
     )
@@ -164,7 +169,7 @@ def test_delivery(more: Any, expected: str) -> None:
     assert expected == exposure_status(exposure(**more))["delivery"]
 
 
-def test_a_door_without_an_owner_or_a_policy() -> None:
+def test_an_entry_point_without_an_owner_or_a_policy() -> None:
     """A file's objects have no uid, so nothing can own; no policy shows as <none>."""
     cluster = PolicyRef("ClusterExposurePolicy", "platform")
     found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), ready=True, now=NOW)
@@ -187,10 +192,10 @@ def test_a_door_without_an_owner_or_a_policy() -> None:
         pytest.param({"mode": "Paused"}, True, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
         pytest.param({"refusal": "No."}, True, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
         pytest.param({"policy": None}, True, "", {"Ready": "Ungoverned"}, id="ungoverned"),
-        pytest.param({"policy": None, "deny_stands": True}, True, "", {"Ready": "Denied"}, id="denied"),
+        pytest.param({"policy": None, "default_deny": True}, True, "", {"Ready": "Denied"}, id="denied"),
     ],
 )
-def test_conditions_of_a_door(more: Any, ready: bool, message: str, expected: dict[str, str]) -> None:
+def test_conditions_of_an_entry_point(more: Any, ready: bool, message: str, expected: dict[str, str]) -> None:
     """Ready is true where what is open is what was asked for, or where nothing is open."""
     manifest = exposure_manifest(exposure(**more), ready=ready, programmed_message=message, now=NOW)
     found = {each["type"]: each for each in manifest["status"]["conditions"]}

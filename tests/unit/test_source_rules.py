@@ -2,11 +2,11 @@
 
 import pytest
 
+from exposure.addresses import Block, network
+from exposure.labels import selecting
+from exposure.model.exposures import Source, SourceKind
+from exposure.networkpolicy.values import Peer, PolicyPort
 from exposure.resolve.grants import source_rules
-from exposure.values.addresses import Block, network
-from exposure.values.exposures import Source
-from exposure.values.labels import selecting
-from exposure.values.network_policy import Peer, PolicyPort
 
 PROXY = Peer(pods=selecting({"app": "proxy"}))
 
@@ -14,7 +14,7 @@ PROXY = Peer(pods=selecting({"app": "proxy"}))
 def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...] = ()) -> Source:
     blocks = tuple(Block(network(each)) for each in cidrs)
     targets = tuple(PolicyPort("TCP", each) for each in ports)
-    return Source("C", blocks, targets, "row", "Clients.", "https://example.com/", peers)
+    return Source(SourceKind.CLIENTS, blocks, targets, "row", "Clients.", "https://example.com/", peers)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""Admission webhooks behind a wall: when the API server still reaches them, and which door says that it does not."""
+"""Admission webhooks behind a wall: when the API server still reaches them, and which entry point says that it does not."""
 
 from typing import Any
 
 import pytest
 
-from tests.unit.worlds import Json, named, node, policy, reasons, resolved, service, the_exposure
+from tests.unit.snapshots import Json, named, node, policy, reasons, resolved, service, the_exposure
 
 API_SERVER, NODE = "192.0.2.5", "192.0.2.1"
 HOOK = service("hook", type="ClusterIP", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
@@ -35,7 +35,7 @@ def rule(cidr: str = f"{API_SERVER}/32", port: Any = 10250, protocol: str = "TCP
 
 
 def told(*objects: Json, cni: str = "calico") -> bool:
-    """Whether the only door of an isolated namespace says that a webhook in other pods is cut off."""
+    """Whether the only entry point of an isolated namespace says that a webhook in other pods is cut off."""
     return "WebhookUnreachable" in reasons(resolved(policy(), service(), node(), *objects, cni=cni))
 
 
@@ -92,8 +92,8 @@ def test_on_cilium_no_block_matches_a_node(address: str, expected: bool) -> None
     assert "CiliumNetworkPolicy from kube-apiserver" in cure
 
 
-def test_a_door_that_names_no_pods_shares_none_with_a_webhook() -> None:
-    """Where another door leads to the webhook's own pods, that one says it."""
+def test_an_entry_point_that_names_no_pods_shares_none_with_a_webhook() -> None:
+    """Where another entry point leads to the webhook's own pods, that one says it."""
     exposed = service("hook", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
     found = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),

@@ -1,4 +1,4 @@
-"""The lab in which verification is tried: a shop with two doors and a room beside, an operator, a tiny kubelet."""
+"""The lab in which verification is tried: a shop with two entry points and a room beside, an operator, a tiny kubelet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def service(name: str, kind: str, port: int, target: int, **more: object) -> Man
 
 
 class Stage:
-    """`web` (Cluster) and `api` (Local) behind load balancers for some clients, `db` behind no door.
+    """`web` (Cluster) and `api` (Local) behind load balancers for some clients, `db` behind no entry point.
 
     Once everything stands, the operator is ended: what a test breaks stays broken until it is put back.
     """

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
+from exposure.fields import BadField
+from exposure.model.config import Canary
 from exposure.parse.config import config
-from exposure.parse.fields import BadField
-from exposure.values.config import Canary
 from tests.manifests.reading import kustomized, only
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exposure.cluster.canary import NAME
+from exposure.controller.canary import NAME
 from tests.cluster.operator_process import NAMESPACE, REPOSITORY, eventually
 from tests.lab.kubelet import Kubelet
 from tests.lab.lab import Lab

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exposure.cli.offline import read_world
-from exposure.values.config import Config
+from exposure.cli.offline import read_snapshot
+from exposure.model.config import Config
+from exposure.verify.context import VerificationContext
 from exposure.verify.expectation import expected
-from exposure.verify.ground import Ground
 from exposure.verify.probe import attempt, connect
 from exposure.verify.targets import outside_targets
 from exposure.verify.values import Vantage
@@ -68,20 +68,22 @@ def verdict(
     field = f"loadBalancerSourceRanges: [{ranges}]" if ranges else ""
     path = folder / "world.yaml"
     path.write_text(text.replace("@ETP", traffic).replace("@RANGES", field).replace("@VIP", vip))
-    ground = Ground(read_world([str(path)], Config(cni="kube-router", provider="metallb"), None), ("shop",))
-    [target] = outside_targets(ground, ground.exposures)
+    context = VerificationContext(
+        read_snapshot([str(path)], Config(cni="kube-router", provider="metallb"), None), ("shop",)
+    )
+    [target] = outside_targets(context, context.exposures)
     assert vip == target.address
-    found = expected(ground, target, Vantage("outside", (source,)))
+    found = expected(context, target, Vantage("outside", (source,)))
     return found.verdict, found.why
 
 
 @pytest.mark.parametrize(
     "source, options, said, word",
     [
-        pytest.param("192.168.1.7", {"policy": NARROW}, "allowed", "C, 192.168.1.7", id="a-client"),
+        pytest.param("192.168.1.7", {"policy": NARROW}, "allowed", "client 192.168.1.7", id="a-client"),
         pytest.param("192.168.2.7", {"policy": NARROW}, "denied", "externalTrafficPolicy Local", id="a-stranger"),
         pytest.param(
-            "192.168.1.7", {"policy": NARROW, "traffic": "Cluster"}, "allowed", "N (a node", id="a-client-or-a-node"
+            "192.168.1.7", {"policy": NARROW, "traffic": "Cluster"}, "allowed", "a node's address", id="a-client-or-a-node"
         ),
         pytest.param(
             "192.168.2.7", {"policy": NARROW, "traffic": "Cluster"}, "unsure", "SourceFilterLost", id="hidden-by-snat"
@@ -93,7 +95,7 @@ def verdict(
             "CrossNodeTrafficDropped",
             id="cut-off-where-another-node-forwards",
         ),
-        pytest.param("192.168.2.7", {}, "allowed", "192.168.2.7", id="a-door-that-nobody-governs"),
+        pytest.param("192.168.2.7", {}, "allowed", "192.168.2.7", id="an-entry-point-that-nobody-governs"),
         pytest.param(
             "192.168.2.7",
             {"traffic": "Cluster", "ranges": "192.168.1.0/24"},
@@ -102,9 +104,9 @@ def verdict(
             id="kube-proxy-holds-the-field",
         ),
         pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "translated", id="behind-a-nat"),
-        pytest.param("192.168.1.7", {"policy": "{}", "vip": "8.8.8.8"}, "allowed", "C", id="everyone-behind-a-nat"),
+        pytest.param("192.168.1.7", {"policy": "{}", "vip": "8.8.8.8"}, "allowed", "whatever its address", id="everyone-behind-a-nat"),
         pytest.param(
-            "192.168.2.7", {"policy": "{mode: Audit, clients: {cidrs: [192.168.1.0/24]}}"}, "allowed", "C",
+            "192.168.2.7", {"policy": "{mode: Audit, clients: {cidrs: [192.168.1.0/24]}}"}, "allowed", "client 192.168.2.7",
             id="what-is-only-audited-holds-nobody",
         ),
     ],

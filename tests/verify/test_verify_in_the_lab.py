@@ -44,7 +44,9 @@ def test_all_as_expected(stage: Stage) -> None:
     status, checks = stage.checks("--from", EVERYWHERE)
     assert (0, []) == (status, [each for each in checks if each["result"] == "mismatch"])
     # A node reaches its own pods always, and others by the policy: through a ClusterIP nobody knows which it meets.
-    unjudged = {(each["from"]["place"], each["target"]["door"]) for each in checks if each["result"] == "not judged"}
+    unjudged = {
+        (each["from"]["place"], each["target"]["entryPoint"]) for each in checks if each["result"] == "not judged"
+    }
     assert unjudged <= {("node", "ClusterIP")}
     places = {each["from"]["place"] for each in checks if "from" in each}
     assert set(EVERYWHERE.split(",")) == places

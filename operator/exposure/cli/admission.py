@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from exposure.addresses import Network, inside
 from exposure.cli.documents import Loader
-from exposure.values.addresses import Network, inside
 
 Schema: TypeAlias = Mapping[str, Any]
 

@@ -12,12 +12,12 @@ from exposure.cli.command import WRONG, Wrong
 from exposure.cli.terminal import safe
 
 DESCRIPTION = """\
-Finds every door of a cluster (load balancers, node ports, external IPs, ingresses, gateways), and says what is open, to
+Finds every entry point of a cluster (load balancers, node ports, external IPs, ingresses, gateways), and says what is open, to
 whom, why, and what no NetworkPolicy can hold back.
 """
 EPILOG = """\
 examples:
-  kubectl exposure map                             every door of the cluster
+  kubectl exposure map                             every entry point of the cluster
   kubectl exposure map -f manifests/ -o json       the same from files, without a cluster
   kubectl exposure plan -n shop                    what the operator would write, and why
   kubectl exposure plan -f shop.yaml -o yaml       the NetworkPolicies themselves

@@ -7,11 +7,11 @@ from dataclasses import replace
 from exposure.cli.command import DONE, Command
 from exposure.cli.inputs import add_input_options, find_service, gather
 from exposure.cli.terminal import safe, say, wrapped
-from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, doors_text, from_text, governor_text
+from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, entry_points_text, from_text, governor_text
+from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
+from exposure.model.objects import Ref, Service
+from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.text import policy_text
-from exposure.values.exposures import BlindSpot, Exposure, OpenPort, Source
-from exposure.values.network_policy import NetworkPolicy
-from exposure.values.objects import Ref, Service
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -21,15 +21,15 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.outcomes import Outcomes, as_enforced
+    from exposure.cli.resolved import ResolvedSnapshot, as_enforced
 
     given = gather(arguments)
     if arguments.as_enforced:
-        given = replace(given, world=as_enforced(given.world))
+        given = replace(given, snapshot=as_enforced(given.snapshot))
     service = find_service(given, arguments.service)
     # A Service is also reached through routes, whose Ingress or Gateway may stand in any namespace.
-    everywhere = tuple(sorted(given.world.namespaces))
-    outcomes = Outcomes(given.world, everywhere)
+    everywhere = tuple(sorted(given.snapshot.namespaces))
+    outcomes = ResolvedSnapshot(given.snapshot, everywhere)
     exposures = [each for each in outcomes.exposures() if _leads_to(each, service.ref)]
     for line in explanation(service, exposures, outcomes.meant()):
         say(line)
@@ -45,19 +45,19 @@ def explanation(service: Service, exposures: list[Exposure], policies: Mapping[R
     """The lines, at most 80 columns wide where words allow; `policies` are all that follow, by name."""
     if not exposures:
         yield wrapped(
-            f"Service {service.ref} ({service.type}) stands behind no door: it is no load balancer, has no node port "
+            f"Service {service.ref} ({service.type}) stands behind no entry point: it is no load balancer, has no node port "
             "or external IP that was opened, and no Ingress or Gateway leads to it."
         )
         return
     for number, exposure in enumerate(exposures):
         if number:
             yield ""
-        yield from _door(exposure, policies)
+        yield from _entry_point(exposure, policies)
 
 
-def _door(exposure: Exposure, policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
+def _entry_point(exposure: Exposure, policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
     yield f"{exposure.namespace}/{exposure.name}"
-    yield from _pair("door", doors_text(exposure))
+    yield from _pair("entry point", entry_points_text(exposure))
     yield from _pair("address", addresses_text(exposure))
     yield from _pair("policy", governor_text(exposure))
     if exposure.profile:
@@ -85,7 +85,7 @@ def _door(exposure: Exposure, policies: Mapping[Ref, NetworkPolicy]) -> Iterator
     carried = [policies[ref] for ref in exposure.network_policies if ref in policies]
     if carried:
         yield ""
-        # Whole: the peers and the egress that were asked for stand here, beside what the door delivers.
+        # Whole: the peers and the egress that were asked for stand here, beside what the entry point delivers.
         yield "  NetworkPolicies that carry it"
         for policy in carried:
             yield f"    {safe(policy.name)}"
@@ -107,7 +107,7 @@ def _pair(name: str, text: str) -> Iterator[str]:
 def _port(port: OpenPort) -> str:
     name = f"{port.name}: " if port.name else ""
     kind = "the pods' port named" if isinstance(port.target, str) else "port"
-    return f"{name}{port.protocol} {port.port} at the door, {kind} {port.target} of the pods"
+    return f"{name}{port.protocol} {port.port} at the entry point, {kind} {port.target} of the pods"
 
 
 def _source(source: Source) -> Iterator[str]:
@@ -115,9 +115,9 @@ def _source(source: Source) -> Iterator[str]:
     lines += [str(peer) for peer in source.peers]
     ports = ", ".join(map(str, source.ports)) or "no port"
     who = "; ".join(lines) or "nobody"
-    yield wrapped(f"{source.letter}  {who} on {ports}", "    ", "       ")
+    yield wrapped(f"{source.kind}  {who} on {ports}", "    ", "       ")
     yield wrapped(source.explanation, "       ")
-    yield from _noted("door", source.door)
+    yield from _noted("entry point", source.entry_point)
     yield from _noted("row", source.row)
     yield from _noted("see", source.reference)
 
@@ -136,7 +136,7 @@ def _blind_spot(spot: BlindSpot) -> Iterator[str]:
 COMMAND = Command(
     name="explain",
     summary="every source, port and blind spot of one Service, with its reason and its cure",
-    description="Says of every door that leads to a Service who may come in and why, down to the row of the truth\n"
+    description="Says of every entry point that leads to a Service who may come in and why, down to the row of the truth\n"
     "table and the documentation behind it, and what no NetworkPolicy can hold back, with the cure.",
     arguments=_arguments,
     run=_run,

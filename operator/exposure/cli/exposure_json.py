@@ -6,10 +6,10 @@ sorted; a field without a value is an empty string or list, never missing, excep
 
 from typing import Any
 
-from exposure.render.network_policies import peer, port
-from exposure.values.addresses import Block
-from exposure.values.exposures import Exposure, PolicyRef, Source
-from exposure.values.objects import Ref
+from exposure.addresses import Block
+from exposure.model.exposures import Exposure, PolicyRef, Source
+from exposure.model.objects import Ref
+from exposure.networkpolicy.render import peer, port
 
 
 def exposure_json(exposure: Exposure) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def exposure_json(exposure: Exposure) -> dict[str, Any]:
         "namespace": exposure.namespace,
         "name": exposure.name,
         "owner": {"apiVersion": exposure.owner.api_version, "kind": exposure.owner.kind, "name": exposure.owner.name},
-        "doors": list(exposure.doors),
+        "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "ports": [
             {"name": each.name, "port": each.port, "targetPort": each.target, "protocol": each.protocol}
@@ -44,14 +44,14 @@ def exposure_json(exposure: Exposure) -> dict[str, Any]:
         "profile": exposure.profile,
         "cni": exposure.cni,
         "refusal": exposure.refusal,
-        "denyStands": exposure.deny_stands,
+        "defaultDeny": exposure.default_deny,
     }
 
 
 def source_json(source: Source) -> dict[str, Any]:
     return {
-        "letter": source.letter,
-        "door": source.door,
+        "kind": source.kind,
+        "entryPoint": source.entry_point,
         "cidrs": [_block(each) for each in source.blocks],
         "peers": [peer(each) for each in source.peers],
         "ports": [port(each) for each in source.ports],

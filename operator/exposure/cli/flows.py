@@ -1,4 +1,4 @@
-"""`kubectl exposure flows LOG…`: what flow logs say of every door, and the policy that would fit."""
+"""`kubectl exposure flows LOG…`: what flow logs say of every entry point, and the policy that would fit."""
 
 import json
 import sys
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from exposure.cli.command import DONE, Command, Wrong
 from exposure.cli.inputs import Input, add_input_options, gather
 from exposure.cli.terminal import say, table, warn, wrapped
-from exposure.cli.wording import doors_text, governor_text
+from exposure.cli.wording import entry_points_text, governor_text
 
 if TYPE_CHECKING:
     from exposure.flows.findings import Finding, Seen
     from exposure.flows.reading import Account
     from exposure.flows.records import Flow
-    from exposure.values.network_policy import NetworkPolicy
-    from exposure.values.world import ByNamespace
+    from exposure.model.snapshot import ByNamespace
+    from exposure.networkpolicy.values import NetworkPolicy
 
 FORMATS = ("auto", "hubble", "calico", "aws-vpc", "netfilter", "conntrack")
 HEADER = ("FROM", "PORT", "ALLOWED", "DROPPED", "OTHER", "POLICIES SAY", "NOTE")
@@ -59,7 +59,7 @@ def _arguments(parser: ArgumentParser) -> None:
         "stand, where a cluster or the files have any)",
     )
     parser.add_argument(
-        "--top", metavar="N", type=_positive, help="rows a door, the heaviest (20 in the table, 1000 in json)"
+        "--top", metavar="N", type=_positive, help="rows an entry point, the heaviest (20 in the table, 1000 in json)"
     )
     parser.add_argument(
         "--max-cidrs", metavar="N", type=_positive, default=32, help="client ranges a proposal (%(default)s)"
@@ -102,7 +102,7 @@ def _prefixes(text: str) -> tuple[int, int]:
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.outcomes import Outcomes
+    from exposure.cli.resolved import ResolvedSnapshot
     from exposure.flows.attribution import Attribution
     from exposure.flows.findings import find
     from exposure.flows.proposal import proposal
@@ -110,16 +110,16 @@ def _run(arguments: Namespace) -> int:
     from exposure.flows.report import account_json, finding_json
     from exposure.flows.table import Table
     from exposure.flows.wording import Bounds
-    from exposure.resolve import survey
+    from exposure.resolve import cluster_facts
 
     if not arguments.log and not arguments.hubble:
         raise Wrong("name a flow log (a file, a folder, or - for standard input), or --hubble ADDRESS")
     if "-" in arguments.log and "-" in (arguments.filename or ()):
         raise Wrong("standard input holds either the flow log or the manifests (-f -), not both")
     given = gather(arguments)
-    # The other end of a flow may be in any namespace; the doors reported on are those that were asked for.
-    exposures = Outcomes(given.world, given.namespaces).exposures()
-    attribution = Attribution(given.world, survey(given.world), exposures)
+    # The other end of a flow may be in any namespace; the entry points reported on are those that were asked for.
+    exposures = ResolvedSnapshot(given.snapshot, given.namespaces).exposures()
+    attribution = Attribution(given.snapshot, cluster_facts(given.snapshot), exposures)
     account, counted = Account(), Table(arguments.rows)
     attributed = 0
     for flow in _flows(arguments, account):
@@ -128,7 +128,7 @@ def _run(arguments: Namespace) -> int:
         for key in keys:
             counted.add(key, flow.verdict, flow.reporter, flow.times)
     policies, standing = _policies(arguments.against, given)
-    findings = find(given.world, exposures, attribution, counted, policies, standing=standing)
+    findings = find(given.snapshot, exposures, attribution, counted, policies, standing=standing)
     v4, v6 = arguments.max_prefix
     match arguments.output:
         case "json":
@@ -140,7 +140,9 @@ def _run(arguments: Namespace) -> int:
             sys.stdout.write(json.dumps(found, indent=2) + "\n")
         case "yaml":
             sys.stdout.write(
-                proposal(given.world, findings, Bounds(arguments.max_cidrs, {4: v4, 6: v6}, arguments.include_dropped))
+                proposal(
+                    given.snapshot, findings, Bounds(arguments.max_cidrs, {4: v4, 6: v6}, arguments.include_dropped)
+                )
             )
         case _:
             for line in _tables(findings, arguments.top or 20, standing):
@@ -185,13 +187,13 @@ def _progress(size: int | None) -> Iterator[Callable[[int], None] | None]:
 
 
 def _policies(against: str, given: Input) -> "tuple[ByNamespace[NetworkPolicy], bool]":
-    from exposure.cli.outcomes import Outcomes
+    from exposure.cli.resolved import ResolvedSnapshot
     from exposure.plan.connectivity import after_plan
 
-    live = given.world.network_policies
+    live = given.snapshot.network_policies
     if against == "standing" or (against == "auto" and (given.live or any(live.values()))):
         return live, True
-    everywhere = Outcomes(given.world, tuple(sorted(given.world.namespaces)))
+    everywhere = ResolvedSnapshot(given.snapshot, tuple(sorted(given.snapshot.namespaces)))
     planned = {plan.namespace: after_plan(plan, live.get(plan.namespace, {})) for plan in everywhere.plans()}
     return {**live, **planned}, False
 
@@ -200,17 +202,17 @@ def _tables(findings: "Sequence[Finding]", top: int, standing: bool) -> Iterator
     """Each piece of the report as something to do: tables draw themselves, with rich on a terminal."""
     if not findings:
         yield lambda: warn(
-            "no door found: nothing here is reached from outside the cluster through an object that was read"
+            "no entry point found: nothing here is reached from outside the cluster through an object that was read"
         )
     for number, finding in enumerate(findings):
-        yield lambda first=not number, each=finding: _door(each, top, standing, first)  # type: ignore[misc]
+        yield lambda first=not number, each=finding: _entry_point(each, top, standing, first)  # type: ignore[misc]
 
 
-def _door(finding: "Finding", top: int, standing: bool, first: bool) -> None:
+def _entry_point(finding: "Finding", top: int, standing: bool, first: bool) -> None:
     exposure = finding.exposure
     if not first:
         say()
-    say(f"{exposure.namespace}/{exposure.name}  {doors_text(exposure)}, policy {governor_text(exposure)}")
+    say(f"{exposure.namespace}/{exposure.name}  {entry_points_text(exposure)}, policy {governor_text(exposure)}")
     if finding.incoming:
         table(HEADER, [_row(each) for each in finding.incoming[:top]])
         if len(finding.incoming) > top:
@@ -261,7 +263,9 @@ def _row(each: "Seen") -> tuple[str, ...]:
 def _tell(account: "Account", attributed: int, whole: bool) -> None:
     passed = "".join(f", {count} {reason}" for reason, count in sorted(account.passed.items()))
     if whole:
-        warn(f"{account.lines} lines: {account.flows} flows ({attributed} at a door's pods), {account.bad} bad{passed}")
+        warn(
+            f"{account.lines} lines: {account.flows} flows ({attributed} at an entry point's pods), {account.bad} bad{passed}"
+        )
     for source, number, reason in account.examples:
         warn(f"{source}:{number}: {reason}")
     if account.bad > len(account.examples):
@@ -274,7 +278,7 @@ COMMAND = Command(
     name="flows",
     summary="flow logs against the policies: who came, what is unused, dropped or contradicted, and a policy that fits",
     description="Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack) and says of every\n"
-    "door who came from where, what was let in and dropped, what is open and never used, what is dropped and perhaps\n"
+    "entry point who came from where, what was let in and dropped, what is open and never used, what is dropped and perhaps\n"
     "wanted, and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would fit.\n"
     "It never applies anything.",
     arguments=_arguments,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from exposure.model.config import Config
+from exposure.model.snapshot import Snapshot
 from exposure.parse.kinds import KINDS, Kind
 from exposure.parse.objects import namespace
-from exposure.values.config import Config
-from exposure.values.world import World
 
 BY_GROUP_AND_KIND: Mapping[tuple[str, str], Kind] = {(each.group, each.kind): each for each in KINDS}
 #: Calico serves its pools through its own API server as well.
@@ -29,25 +29,25 @@ class Gathering:
     """Fills the mappings of a `World`, one value at a time."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, Any]] = {kind.world: {} for kind in KINDS}
+        self._kept: dict[str, dict[str, Any]] = {kind.snapshot: {} for kind in KINDS}
 
     def keep(self, kind: Kind, value: Any) -> bool:
         """Keeps what `kind.parse` gave; says whether that replaced another value of the same name."""
-        place = self._kept[kind.world]
+        place = self._kept[kind.snapshot]
         if kind.namespaced:
             place = place.setdefault(value.namespace, {})
         earlier = place.get(value.name, value)
         place[value.name] = value
         return bool(earlier != value)
 
-    def world(self, config: Config) -> World:
+    def snapshot(self, config: Config) -> Snapshot:
         """What was gathered; a namespace that objects lie in exists, whether or not anything said so."""
         namespaces = self._kept["namespaces"]
         for name in sorted(self._named_namespaces()):
             namespaces.setdefault(name, namespace({"metadata": {"name": name}}))
-        return World(config=config, **self._kept)
+        return Snapshot(config=config, **self._kept)
 
     def _named_namespaces(self) -> Iterator[str]:
         for kind in KINDS:
             if kind.namespaced:
-                yield from self._kept[kind.world]
+                yield from self._kept[kind.snapshot]

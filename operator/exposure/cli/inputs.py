@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from exposure.cli.command import Wrong
-from exposure.cli.offline import read_config, read_world
-from exposure.values.config import Config
-from exposure.values.objects import Service
-from exposure.values.world import World
+from exposure.cli.offline import read_config, read_snapshot
+from exposure.model.config import Config
+from exposure.model.objects import Service
+from exposure.model.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Input:
     says that a cluster answered, so that what it holds is what really stands.
     """
 
-    world: World
+    snapshot: Snapshot
     namespaces: tuple[str, ...]
     default_namespace: str
     live: bool
@@ -59,27 +59,27 @@ def gather(arguments: Namespace) -> Input:
     if arguments.filename:
         if arguments.kubeconfig or arguments.context:
             raise Wrong("-f reads manifests and asks no cluster; leave out --kubeconfig and --context")
-        world = read_world(arguments.filename, config or _with_home(Config(), arguments), arguments.namespace)
+        snapshot = read_snapshot(arguments.filename, config or _with_home(Config(), arguments), arguments.namespace)
         default = arguments.namespace or "default"
         live = False
     else:
         from exposure.cli.live import Cluster
 
         cluster = Cluster(arguments.kubeconfig, arguments.context)
-        world = cluster.world(config or cluster.config(arguments.operator_namespace))
+        snapshot = cluster.snapshot(config or cluster.config(arguments.operator_namespace))
         default = arguments.namespace or cluster.namespace
         live = True
-    return Input(world, tuple(_asked_for(arguments, world, live)), default, live)
+    return Input(snapshot, tuple(_asked_for(arguments, snapshot, live)), default, live)
 
 
 def _with_home(config: Config, arguments: Namespace) -> Config:
     return replace(config, operator_namespace=arguments.operator_namespace)
 
 
-def _asked_for(arguments: Namespace, world: World, live: bool) -> Iterable[str]:
+def _asked_for(arguments: Namespace, snapshot: Snapshot, live: bool) -> Iterable[str]:
     if arguments.namespace is None or arguments.all_namespaces:
-        return sorted(world.namespaces)
-    if arguments.namespace not in world.namespaces:
+        return sorted(snapshot.namespaces)
+    if arguments.namespace not in snapshot.namespaces:
         raise Wrong(f"namespace {arguments.namespace} is not in the {'cluster' if live else 'files'}")
     return [arguments.namespace]
 
@@ -88,14 +88,14 @@ def find_service(given: Input, name: str) -> Service:
     """The Service that `[NAMESPACE/]NAME` means; `Wrong` where none does, or where it could mean several."""
     namespace, slash, bare = name.rpartition("/")
     if slash:
-        found = given.world.services.get(namespace, {}).get(bare)
+        found = given.snapshot.services.get(namespace, {}).get(bare)
         if found is None:
             raise Wrong(f"there is no Service {name}")
         return found
-    here = given.world.services.get(given.default_namespace, {}).get(bare)
+    here = given.snapshot.services.get(given.default_namespace, {}).get(bare)
     if here is not None:
         return here
-    elsewhere = [each[bare] for _, each in sorted(given.world.services.items()) if bare in each]
+    elsewhere = [each[bare] for _, each in sorted(given.snapshot.services.items()) if bare in each]
     match elsewhere:
         case [only]:
             return only

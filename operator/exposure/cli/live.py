@@ -14,11 +14,11 @@ from exposure.cli.command import Wrong
 from exposure.cli.documents import documents
 from exposure.cli.gathering import Gathering
 from exposure.cli.terminal import warn
+from exposure.fields import BadField
+from exposure.model.config import Config
+from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
-from exposure.parse.fields import BadField
 from exposure.parse.kinds import KINDS, Kind
-from exposure.values.config import Config
-from exposure.values.world import World
 
 PAGE = 500
 AT_ONCE = 6
@@ -60,7 +60,7 @@ class Cluster:
         configuration.connection_pool_maxsize = AT_ONCE
         self._client = client.ApiClient(configuration)
 
-    def world(self, config: Config) -> World:
+    def snapshot(self, config: Config) -> Snapshot:
         """Everything that planning reads. `Wrong` names verb and resource where a right is missing."""
         gathering = Gathering()
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -71,7 +71,7 @@ class Cluster:
                     except BadField as error:
                         # Not ours to judge here: the operator reports it, and goes on without it as well.
                         warn(f"{kind.kind} {_name(raw)} is passed over: {error}")
-        return gathering.world(config)
+        return gathering.snapshot(config)
 
     def config(self, namespace: str) -> Config:
         """The configuration that the operator in `namespace` runs with; the defaults where there is none to be read."""

@@ -10,19 +10,19 @@ from exposure.cli.command import Wrong
 from exposure.cli.documents import Document, documents, twice
 from exposure.cli.gathering import Gathering, is_served, kind_of
 from exposure.cli.terminal import warn
+from exposure.fields import BadField
+from exposure.model.config import Config
+from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, Unreadable
+from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
-from exposure.parse.fields import BadField
 from exposure.parse.kinds import API_GROUP, Kind
-from exposure.values.config import Config
-from exposure.values.policies import ClusterExposurePolicy, ExposurePolicy, Unreadable
-from exposure.values.world import World
 
 SUFFIXES = (".yaml", ".yml", ".json")
 #: So many refusals of one reading are printed; a file of the wrong sort would otherwise fill the screen.
 SHOWN = 20
 
 
-def read_world(names: Sequence[str], config: Config, namespace: str | None) -> World:
+def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -> Snapshot:
     """The objects of all files, later ones in place of earlier ones of the same name.
 
     `namespace` is that of objects which name none (None: `default`). `Wrong` names file, line and field of what is
@@ -38,7 +38,7 @@ def read_world(names: Sequence[str], config: Config, namespace: str | None) -> W
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         raise Wrong("\n".join([*wrong[:SHOWN], *more]))
-    return gathering.world(config)
+    return gathering.snapshot(config)
 
 
 def read_config(name: str) -> Config:

@@ -6,22 +6,30 @@ from html import escape
 
 from exposure.cli.picture import picture
 from exposure.cli.terminal import safe
-from exposure.cli.wording import EFFECTS, addresses_text, doors_text, from_text, governor_text, ports_text, source_text
-from exposure.values.exposures import BlindSpot, Exposure, Source
+from exposure.cli.wording import (
+    EFFECTS,
+    addresses_text,
+    entry_points_text,
+    from_text,
+    governor_text,
+    ports_text,
+    source_text,
+)
+from exposure.model.exposures import BlindSpot, Exposure, Source
 
 # Were something to slip through the escaping all the same, this policy would let it load and run nothing.
 SECURITY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #fff; --line: #c9d1dc; --soft: #f3f5f8; --held: #1a7f4b;
-  --open: #b3261e; --spot: #9a5b00; --door: #2456a6 }
+  --open: #b3261e; --spot: #9a5b00; --entry-point: #2456a6 }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --paper: #12161d; --line: #3a4350; --soft: #1b212b;
-  --held: #5fd39a; --open: #ff8a80; --spot: #ffc266; --door: #8ab4f8 } }
+  --held: #5fd39a; --open: #ff8a80; --spot: #ffc266; --entry-point: #8ab4f8 } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 1140px; padding: 0 1rem }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif }
 svg text { fill: var(--ink) } svg .head { font-weight: 600 } svg .spot { fill: var(--spot) }
-svg rect { fill: var(--soft); stroke: var(--line) } svg rect.door { stroke: var(--door); stroke-width: 1.5 }
+svg rect { fill: var(--soft); stroke: var(--line) } svg rect.entry-point { stroke: var(--entry-point); stroke-width: 1.5 }
 svg rect.spotted { stroke: var(--spot) } svg rect.held { stroke: var(--held) } svg rect.open { stroke: var(--open) }
 svg path { fill: none; stroke: var(--line); stroke-width: 1.5 } svg path.held { stroke: var(--held) }
 svg path.open { stroke: var(--open); stroke-dasharray: 5 3 } svg a { text-decoration: none }
@@ -37,8 +45,8 @@ def page(exposures: Sequence[Exposure]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(SECURITY, quote=True)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Doors of the cluster</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Doors of the cluster</h1>\n<p>{_summary(exposures)}</p>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Entry points of the cluster</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Entry points of the cluster</h1>\n<p>{_summary(exposures)}</p>\n"
         f"{picture(exposures) if exposures else ''}{''.join(map(_section, exposures))}</body>\n</html>\n"
     )
 
@@ -51,7 +59,7 @@ def _summary(exposures: Sequence[Exposure]) -> str:
         f"{_text(reason)} ({count})" for reason, count in sorted(spots.items(), key=lambda p: (-p[1], p[0]))
     )
     return (
-        f"{_many(len(exposures), 'door')} in {_many(namespaces, 'namespace')}; {ungoverned} that no policy governs. "
+        f"{_many(len(exposures), 'entry_point')} in {_many(namespaces, 'namespace')}; {ungoverned} that no policy governs. "
         f"Blind spots: {told or 'none known'}. A green line is held by a NetworkPolicy; a dashed red one is not."
     )
 
@@ -63,7 +71,7 @@ def _many(count: int, word: str) -> str:
 def _section(exposure: Exposure) -> str:
     name = f"{exposure.namespace}/{exposure.name}"
     facts = [
-        ("door", doors_text(exposure)),
+        ("type", entry_points_text(exposure)),
         ("address", addresses_text(exposure)),
         ("open", ports_text(exposure)),
         ("from", from_text(exposure)),
@@ -89,7 +97,7 @@ def _source(source: Source) -> str:
     ports = ", ".join(map(str, source.ports))
     reference = f"<br><small>{_text(source.reference)}</small>" if source.reference else ""
     return (
-        f"<b>{_text(source.letter)}</b> {_text(source_text(source))} on {_text(ports or 'no port')}<br>"
+        f"<b>{_text(source.kind)}</b> {_text(source_text(source))} on {_text(ports or 'no port')}<br>"
         f"{_text(source.explanation)}<br><small>row: {_text(source.row)}</small>{reference}"
     )
 

@@ -1,6 +1,6 @@
-"""The picture of the doors, as SVG: who comes in, through which door, to which pods, and what nothing holds back.
+"""The picture of the entry points, as SVG: who comes in, through which entry point, to which pods, and what nothing holds back.
 
-One row a door, three columns, lines between them. Every text comes from other people's objects and is escaped.
+One row an entry point, three columns, lines between them. Every text comes from other people's objects and is escaped.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 from exposure.cli.terminal import safe
-from exposure.cli.wording import addresses_text, doors_text, from_text, governor_text, ports_text, source_text
-from exposure.values.exposures import Exposure
+from exposure.cli.wording import addresses_text, entry_points_text, from_text, governor_text, ports_text, source_text
+from exposure.model.exposures import Exposure
 
 WIDTH = 1120
 COLUMNS = ((10, 320), (400, 320), (790, 320))
@@ -29,7 +29,7 @@ class Box:
 
 
 def picture(exposures: Sequence[Exposure]) -> str:
-    """One `svg` element; its height follows the number of doors."""
+    """One `svg` element; its height follows the number of entry points."""
     parts: list[str] = []
     top = 10
     for exposure in exposures:
@@ -38,12 +38,12 @@ def picture(exposures: Sequence[Exposure]) -> str:
         top += height + GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" role="img" '
-        f'aria-label="Who comes in, through which door, to which pods">\n{"".join(parts)}</svg>\n'
+        f'aria-label="Who comes in, through which entry point, to which pods">\n{"".join(parts)}</svg>\n'
     )
 
 
 def _row(exposure: Exposure, top: int) -> tuple[str, int]:
-    columns = (_sources(exposure), [_door(exposure)], _backends(exposure))
+    columns = (_sources(exposure), [_entry_point(exposure)], _backends(exposure))
     heights = [sum(box.height for box in boxes) + 6 * (len(boxes) - 1) for boxes in columns]
     height = max(heights)
     placed: list[list[tuple[int, Box]]] = []
@@ -53,9 +53,9 @@ def _row(exposure: Exposure, top: int) -> tuple[str, int]:
             column.append((y, box))
             y += box.height + 6
         placed.append(column)
-    (door_y, door) = placed[1][0]
-    lines = [_line(0, y + box.height // 2, door_y + door.height // 2, box.css) for y, box in placed[0]]
-    lines += [_line(1, door_y + door.height // 2, y + box.height // 2, "backend") for y, box in placed[2]]
+    (entry_point_y, entry_point) = placed[1][0]
+    lines = [_line(0, y + box.height // 2, entry_point_y + entry_point.height // 2, box.css) for y, box in placed[0]]
+    lines += [_line(1, entry_point_y + entry_point.height // 2, y + box.height // 2, "backend") for y, box in placed[2]]
     drawn = [_box(column, y, box) for column, boxes in enumerate(placed) for y, box in boxes]
     anchor = escape(safe(f"{exposure.namespace}/{exposure.name}"), quote=True)
     return f'<g><a href="#{anchor}">{"".join(lines)}{"".join(drawn)}</a></g>\n', height
@@ -63,24 +63,24 @@ def _row(exposure: Exposure, top: int) -> tuple[str, int]:
 
 def _sources(exposure: Exposure) -> list[Box]:
     governed = exposure.policy is not None and exposure.mode == "Enforce"
-    held = "held" if governed or exposure.deny_stands else "open"
+    held = "held" if governed or exposure.default_deny else "open"
     if not exposure.sources:
         return [Box((from_text(exposure),), held)]
     return [
-        Box((f"{source.letter}  {source_text(source)}", ", ".join(map(str, source.ports))), held)
+        Box((f"{source.kind}  {source_text(source)}", ", ".join(map(str, source.ports))), held)
         for source in exposure.sources
     ]
 
 
-def _door(exposure: Exposure) -> Box:
+def _entry_point(exposure: Exposure) -> Box:
     lines = [
         f"{exposure.namespace}/{exposure.name}",
-        f"{doors_text(exposure)}  {addresses_text(exposure)}",
+        f"{entry_points_text(exposure)}  {addresses_text(exposure)}",
         ports_text(exposure),
         f"policy {governor_text(exposure)}",
     ]
     spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
-    return Box((*lines, *spots), "door spotted" if spots else "door")
+    return Box((*lines, *spots), "entry-point spotted" if spots else "entry-point")
 
 
 def _backends(exposure: Exposure) -> list[Box]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from exposure.cli.command import DIFFERENT, DONE, Command
 from exposure.cli.inputs import add_input_options, gather
 from exposure.cli.terminal import say
-from exposure.values.changes import Change, Plan
-from exposure.values.network_policy import NetworkPolicy
+from exposure.model.plans import Change, Plan
+from exposure.networkpolicy.values import NetworkPolicy
 
 if TYPE_CHECKING:
-    from exposure.cli.outcomes import Outcomes
+    from exposure.cli.resolved import ResolvedSnapshot
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -33,13 +33,13 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.outcomes import Outcomes, as_enforced
+    from exposure.cli.resolved import ResolvedSnapshot, as_enforced
     from exposure.plan import connectivity_lines
 
     given = gather(arguments)
     if arguments.as_enforced:
-        given = replace(given, world=as_enforced(given.world))
-    outcomes = Outcomes(given.world, given.namespaces)
+        given = replace(given, snapshot=as_enforced(given.snapshot))
+    outcomes = ResolvedSnapshot(given.snapshot, given.namespaces)
     plans = outcomes.plans()
     match arguments.output:
         case "yaml":
@@ -105,7 +105,7 @@ def _yaml(policies: Sequence[NetworkPolicy]) -> str:
     return "".join(f"---\n{_text(manifest(policy))}" for policy in policies)
 
 
-def _json(plans: Sequence[Plan], outcomes: "Outcomes") -> dict[str, Any]:
+def _json(plans: Sequence[Plan], outcomes: "ResolvedSnapshot") -> dict[str, Any]:
     return {
         "changes": [
             {
@@ -120,7 +120,9 @@ def _json(plans: Sequence[Plan], outcomes: "Outcomes") -> dict[str, Any]:
             for plan in plans
             for change in plan.changes
         ],
-        "taken": [{"namespace": plan.namespace, "name": name} for plan in plans for name in plan.taken],
+        "nameConflicts": [
+            {"namespace": plan.namespace, "name": name} for plan in plans for name in plan.name_conflicts
+        ],
         "connectivity": [
             {"namespace": plan.namespace, **difference.as_json()}
             for plan in plans

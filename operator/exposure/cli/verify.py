@@ -6,15 +6,15 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exposure.addresses import address
 from exposure.cli.command import DIFFERENT, DONE, Command, Wrong
 from exposure.cli.inputs import Input, add_input_options, find_service, gather
 from exposure.cli.terminal import say, table, warn, wrapped
-from exposure.values.addresses import address
 from exposure.verify.values import PLACES, Check, Place
 
 if TYPE_CHECKING:
-    from exposure.values.exposures import Exposure
-    from exposure.verify.ground import Ground
+    from exposure.model.exposures import Exposure
+    from exposure.verify.context import VerificationContext
     from exposure.verify.pods import ProbePods
     from exposure.verify.run import Try
 
@@ -22,7 +22,9 @@ MOST_AT_ONCE, MOST_REPEATS, LONGEST_SECONDS = 64, 9, 30.0
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("service", nargs="*", metavar="[NAMESPACE/]SERVICE", help="the doors of these Services only")
+    parser.add_argument(
+        "service", nargs="*", metavar="[NAMESPACE/]SERVICE", help="the entry points of these Services only"
+    )
     parser.add_argument(
         "--from",
         dest="places",
@@ -57,7 +59,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.verify.ground import Ground
+    from exposure.verify.context import VerificationContext
     from exposure.verify.pods import ProbeFailed
     from exposure.verify.report import as_json, as_junit
     from exposure.verify.run import Options, Verification, mismatches
@@ -67,10 +69,10 @@ def _run(arguments: Namespace) -> int:
     inside = [each for each in places if each != "outside"]
     if inside and not given.live:
         raise Wrong(f"probe pods need a cluster, and -f asks none: leave out {', '.join(inside)}")
-    if arguments.node and arguments.node not in given.world.nodes:
+    if arguments.node and arguments.node not in given.snapshot.nodes:
         raise Wrong(f"there is no Node {arguments.node}")
-    ground = Ground(given.world, given.namespaces)
-    exposures = _chosen(ground, given, arguments.service)
+    context = VerificationContext(given.snapshot, given.namespaces)
+    exposures = _chosen(context, given, arguments.service)
     options = Options(
         places,
         arguments.timeout,
@@ -81,14 +83,14 @@ def _run(arguments: Namespace) -> int:
         arguments.node,
     )
     if arguments.dry_run:
-        _print_tries(Verification(ground, exposures, options).tries())
+        _print_tries(Verification(context, exposures, options).tries())
         return DONE
     pods = _probe_pods(arguments) if inside and exposures else None
     # Whoever ends this command ends its pods with it, not only by Ctrl-C.
     before = signal.signal(signal.SIGTERM, _interrupt)
-    again = (lambda: Ground(gather(arguments).world, given.namespaces)) if given.live else None
+    again = (lambda: VerificationContext(gather(arguments).snapshot, given.namespaces)) if given.live else None
     try:
-        checks = Verification(ground, exposures, options, pods, again).run()
+        checks = Verification(context, exposures, options, pods, again).run()
     except ProbeFailed as error:
         raise Wrong(f"{error}. (--from outside needs no pods)") from error
     finally:
@@ -109,12 +111,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _chosen(ground: "Ground", given: Input, services: Sequence[str]) -> "list[Exposure]":
-    """The doors asked about: all, or those that lead to one of the named Services."""
+def _chosen(context: "VerificationContext", given: Input, services: Sequence[str]) -> "list[Exposure]":
+    """The entry points asked about: all, or those that lead to one of the named Services."""
     if not services:
-        return list(ground.exposures)
+        return list(context.exposures)
     wanted = {find_service(given, name).ref for name in services}
-    everywhere = sorted(ground.by_name.items())
+    everywhere = sorted(context.by_name.items())
     return [each for _, each in everywhere if any(backend.service in wanted for backend in each.backends)]
 
 
@@ -167,7 +169,7 @@ def _print_tries(tries: "Sequence[Try]") -> None:
         (
             e.target.exposure,
             str(e.vantage),
-            e.target.door,
+            e.target.entry_point,
             e.target.place,
             str(e.times),
             e.expected.verdict,
@@ -185,7 +187,7 @@ def _print(checks: Sequence[Check]) -> None:
         (
             each.exposure,
             str(each.vantage or "-"),
-            each.target.door if each.target else "-",
+            each.target.entry_point if each.target else "-",
             each.target.place if each.target else "policies as planned",
             each.expected.verdict if each.target else "-",
             str(each.seen or "-"),
@@ -194,7 +196,7 @@ def _print(checks: Sequence[Check]) -> None:
         for each in checks
     ]
     if not rows:
-        warn("no door found, so there is nothing to verify")
+        warn("no entry point found, so there is nothing to verify")
         return
     table(("EXPOSURE", "FROM", "BY", "TO", "EXPECTED", "SEEN", "RESULT"), rows)
     _print_causes(checks)
@@ -257,8 +259,8 @@ def _address(text: str) -> str:
 
 COMMAND = Command(
     name="verify",
-    summary="real connections to every door and to the pods behind it, expected against seen",
-    description="Connects to each door from where this command runs, and to the pods behind it from short-lived pods\n"
+    summary="real connections to every entry point and to the pods behind it, expected against seen",
+    description="Connects to each entry point from where this command runs, and to the pods behind it from short-lived pods\n"
     "in the cluster; holds what came of it against the policies that should stand and the truth table, and names\n"
     "the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
     arguments=_arguments,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from exposure.values.addresses import Block, whole_families
-from exposure.values.exposures import Exposure, OpenPort, Source
+from exposure.addresses import Block, whole_families
+from exposure.model.exposures import Exposure, OpenPort, Source
 
 EFFECTS = {
     "Opens": "opens: more gets in than was asked for",
@@ -52,11 +52,11 @@ def reasons_text(exposure: Exposure) -> str:
     return ", ".join(dict.fromkeys(spot.reason for spot in exposure.blind_spots))
 
 
-def doors_text(exposure: Exposure) -> str:
-    return ", ".join(exposure.doors) or "-"
+def entry_points_text(exposure: Exposure) -> str:
+    return ", ".join(exposure.entry_points) or "-"
 
 
 def addresses_text(exposure: Exposure) -> str:
     # Where nobody publishes an address, none is missing either: the port stands on every node.
-    everywhere = set(exposure.doors) <= {"NodePort", "HostPort"}
+    everywhere = set(exposure.entry_points) <= {"NodePort", "HostPort"}
     return ", ".join(exposure.addresses) or ("<nodes>" if everywhere else "<pending>")

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
+from exposure.addresses import Block, inside, network, overlap
 from exposure.flows.attribution import Served
 from exposure.flows.table import Key, Peer
+from exposure.labels import NAMESPACE_LABEL, Labels
+from exposure.model.objects import Pod
+from exposure.model.snapshot import ByNamespace, Snapshot
+from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
+from exposure.networkpolicy.values import Peer as PolicyPeer
 from exposure.plan.parties import REPLICA_LABELS
-from exposure.values.addresses import Block, inside, network, overlap
-from exposure.values.labels import NAMESPACE_LABEL, Labels
-from exposure.values.network_policy import NetworkPolicy, PolicyPort, Rule
-from exposure.values.network_policy import Peer as PolicyPeer
-from exposure.values.objects import Pod
-from exposure.values.world import ByNamespace, World
 
 Answer: TypeAlias = Literal["admitted", "refused", "unknown"]
 #: None: nobody can say.
@@ -35,13 +35,13 @@ class _Side(NamedTuple):
 
 
 class Admission:
-    def __init__(self, world: World, policies: ByNamespace[NetworkPolicy], *, blocks_match_pods: bool) -> None:
+    def __init__(self, snapshot: Snapshot, policies: ByNamespace[NetworkPolicy], *, blocks_match_pods: bool) -> None:
         """`policies` are those to judge by; on Cilium an ipBlock matches neither pods nor nodes."""
-        self._world, self._policies = world, policies
+        self._world, self._policies = snapshot, policies
         self._blocks_match_pods = blocks_match_pods
         self._sides: dict[str, _Side] = {}
         self._workloads: dict[tuple[str, tuple[tuple[str, str], ...]], list[Pod]] = {}
-        for namespace, pods in world.pods.items():
+        for namespace, pods in snapshot.pods.items():
             for pod in pods.values():
                 if not pod.finished and not pod.host_network:
                     workload = tuple(each for each in pod.labels if each[0] not in REPLICA_LABELS)

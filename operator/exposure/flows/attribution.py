@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from exposure.flows.ends import Ends
 from exposure.flows.records import End, Flow
 from exposure.flows.table import Key
-from exposure.resolve import Survey
-from exposure.values.exposures import Exposure
-from exposure.values.labels import LabelSelector, selecting
-from exposure.values.objects import Ref, Service
-from exposure.values.world import World
+from exposure.labels import LabelSelector, selecting
+from exposure.model.exposures import Exposure
+from exposure.model.objects import Ref, Service
+from exposure.model.snapshot import Snapshot
+from exposure.resolve import ClusterFacts
 
 #: Answers that are remembered. A stream repeats itself; one that does not must not fill the memory either.
 REMEMBERED = 20_000
@@ -20,7 +20,7 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A Service behind doors. `ports` are the pods' numbers by protocol; `unresolved` protocols have a name nobody
+    """A Service behind entry points. `ports` are the pods' numbers by protocol; `unresolved` protocols have a name nobody
     resolves."""
 
     service: Service
@@ -36,21 +36,21 @@ class Served:
 class Attribution:
     """Made once for a world; `keys` is asked for every flow."""
 
-    def __init__(self, world: World, facts: Survey, exposures: Sequence[Exposure]) -> None:
-        self.ends = Ends(world, facts)
-        self.served = {str(served.service.ref): served for served in _served(world, exposures)}
+    def __init__(self, snapshot: Snapshot, facts: ClusterFacts, exposures: Sequence[Exposure]) -> None:
+        self.ends = Ends(snapshot, facts)
+        self.served = {str(served.service.ref): served for served in _served(snapshot, exposures)}
         self._by_pod: dict[tuple[str, str], tuple[str, ...]] = {}
         self._by_labels: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, ...]] = {}
         self._selecting: dict[str, list[tuple[str, LabelSelector]]] = {}
         for name, served in self.served.items():
             if served.selector is not None and not served.selector.empty:
                 self._selecting.setdefault(served.service.namespace, []).append((name, served.selector))
-        self._addresses = _endpoint_addresses(world, self.served)
-        self._fronts = _fronts(world, self.served)
+        self._addresses = _endpoint_addresses(snapshot, self.served)
+        self._fronts = _fronts(snapshot, self.served)
         self._remembered: dict[tuple[End, End, str, int], tuple[Key, ...]] = {}
 
     def keys(self, flow: Flow) -> tuple[Key, ...]:
-        """The rows that the flow counts in: none where no Service behind a door is at either end, or it is an
+        """The rows that the flow counts in: none where no Service behind an entry point is at either end, or it is an
         answer."""
         question = flow.source, flow.destination, flow.protocol, flow.port
         found = self._remembered.get(question)
@@ -117,7 +117,7 @@ class Attribution:
         return tuple(name for name, selector in self._selecting.get(namespace, ()) if selector.matches(labels))
 
 
-def _served(world: World, exposures: Iterable[Exposure]) -> Iterable[Served]:
+def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[Served]:
     behind: dict[Ref, list[Exposure]] = {}
     for exposure in exposures:
         refs = [backend.service for backend in exposure.backends]
@@ -125,44 +125,44 @@ def _served(world: World, exposures: Iterable[Exposure]) -> Iterable[Served]:
             refs.append(Ref(exposure.namespace, exposure.owner.name))
         for ref in dict.fromkeys(refs):
             behind.setdefault(ref, []).append(exposure)
-    for ref, doors in sorted(behind.items(), key=lambda item: str(item[0])):
-        service = world.services.get(ref.namespace, {}).get(ref.name)
+    for ref, entry_points in sorted(behind.items(), key=lambda item: str(item[0])):
+        service = snapshot.services.get(ref.namespace, {}).get(ref.name)
         if service is None:
             continue
         selector = selecting(dict(service.selector)) if service.selector else None
         ports: set[tuple[str, int]] = set()
         unresolved: set[str] = set()
         for port in service.ports:
-            numbers = target_numbers(world, service, selector, port.target_port, port.protocol, port.name)
+            numbers = target_numbers(snapshot, service, selector, port.target_port, port.protocol, port.name)
             ports |= {(port.protocol, number) for number in numbers}
             if not numbers:
                 unresolved.add(port.protocol)
-        yield Served(service, selector, tuple(doors), frozenset(ports), frozenset(unresolved))
+        yield Served(service, selector, tuple(entry_points), frozenset(ports), frozenset(unresolved))
 
 
 def target_numbers(
-    world: World, service: Service, selector: LabelSelector | None, target: int | str, protocol: str, name: str
+    snapshot: Snapshot, service: Service, selector: LabelSelector | None, target: int | str, protocol: str, name: str
 ) -> frozenset[int]:
     """The numbers behind a target port: itself, or for a name what the EndpointSlices and the pods say."""
     if isinstance(target, int):
         return frozenset({target})
     found = {
         port.port
-        for each in world.endpoint_slices.get(service.namespace, {}).values()
+        for each in snapshot.endpoint_slices.get(service.namespace, {}).values()
         if each.service == service.name
         for port in each.ports
         if port.port is not None and (port.name or "") == name and port.protocol == protocol
     }
-    for pod in world.pods.get(service.namespace, {}).values():
+    for pod in snapshot.pods.get(service.namespace, {}).values():
         if selector is not None and selector.matches(dict(pod.labels)):
             found |= {each.port for each in pod.ports if each.name == target and each.protocol == protocol}
     return frozenset(found)
 
 
-def _endpoint_addresses(world: World, served: Mapping[str, Served]) -> dict[str, tuple[str, ...]]:
+def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, Served]) -> dict[str, tuple[str, ...]]:
     """Services by the addresses of their endpoints: all there is where no Pods were read."""
     found: dict[str, list[str]] = {}
-    for namespace, slices in world.endpoint_slices.items():
+    for namespace, slices in snapshot.endpoint_slices.items():
         for each in slices.values():
             name = f"{namespace}/{each.service}"
             if name in served:
@@ -172,16 +172,16 @@ def _endpoint_addresses(world: World, served: Mapping[str, Served]) -> dict[str,
     return {ip: tuple(dict.fromkeys(names)) for ip, names in found.items()}
 
 
-def _fronts(world: World, served: Mapping[str, Served]) -> dict[tuple[str, str, int], tuple[str, int]]:
+def _fronts(snapshot: Snapshot, served: Mapping[str, Served]) -> dict[tuple[str, str, int], tuple[str, int]]:
     """Where a client may have connected before kube-proxy rewrote the address: VIPs, external, cluster and node
     addresses."""
-    nodes = [ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips)]
+    nodes = [ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)]
     found: dict[tuple[str, str, int], tuple[str, int]] = {}
     for name, each in served.items():
         service = each.service
         fronts = [*service.cluster_ips, *service.external_ips, *(entry.ip for entry in service.published if entry.ip)]
         for port in service.ports:
-            numbers = target_numbers(world, service, each.selector, port.target_port, port.protocol, port.name)
+            numbers = target_numbers(snapshot, service, each.selector, port.target_port, port.protocol, port.name)
             target = min(numbers) if numbers else port.port
             for ip in fronts:
                 found[_canonical(ip), port.protocol, port.port] = name, target

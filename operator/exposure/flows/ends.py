@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from socket import AF_INET, inet_pton
 
+from exposure.addresses import Address, Network, address
 from exposure.flows.records import End
 from exposure.flows.table import Peer
+from exposure.model.objects import Pod, Service
+from exposure.model.snapshot import Snapshot
 from exposure.plan.parties import REPLICA_LABELS
-from exposure.resolve import Survey
-from exposure.values.addresses import Address, Network, address
-from exposure.values.objects import Pod, Service
-from exposure.values.world import World
+from exposure.resolve import ClusterFacts
 
 #: What Cilium calls the cluster's own machines, and what it calls everything outside.
 #: https://docs.cilium.io/en/stable/gettingstarted/terminology/#special-identities
@@ -18,8 +18,8 @@ API_SERVER = Peer("api-server")
 
 
 class Ends:
-    def __init__(self, world: World, facts: Survey) -> None:
-        self._by_name = {(ns, pod.name): pod for ns, pods in world.pods.items() for pod in pods.values()}
+    def __init__(self, snapshot: Snapshot, facts: ClusterFacts) -> None:
+        self._by_name = {(ns, pod.name): pod for ns, pods in snapshot.pods.items() for pod in pods.values()}
         self._by_address: dict[str, Pod] = {}
         for pod in self._by_name.values():
             # A hostNetwork pod's address is its node's, and tells nothing of the pod.
@@ -27,7 +27,7 @@ class Ends:
                 self._by_address.update((ip, pod) for ip in pod.ips)
         self._services: dict[str, Service] = {
             ip: service
-            for each in world.services.values()
+            for each in snapshot.services.values()
             for service in each.values()
             for ip in (*service.cluster_ips, *(entry.ip for entry in service.published if entry.ip))
         }
@@ -36,7 +36,7 @@ class Ends:
         self._nodes = facts.node_addresses
         self._snat: tuple[Network, ...] = facts.snat
         self._pod_ranges = (*facts.pod_ranges.carved, *facts.pod_ranges.strays)
-        self.world = world
+        self.snapshot = snapshot
         #: IPv4 ranges as numbers: asked for each of millions of strangers.
         self._snat_v4 = _as_numbers(self._snat)
         self._pods_v4 = _as_numbers(self._pod_ranges)
@@ -52,7 +52,7 @@ class Ends:
 
     def _like(self, namespace: str, prefix: str) -> Pod | None:
         """A pod of the replicas that Calico names together, `web-7d9c5b6f-*`."""
-        pods = self.world.pods.get(namespace, {})
+        pods = self.snapshot.pods.get(namespace, {})
         return next((pods[name] for name in sorted(pods) if name.startswith(prefix)), None)
 
     def labels(self, end: End) -> tuple[tuple[str, str], ...]:
@@ -89,7 +89,7 @@ class Ends:
         if not service.selector:
             return Peer("service", str(service.ref)), port
         labels = tuple(sorted(service.selector))
-        for pod in self.world.pods.get(service.namespace, {}).values():
+        for pod in self.snapshot.pods.get(service.namespace, {}).values():
             if set(labels) <= set(pod.labels):
                 if isinstance(target, str):
                     target = next((each.port for each in pod.ports if each.name == target), port)

@@ -1,18 +1,18 @@
-"""What the counts mean, door by door: who came, what is open and unused, what is dropped and perhaps wanted, what
+"""What the counts mean, entry point by entry point: who came, what is open and unused, what is dropped and perhaps wanted, what
 contradicts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from exposure.addresses import Network, inside, network, overlap
 from exposure.flows.admission import Admission, Expectation
 from exposure.flows.attribution import Attribution, Served, target_numbers
 from exposure.flows.table import Counts, Key, Peer, Table
-from exposure.values.addresses import Network, inside, network, overlap
-from exposure.values.exposures import Exposure, OpenPort
-from exposure.values.labels import LabelSelector
-from exposure.values.network_policy import NetworkPolicy
-from exposure.values.network_policy import Peer as PolicyPeer
-from exposure.values.world import ByNamespace, World
+from exposure.labels import LabelSelector
+from exposure.model.exposures import Exposure, OpenPort
+from exposure.model.snapshot import ByNamespace, Snapshot
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.networkpolicy.values import Peer as PolicyPeer
 
 #: Against policies that stand, a contradiction is somebody's mistake; against planned ones, it is a forecast.
 DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
@@ -65,7 +65,7 @@ class Finding:
 
 
 def find(
-    world: World,
+    snapshot: Snapshot,
     exposures: Iterable[Exposure],
     attribution: Attribution,
     table: Table,
@@ -84,7 +84,7 @@ def find(
         services = tuple(each for each in attribution.served.values() if exposure in each.exposures)
         # On Cilium an ipBlock matches neither pods nor nodes:
         # https://docs.cilium.io/en/stable/network/kubernetes/policy/
-        admission = Admission(world, policies, blocks_match_pods=not exposure.cni.startswith("cilium"))
+        admission = Admission(snapshot, policies, blocks_match_pods=not exposure.cni.startswith("cilium"))
         seen = [
             Seen(key, counts, admission.expected(key, served), _wanted(key, counts, guests[name]))
             for served in services
@@ -99,7 +99,7 @@ def find(
                 services,
                 incoming,
                 tuple(each for each in seen if each.key.way == "out"),
-                tuple(_unused_ports(world, exposure, services, incoming)),
+                tuple(_unused_ports(snapshot, exposure, services, incoming)),
                 tuple(_unused_grants(policies, services, incoming)),
                 tuple(_contradictions(incoming, standing)),
             )
@@ -184,14 +184,14 @@ def _wanted(key: Key, counts: Counts, guests: _Guests) -> str:
 
 
 def _unused_ports(
-    world: World, exposure: Exposure, services: Iterable[Served], incoming: Iterable[Seen]
+    snapshot: Snapshot, exposure: Exposure, services: Iterable[Served], incoming: Iterable[Seen]
 ) -> Iterable[OpenPort]:
     came = {(e.key.service, e.key.protocol, e.key.port) for e in incoming if e.key.exposed and e.counts.came_in}
     for port in exposure.ports:
         used = False
         for served in services:
             name = str(served.service.ref)
-            numbers = target_numbers(world, served.service, served.selector, port.target, port.protocol, port.name)
+            numbers = target_numbers(snapshot, served.service, served.selector, port.target, port.protocol, port.name)
             # A name that nobody resolves: any port that came in may be it.
             used = used or any((name, port.protocol, number) in came for number in numbers)
             used = used or (not numbers and any((s, p) == (name, port.protocol) for s, p, _ in came))
@@ -249,7 +249,7 @@ def _contradictions(incoming: Iterable[Seen], standing: bool) -> Iterable[Contra
 
 
 def by_service(findings: Iterable[Finding]) -> Mapping[str, tuple[Served, Finding]]:
-    """Each Service once, with the finding of its own door if it has one: the rows of a Service are the same in each."""
+    """Each Service once, with the finding of its own entry point if it has one: the rows of a Service are the same in each."""
     found: dict[str, tuple[Served, Finding]] = {}
     for finding in findings:
         for served in finding.services:

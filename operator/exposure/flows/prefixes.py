@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exposure.values.addresses import Network, collapsed, inside, sort_key
+from exposure.addresses import Network, collapsed, inside, sort_key
 
 #: So many different addresses of one /24 (IPv6: /64) stand for all of it.
 CROWD = 8

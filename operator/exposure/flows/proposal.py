@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
+from exposure.addresses import Network, inside, network
 from exposure.flows.attribution import Served
 from exposure.flows.findings import Finding, Seen, by_service
 from exposure.flows.prefixes import Cover, cover
 from exposure.flows.proposed_rules import egress, peers
 from exposure.flows.wording import Bounds, comment, many, text
-from exposure.values.addresses import Network, inside, network
-from exposure.values.exposures import Exposure
-from exposure.values.policies import DEFAULT_DOORS, ExposurePolicy, ExposureSpec
-from exposure.values.world import World
+from exposure.model.exposures import Exposure, SourceKind
+from exposure.model.intent import DEFAULT_ENTRY_POINTS, ExposurePolicy, ExposureSpec
+from exposure.model.snapshot import Snapshot
 
 HEADER = """\
 # A proposal, made from flow logs. Read every line before you apply it: nobody has.
@@ -20,25 +20,25 @@ HEADER = """\
 """
 
 
-def proposal(world: World, findings: Iterable[Finding], bounds: Bounds) -> str:
+def proposal(snapshot: Snapshot, findings: Iterable[Finding], bounds: Bounds) -> str:
     """One document for each Service that somebody came to, or that called somebody; only the header where there is
     none."""
     documents = [
-        "\n".join(_policy(world, served, finding, bounds)) + "\n"
+        "\n".join(_policy(snapshot, served, finding, bounds)) + "\n"
         for _, (served, finding) in sorted(by_service(findings).items())
         if served.selector is not None
         and any(str(served.service.ref) == seen.key.service for seen in (*finding.incoming, *finding.outgoing))
     ]
     if not documents:
-        return HEADER + "# Nobody came to a Service that stands behind a door: there is nothing to propose.\n"
+        return HEADER + "# Nobody came to a Service that stands behind an entry point: there is nothing to propose.\n"
     return HEADER + "---\n" + "---\n".join(documents)
 
 
-def _policy(world: World, served: Served, finding: Finding, bounds: Bounds) -> Iterator[str]:
+def _policy(snapshot: Snapshot, served: Served, finding: Finding, bounds: Bounds) -> Iterator[str]:
     service = served.service
     incoming = [seen for seen in finding.incoming if seen.key.service == str(service.ref)]
     outgoing = [seen for seen in finding.outgoing if seen.key.service == str(service.ref)]
-    present = _present(world, finding)
+    present = _present(snapshot, finding)
     spec = present.spec if present is not None and isinstance(present.spec, ExposureSpec) else ExposureSpec()
     own = present is not None and spec.names == (service.name,)
     yield "apiVersion: exposure.dev/v1alpha1"
@@ -62,23 +62,27 @@ def _policy(world: World, served: Served, finding: Finding, bounds: Bounds) -> I
     yield from egress(service.namespace, outgoing, bounds)
 
 
-def _present(world: World, finding: Finding) -> ExposurePolicy | None:
+def _present(snapshot: Snapshot, finding: Finding) -> ExposurePolicy | None:
     ref = finding.exposure.policy
     if ref is None or ref.kind != "ExposurePolicy":
         return None
-    return world.exposure_policies.get(ref.namespace, {}).get(ref.name)
+    return snapshot.exposure_policies.get(ref.namespace, {}).get(ref.name)
 
 
 def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
     """What the log says nothing about stays as it is."""
     if spec.mode is not None:
         yield f"  mode: {spec.mode}"
-    doors = spec.doors
-    if doors is None and exposure.owner.kind == "Service" and not set(exposure.doors) & set(DEFAULT_DOORS):
-        # Opt-in doors: without their name the policy would not govern this Service at all.
-        doors = tuple(exposure.doors)
-    if doors is not None:
-        yield f"  doors: [{', '.join(doors)}]"
+    entry_points = spec.entry_points
+    if (
+        entry_points is None
+        and exposure.owner.kind == "Service"
+        and not set(exposure.entry_points) & set(DEFAULT_ENTRY_POINTS)
+    ):
+        # Opt-in entry points: without their name the policy would not govern this Service at all.
+        entry_points = tuple(exposure.entry_points)
+    if entry_points is not None:
+        yield f"  entryPoints: [{', '.join(entry_points)}]"
     isolation = spec.isolation
     said = (
         ("ingress", isolation.ingress),
@@ -105,7 +109,7 @@ def _clients(exposure: Exposure, incoming: list[Seen], spec: ExposureSpec, bound
     machinery = [
         block.cidr
         for source in exposure.sources
-        if source.letter in ("L", "H")
+        if source.kind in (SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS)
         for block in source.blocks
         if block.cidr.prefixlen
     ]
@@ -168,7 +172,7 @@ def _clients(exposure: Exposure, incoming: list[Seen], spec: ExposureSpec, bound
         widest = f"/{bounds.widest[4]} (IPv6: /{bounds.widest[6]})"
         yield f"      # NOT COVERED: {lost_text}. At most {bounds.cidrs} ranges,"
         yield f"      # none wider than {widest}, were asked for (--max-cidrs, --max-prefix)."
-        yield "      # If this door is meant for everyone, take `clients` out."
+        yield "      # If this entry point is meant for everyone, take `clients` out."
     yield from _commented(lost, bounds)
     cuts = {cut for block in spec.clients.blocks or () for cut in block.excepts}
     kept = sorted(

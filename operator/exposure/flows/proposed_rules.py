@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from exposure.addresses import Network, inside, network
 from exposure.flows.findings import Seen, identifying
 from exposure.flows.prefixes import cover
 from exposure.flows.table import Peer
 from exposure.flows.wording import Bounds, listed_ports, many, selector, text, writable
-from exposure.values.addresses import Network, inside, network
-from exposure.values.exposures import Exposure
-from exposure.values.labels import NAMESPACE_LABEL
+from exposure.labels import NAMESPACE_LABEL
+from exposure.model.exposures import Exposure
 
 METADATA = tuple(map(network, ("169.254.0.0/16", "100.100.100.200/32", "fd00:ec2::/64", "fd20:ce::254/128")))
 MOST_RULES = 64

@@ -10,7 +10,7 @@ Manifest = dict[str, Any]
 
 
 def account_json(account: Account, attributed: int, table: Table) -> Manifest:
-    """What became of every line; `attributed` flows touched a Service behind a door."""
+    """What became of every line; `attributed` flows touched a Service behind an entry point."""
     return {
         "lines": account.lines,
         "flows": account.flows,

@@ -9,8 +9,8 @@ sum over all rows is the sum of what was added.
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from exposure.addresses import network
 from exposure.flows.records import VERDICTS, Reporter, Verdict
-from exposure.values.addresses import network
 
 CAPACITY = 50_000
 REPORTERS: tuple[Reporter, ...] = ("dst", "src", "")

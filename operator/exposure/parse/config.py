@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from exposure.parse.fields import BadField
+from exposure.fields import BadField
+from exposure.model.config import Canary, Config
 from exposure.parse.intent_fields import Fields, cidr, fields_of
-from exposure.values.config import Canary, Config
 
 # fmt: off
 PROVIDERS = (

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import Any, TypeVar
 
-from exposure.parse.fields import BadField, Raw
-from exposure.values.addresses import Network, strict_network
-from exposure.values.labels import LabelSelector, Requirement
+from exposure.addresses import Network, strict_network
+from exposure.fields import BadField, Raw
+from exposure.labels import LabelSelector, Requirement
 
 T = TypeVar("T")
 

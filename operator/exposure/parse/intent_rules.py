@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from exposure.parse.fields import BadField
+from exposure.addresses import Block, Network, block, inside
+from exposure.fields import BadField
+from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.parse.intent_fields import Fields, cidr, container_port, fields_of, port_number
-from exposure.values.addresses import Block, Network, block, inside
-from exposure.values.network_policy import Peer, PolicyPort, Rule
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 

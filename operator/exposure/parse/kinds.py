@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exposure.parse import network_policies, objects, policies, routes
-from exposure.parse.fields import Raw
+from exposure.fields import Raw
+from exposure.networkpolicy.parse import network_policy
+from exposure.parse import intent, objects, routes
 
 GATEWAY = "gateway.networking.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
@@ -21,7 +22,7 @@ class Kind:
     group: str
     versions: tuple[str, ...]
     plural: str
-    world: str
+    snapshot: str
     parse: Callable[[Raw], Any]
     namespaced: bool = True
     optional: bool = False
@@ -42,7 +43,7 @@ KINDS: tuple[Kind, ...] = (
         ("v1",),
         "networkpolicies",
         "network_policies",
-        network_policies.network_policy,
+        network_policy,
     ),
     Kind("Ingress", "networking.k8s.io", ("v1",), "ingresses", "ingresses", routes.ingress),
     Kind(
@@ -106,14 +107,14 @@ KINDS: tuple[Kind, ...] = (
         objects.webhook,
         namespaced=False,
     ),
-    Kind("ExposurePolicy", API_GROUP, ("v1alpha1",), "exposurepolicies", "exposure_policies", policies.exposure_policy),
+    Kind("ExposurePolicy", API_GROUP, ("v1alpha1",), "exposurepolicies", "exposure_policies", intent.exposure_policy),
     Kind(
         "ClusterExposurePolicy",
         API_GROUP,
         ("v1alpha1",),
         "clusterexposurepolicies",
         "cluster_exposure_policies",
-        policies.cluster_exposure_policy,
+        intent.cluster_exposure_policy,
         namespaced=False,
     ),
 )

@@ -2,7 +2,7 @@
 
 from sys import intern
 
-from exposure.parse.fields import (
+from exposure.fields import (
     Raw,
     addresses,
     boolean,
@@ -12,15 +12,15 @@ from exposure.parse.fields import (
     is_network,
     labels,
     mapping,
+    meta,
     objects,
     optional_text,
     port,
     text,
     texts,
 )
-from exposure.values.labels import NAMESPACE_LABEL, Pairs
-from exposure.values.network_policy import Owner
-from exposure.values.objects import (
+from exposure.labels import NAMESPACE_LABEL, Pairs
+from exposure.model.objects import (
     ContainerPort,
     Endpoint,
     EndpointPort,
@@ -35,6 +35,7 @@ from exposure.values.objects import (
     ServicePort,
     Webhook,
 )
+from exposure.networkpolicy.parse import owners
 
 MODE_ANNOTATION = "exposure.dev/mode"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -65,18 +66,6 @@ NODE_ANNOTATION_MARKS = (
     "k3s.io/",
 )
 NODE_ANNOTATION_WORDS = ("cilium.io/",)
-
-
-def meta(raw: Raw) -> Raw:
-    return mapping(raw, "metadata")
-
-
-def owners(raw: Raw) -> tuple[Owner, ...]:
-    return each(
-        meta(raw),
-        "ownerReferences",
-        lambda ref: Owner(text(ref, "apiVersion"), text(ref, "kind"), text(ref, "name"), text(ref, "uid")),
-    )
 
 
 def annotations(raw: Raw, marks: tuple[str, ...], words: tuple[str, ...] = ()) -> Pairs:

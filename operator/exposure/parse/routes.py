@@ -1,9 +1,7 @@
 """Ingresses, Gateways and their routes into values."""
 
-from exposure.parse.fields import Raw, integer, labels, mapping, objects, optional_text, text, texts
-from exposure.parse.network_policies import optional_selector
-from exposure.parse.objects import annotations, meta, published
-from exposure.values.objects import (
+from exposure.fields import Raw, integer, labels, mapping, meta, objects, optional_text, text, texts
+from exposure.model.objects import (
     Backend,
     BackendPort,
     Gateway,
@@ -18,6 +16,8 @@ from exposure.values.objects import (
     Route,
     RouteKind,
 )
+from exposure.networkpolicy.parse import optional_selector
+from exposure.parse.objects import annotations, published
 
 INGRESS_ANNOTATION_MARKS = (
     "kubernetes.io/ingress",

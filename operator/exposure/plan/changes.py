@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from exposure.model.exposures import Resolution
+from exposure.model.objects import Pod
+from exposure.model.plans import Change, Plan
+from exposure.networkpolicy.values import NetworkPolicy, PolicySpec
 from exposure.plan.directions import writes_by_direction
 from exposure.plan.transition import BRIDGE, Around, Specs, Write
 from exposure.resolve.overlaps import MANAGED_BY, is_ours
 from exposure.resolve.wanted import DEFAULT_DENY, EXPLANATION
-from exposure.values.changes import Change, Plan
-from exposure.values.exposures import Resolution
-from exposure.values.network_policy import NetworkPolicy, PolicySpec
-from exposure.values.objects import Pod
 
 ARRIVING = "with what the other policies of these pods say, until they stand"
 LEAVING = "with what the other policies of these pods say, until all are gone"
@@ -23,12 +23,14 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
     `pods` of the namespace make it exact where Services' selectors overlap without one holding the other.
     """
-    taken = tuple(policy.name for policy in resolution.policies if _is_taken(live.get(policy.name)))
+    name_conflicts = tuple(policy.name for policy in resolution.policies if _is_name_conflict(live.get(policy.name)))
     ours = {name: policy for name, policy in live.items() if is_ours(policy) and not policy.deleting}
     if resolution.paused:
         keeps = tuple(Change("keep", ours[name], "paused") for name in sorted(ours))
-        return Plan(resolution.namespace, keeps, taken)
-    wanted = {p.name: p for p in resolution.policies if p.name not in taken and p.name not in resolution.frozen}
+        return Plan(resolution.namespace, keeps, name_conflicts)
+    wanted = {
+        p.name: p for p in resolution.policies if p.name not in name_conflicts and p.name not in resolution.frozen
+    }
     steady = {name: policy for name, policy in ours.items() if name not in resolution.frozen}
     labels = {pod.labels for pod in pods if not pod.finished}
     others = (policy for name, policy in sorted(live.items()) if name not in steady and not policy.deleting)
@@ -38,13 +40,13 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
         wall=DEFAULT_DENY,
     )
     steps = writes_by_direction(_specs(steady), _specs(wanted), around)
-    steps = [step for step in steps if not (step.name.startswith(BRIDGE) and _is_taken(live.get(step.name)))]
+    steps = [step for step in steps if not (step.name.startswith(BRIDGE) and _is_name_conflict(live.get(step.name)))]
     changes = [*_keeps(resolution, ours, wanted, steps), *_dressed(resolution.namespace, steps, steady, wanted)]
     changes[_first_write(changes) :] = _with_meta(changes, steady, wanted)
-    return Plan(resolution.namespace, tuple(changes), taken)
+    return Plan(resolution.namespace, tuple(changes), name_conflicts)
 
 
-def _is_taken(live: NetworkPolicy | None) -> bool:
+def _is_name_conflict(live: NetworkPolicy | None) -> bool:
     return live is not None and not is_ours(live)
 
 

@@ -9,11 +9,11 @@ needs the consent of both ends; what other namespaces' own policies say is taken
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from exposure.model.plans import Plan
+from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.values import NetworkPolicy, Peer, Rule
 from exposure.plan.parties import Party, parties_of, ranges_of, ranges_text
 from exposure.plan.port_sets import Ports, PortSet, ports_of
-from exposure.values.changes import Plan
-from exposure.values.network_policy import NetworkPolicy, Peer, Rule
-from exposure.values.world import World
 
 #: As many entries as a list in status may have.
 LISTED = 100
@@ -58,13 +58,13 @@ def after_plan(plan: Plan, live: Mapping[str, NetworkPolicy]) -> dict[str, Netwo
     return found
 
 
-def connectivity(world: World, plan: Plan, *, pods: bool = True) -> tuple[Difference, ...]:
+def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[Difference, ...]:
     """What the plan would take and give, losses first, sorted. `pods` False reads no Pods: selectors stand for them."""
-    live = world.network_policies.get(plan.namespace, {})
+    live = snapshot.network_policies.get(plan.namespace, {})
     before, after = list(live.values()), list(after_plan(plan, live).values())
     if {policy.spec for policy in before} == {policy.spec for policy in after}:
         return ()
-    return Comparison(world, plan.namespace, before, after, pods).differences()
+    return Comparison(snapshot, plan.namespace, before, after, pods).differences()
 
 
 def connectivity_lines(differences: Sequence[Difference], limit: int = LISTED) -> list[str]:
@@ -79,16 +79,16 @@ class Comparison:
     """The policies of one namespace before and after, over every party that they tell apart."""
 
     def __init__(
-        self, world: World, namespace: str, before: list[NetworkPolicy], after: list[NetworkPolicy], pods: bool
+        self, snapshot: Snapshot, namespace: str, before: list[NetworkPolicy], after: list[NetworkPolicy], pods: bool
     ) -> None:
         self.policies = (before, after)
-        self.world = world
+        self.snapshot = snapshot
         every = [*before, *after]
         rules = [rule for policy in every for rule in (*(policy.spec.ingress or ()), *(policy.spec.egress or ()))]
         self.ports = Ports(port for rule in rules for port in rule.ports or ())
         peers = [peer for rule in rules for peer in rule.peers or ()]
-        self.own, self.others = parties_of(world, namespace, [policy.spec.subject for policy in every], peers, pods)
-        self.outside = ranges_of(world, [peer.block for peer in peers if peer.block is not None])
+        self.own, self.others = parties_of(snapshot, namespace, [policy.spec.subject for policy in every], peers, pods)
+        self.outside = ranges_of(snapshot, [peer.block for peer in peers if peer.block is not None])
         self._matches: dict[tuple[Peer, Party, str], bool] = {}
 
     def rows(self) -> Iterator[Row]:

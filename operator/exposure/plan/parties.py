@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from exposure.values.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
-from exposure.values.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
-from exposure.values.network_policy import NetworkPolicy, Peer
-from exposure.values.objects import Namespace, Pod
-from exposure.values.world import World
+from exposure.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
+from exposure.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
+from exposure.model.objects import Namespace, Pod
+from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.values import NetworkPolicy, Peer
 
 #: Labels that tell replicas apart, and not workloads.
 REPLICA_LABELS = (
@@ -68,33 +68,33 @@ def _holds(block: Block, each: Address) -> bool:
 
 
 def parties_of(
-    world: World, namespace: str, subjects: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
+    snapshot: Snapshot, namespace: str, subjects: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[tuple[Party, ...], tuple[Party, ...]]:
     """The workloads of the namespace, and those of others as far as any peer tells them apart."""
-    services = [s for _, s in sorted(world.services.get(namespace, {}).items()) if s.selector]
+    services = [s for _, s in sorted(snapshot.services.get(namespace, {}).items()) if s.selector]
     selectors = [selecting(dict(service.selector or ())) for service in services]
-    home = world.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
+    home = snapshot.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
     here = [p for p in peers if p.namespaces is None or p.namespaces.matches(dict(home.labels))]
     telling = [*selectors, *subjects, *(p.pods for p in here if p.pods is not None)]
-    own = _workloads(world, home, telling, peers, pods)
+    own = _workloads(snapshot, home, telling, peers, pods)
     others: dict[object, list[Party]] = {}
-    for name, other in sorted(world.namespaces.items()):
+    for name, other in sorted(snapshot.namespaces.items()):
         if name != namespace:
             there = [p for p in peers if p.namespaces is not None and p.namespaces.matches(dict(other.labels))]
             within = [p.pods for p in there if p.pods is not None]
-            for party in _workloads(world, other, within, peers, pods):
+            for party in _workloads(snapshot, other, within, peers, pods):
                 key = (tuple(party.is_named(peer, namespace) for peer in peers), party.policies and party.text)
                 others.setdefault(key, []).append(party)
     return own, tuple(_together(each) for each in others.values())
 
 
 def _workloads(
-    world: World, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
+    snapshot: Snapshot, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[Party, ...]:
     """Pods of one namespace, those together that nothing tells apart; and each selector that selects none of them."""
     selectors = list(dict.fromkeys(each for each in telling if not each.empty))
-    policies = tuple(each for _, each in sorted(world.network_policies.get(home.name, {}).items()))
-    known = [pod for _, pod in sorted(world.pods.get(home.name, {}).items())] if pods else []
+    policies = tuple(each for _, each in sorted(snapshot.network_policies.get(home.name, {}).items()))
+    known = [pod for _, pod in sorted(snapshot.pods.get(home.name, {}).items())] if pods else []
     alive = [pod for pod in known if not pod.finished and not pod.host_network]
     groups: dict[object, list[Pod]] = {}
     for pod in alive:
@@ -164,7 +164,7 @@ def _together(parties: Sequence[Party]) -> Party:
     return Party(text, first.home, first.labels, first.home_labels, first.addresses, first.numbers, first.policies)
 
 
-def ranges_of(world: World, blocks: Iterable[Block]) -> tuple[Party, ...]:
+def ranges_of(snapshot: Snapshot, blocks: Iterable[Block]) -> tuple[Party, ...]:
     """The nodes, and each network that a block names, without the narrower ones; IPv6 only where some block is."""
     nets: set[Network] = {WHOLE_FAMILY["IPv4"]}
     for each in blocks:
@@ -174,7 +174,7 @@ def ranges_of(world: World, blocks: Iterable[Block]) -> tuple[Party, ...]:
         for net in sorted(nets, key=sort_key)
         if (own := _own_address(net, _within(net, nets))) is not None
     ]
-    ips = tuple(ip_address(ip) for _, node in sorted(world.nodes.items()) for ip in node.internal_ips)
+    ips = tuple(ip_address(ip) for _, node in sorted(snapshot.nodes.items()) for ip in node.internal_ips)
     return (*([Party("the nodes", addresses=ips)] if ips else []), *found)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TypeAlias
 
+from exposure.networkpolicy.values import PolicyPort
 from exposure.plan.parties import Party
-from exposure.values.network_policy import PolicyPort
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 LAST = 65535

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from exposure.values.changes import Change, Plan
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, Rule
+from exposure.model.plans import Change, Plan
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, Rule
 
 SHOWN_PEERS = 4
 
@@ -11,7 +11,9 @@ SHOWN_PEERS = 4
 def plan_text(plan: Plan) -> str:
     """One line a change, in the order in which they are made; keeps first. "" where there is nothing of ours."""
     rows = [(f"{each.verb:<6} {plan.namespace}/{each.name}", tail(each)) for each in plan.changes]
-    rows += [(f"taken  {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.taken]
+    rows += [
+        (f"taken  {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.name_conflicts
+    ]
     width = max((len(head) for head, _ in rows), default=0)
     return "".join(f"{head:<{width}}  {text}".rstrip() + "\n" for head, text in rows)
 

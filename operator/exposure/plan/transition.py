@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, TypeAlias
 
-from exposure.values.labels import Labels, LabelSelector
-from exposure.values.network_policy import PolicySpec, Rule
+from exposure.labels import Labels, LabelSelector
+from exposure.networkpolicy.values import PolicySpec, Rule
 
 Specs: TypeAlias = Mapping[str, PolicySpec]
 Way: TypeAlias = Literal["ingress", "egress"]
@@ -76,19 +76,19 @@ class _Transition:
             yield Write(changed[0], self.after.get(changed[0]), (1, 0))
             return
         given: list[Write] = []
-        taken: list[Write] = []
+        name_conflicts: list[Write] = []
         for name in changed:
             if name == self.around.wall:
                 continue
             for write in self._of(name, changed):
-                (given if write.stage[0] < 2 else taken).append(write)
+                (given if write.stage[0] < 2 else name_conflicts).append(write)
         for name, spec in self._bridges():
             given.append(Write(name, spec, (1, -conditions(spec.subject))))
-            taken.append(Write(name, None, (3, conditions(spec.subject))))
+            name_conflicts.append(Write(name, None, (3, conditions(spec.subject))))
         yield from sorted(given, key=lambda write: write.stage)
         if self.around.wall in changed:
             yield Write(self.around.wall, self.after.get(self.around.wall), (2, 0))
-        yield from sorted(taken, key=lambda write: write.stage)
+        yield from sorted(name_conflicts, key=lambda write: write.stage)
 
     def _of(self, name: str, changed: Sequence[str]) -> Iterator[Write]:
         before, after = self.before.get(name), self.after.get(name)

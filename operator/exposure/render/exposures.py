@@ -1,23 +1,31 @@
-"""Exposures as API objects: one server-side apply says the whole door."""
+"""Exposures as API objects: one server-side apply says the whole entry point."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exposure.facts.cnis import CNIS
-from exposure.facts.decision import ROWS
-from exposure.facts.providers import PROFILES
+from exposure.catalog.cnis import CNIS
+from exposure.catalog.decision_table import ROWS
+from exposure.catalog.providers import PROFILES
+from exposure.labels import NAMESPACE_LABEL
+from exposure.model.exposures import Exposure, Source, SourceKind
+from exposure.networkpolicy.render import owner_reference
+from exposure.networkpolicy.values import Peer
 from exposure.parse.kinds import API_VERSION
-from exposure.render.network_policies import owner_reference
 from exposure.render.status import condition, conditions
-from exposure.values.exposures import Exposure, Source
-from exposure.values.labels import NAMESPACE_LABEL
-from exposure.values.network_policy import Peer
 
 #: What fits in a table's cell; the lists beside it are whole.
 CELL_BLOCKS = 3
 NOBODY = "nobody"
 #: Who was asked for stands before what else arrives, so that a short cell does not hide it.
-TELLING = "CELPN"
+TELLING = (
+    SourceKind.CLIENTS,
+    SourceKind.OUTSIDE,
+    SourceKind.LOAD_BALANCER,
+    SourceKind.PROXY_PODS,
+    SourceKind.PEERS,
+    SourceKind.NODES,
+    SourceKind.HEALTH_CHECKS,
+)
 
 
 def exposure_manifest(
@@ -42,10 +50,10 @@ def exposure_manifest(
 
 
 def exposure_status(exposure: Exposure) -> dict[str, Any]:
-    """Everything about a door but its conditions."""
+    """Everything about an entry point but its conditions."""
     status: dict[str, Any] = {
-        "doors": list(exposure.doors),
-        "door": ",".join(exposure.doors),
+        "entryPoints": list(exposure.entry_points),
+        "type": ",".join(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "ports": [
@@ -99,10 +107,10 @@ def exposure_status(exposure: Exposure) -> dict[str, Any]:
 
 def _source(source: Source) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "letter": source.letter,
+        "kind": source.kind.value,
         "cidrs": [str(each.cidr) for each in source.blocks],
         "ports": list(map(str, source.ports)),
-        "door": source.door,
+        "entryPoint": source.entry_point,
         "explanation": source.explanation,
         "row": source.row,
         "source": source.reference,
@@ -122,7 +130,7 @@ def open_text(exposure: Exposure) -> str:
 
 def from_text(exposure: Exposure) -> str:
     """Who is let in, as short as a table's cell must be: the first ranges, and how many more there are."""
-    telling = sorted(exposure.sources, key=lambda source: TELLING.find(source.letter))
+    telling = sorted(exposure.sources, key=lambda source: TELLING.index(source.kind))
     named = dict.fromkeys(text for source in telling for text in _cells(source))
     if not named:
         return NOBODY
@@ -132,13 +140,13 @@ def from_text(exposure: Exposure) -> str:
 
 
 def _cells(source: Source) -> Iterable[str]:
-    if source.letter == "H":
+    if source.kind is SourceKind.HEALTH_CHECKS:
         return ()
     return (*(str(each.cidr) for each in source.blocks), *map(_peer_cell, source.peers))
 
 
 def _peer_cell(peer: Peer) -> str:
-    """`shop/app=web`, `shop/*`, `*/app=web`: namespace and pods; `./` is the door's own namespace."""
+    """`shop/app=web`, `shop/*`, `*/app=web`: namespace and pods; `./` is the entry point's own namespace."""
     if peer.block is not None:
         return str(peer.block.cidr)
     pods = "*" if peer.pods is None or peer.pods.empty else str(peer.pods)
@@ -152,11 +160,11 @@ def _peer_cell(peer: Peer) -> str:
 def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
     if exposure.policy is None:
         held = (
-            "A default-deny stands, and nothing opens this door."
-            if exposure.deny_stands
-            else "No policy governs this door."
+            "A default-deny stands, and nothing opens this entry point."
+            if exposure.default_deny
+            else "No policy governs this entry point."
         )
-        return [condition("Ready", exposure.deny_stands, "Denied" if exposure.deny_stands else "Ungoverned", held)]
+        return [condition("Ready", exposure.default_deny, "Denied" if exposure.default_deny else "Ungoverned", held)]
     if exposure.mode != "Enforce":
         said = "Planned and reported, not written." if exposure.mode == "Audit" else "Left as it stands."
         return [condition("Programmed", False, exposure.mode, said), condition("Ready", False, exposure.mode, said)]

@@ -6,7 +6,7 @@ https://github.com/kubernetes/community/blob/master/contributors/devel/sig-archi
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exposure.values.exposures import PolicyOutcome
+from exposure.model.exposures import PolicyOutcome
 
 #: As many entries as the CRDs allow in a list; the count beside it is whole.
 LISTED = 100

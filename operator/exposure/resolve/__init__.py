@@ -1,7 +1,7 @@
 """Services × policies × cluster facts → exposures. Pure: no clock, no network, no Kopf."""
 
-from exposure.resolve.memo import Memo
+from exposure.resolve.cache import Memo
+from exposure.resolve.facts import ClusterFacts, cluster_facts
 from exposure.resolve.namespace import cluster_outcomes, resolve
-from exposure.resolve.survey import Survey, survey
 
-__all__ = ["Memo", "Survey", "cluster_outcomes", "resolve", "survey"]
+__all__ = ["ClusterFacts", "Memo", "cluster_facts", "cluster_outcomes", "resolve"]

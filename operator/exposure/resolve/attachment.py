@@ -5,8 +5,8 @@ https://gateway-api.sigs.k8s.io/reference/spec/ (Listener.allowedRoutes, ParentR
 
 from collections.abc import Iterator
 
-from exposure.values.objects import Backend, Gateway, Listener, ParentRef, ReferenceGrant, Route, RouteKind
-from exposure.values.world import World
+from exposure.model.objects import Backend, Gateway, Listener, ParentRef, ReferenceGrant, Route, RouteKind
+from exposure.model.snapshot import Snapshot
 
 GROUP = "gateway.networking.k8s.io"
 #: What a listener accepts where allowedRoutes.kinds is unset.
@@ -18,29 +18,33 @@ KINDS_BY_PROTOCOL = {
 }
 
 
-def attached_backends(world: World, gateway: Gateway) -> Iterator[tuple[Backend, str, bool]]:
+def attached_backends(snapshot: Snapshot, gateway: Gateway) -> Iterator[tuple[Backend, str, bool]]:
     """Each backend that the Gateway's routes lead to, with the route and whether ReferenceGrants permit it."""
-    for route in routes(world):
-        if any(_attaches(world, gateway, route, parent) for parent in route.parents):
+    for route in routes(snapshot):
+        if any(_attaches(snapshot, gateway, route, parent) for parent in route.parents):
             for backend in route.backends:
-                yield backend, f"{route.kind} {route.ref}", _permitted(world, route, backend)
+                yield backend, f"{route.kind} {route.ref}", _permitted(snapshot, route, backend)
 
 
-def routes(world: World) -> Iterator[Route]:
+def routes(snapshot: Snapshot) -> Iterator[Route]:
     """Every route of every kind, in a stable order."""
-    kinds = (("HTTPRoute", world.http_routes), ("GRPCRoute", world.grpc_routes), ("TLSRoute", world.tls_routes))
-    for _, by_namespace in (*kinds, ("TCPRoute", world.tcp_routes)):
+    kinds = (
+        ("HTTPRoute", snapshot.http_routes),
+        ("GRPCRoute", snapshot.grpc_routes),
+        ("TLSRoute", snapshot.tls_routes),
+    )
+    for _, by_namespace in (*kinds, ("TCPRoute", snapshot.tcp_routes)):
         for namespace in sorted(by_namespace):
             for name in sorted(by_namespace[namespace]):
                 yield by_namespace[namespace][name]
 
 
-def _attaches(world: World, gateway: Gateway, route: Route, parent: ParentRef) -> bool:
+def _attaches(snapshot: Snapshot, gateway: Gateway, route: Route, parent: ParentRef) -> bool:
     return parent.gateway == gateway.ref and any(
         parent.section in (None, listener.name)
         and parent.port in (None, listener.port)
         and _kind_allowed(listener, route)
-        and _namespace_allowed(world, gateway, listener, route)
+        and _namespace_allowed(snapshot, gateway, listener, route)
         and _hostnames_meet(listener.hostname, route)
         for listener in gateway.listeners
     )
@@ -53,14 +57,14 @@ def _kind_allowed(listener: Listener, route: Route) -> bool:
     return route.kind in KINDS_BY_PROTOCOL.get(listener.protocol, (route.kind,))
 
 
-def _namespace_allowed(world: World, gateway: Gateway, listener: Listener, route: Route) -> bool:
+def _namespace_allowed(snapshot: Snapshot, gateway: Gateway, listener: Listener, route: Route) -> bool:
     match listener.allowed_from:
         case "All":
             return True
         case "Same":
             return route.namespace == gateway.namespace
         case "Selector":
-            namespace = world.namespaces.get(route.namespace)
+            namespace = snapshot.namespaces.get(route.namespace)
             return (
                 namespace is not None
                 and listener.allowed_selector is not None
@@ -87,10 +91,10 @@ def hostnames_meet(one: str, other: str) -> bool:
     return wildcard.startswith("*.") and exact.endswith(wildcard[1:])
 
 
-def _permitted(world: World, route: Route, backend: Backend) -> bool:
+def _permitted(snapshot: Snapshot, route: Route, backend: Backend) -> bool:
     if backend.service.namespace == route.namespace:
         return True
-    grants = world.reference_grants.get(backend.service.namespace, {}).values()
+    grants = snapshot.reference_grants.get(backend.service.namespace, {}).values()
     return any(_permits(grant, route, backend.service.name) for grant in grants)
 
 

@@ -3,10 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.facts.providers import SOURCE_RANGES, Profile
-from exposure.facts.reasons import blind_spot
-from exposure.resolve.tenancy import Bounds
-from exposure.values.addresses import (
+from exposure.addresses import (
     Block,
     Family,
     Network,
@@ -17,9 +14,12 @@ from exposure.values.addresses import (
     network,
     union,
 )
-from exposure.values.exposures import BlindSpot
-from exposure.values.objects import Service
-from exposure.values.policies import Clients
+from exposure.catalog.blind_spots import blind_spot
+from exposure.catalog.providers import SOURCE_RANGES, Profile
+from exposure.model.exposures import BlindSpot
+from exposure.model.intent import Clients
+from exposure.model.objects import Service
+from exposure.resolve.tenancy import Bounds
 
 #: Annotations of other controllers that ask for source ranges; where the profile does not honour one, nobody does.
 RANGE_ANNOTATIONS = (
@@ -30,7 +30,7 @@ RANGE_ANNOTATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ClientRanges:
-    """C of one door. `narrowed_by` holds policy, limits, field or annotation, as far as each narrowed it."""
+    """C of one entry point. `narrowed_by` holds policy, limits, field or annotation, as far as each narrowed it."""
 
     blocks: tuple[Block, ...]
     families: tuple[Family, ...]
@@ -50,9 +50,9 @@ def families_of(service: Service, pod_families: tuple[Family, ...]) -> tuple[Fam
 
 
 def client_ranges(
-    service: Service, door: str, profile: Profile, clients: Clients, limit: Bounds, families: tuple[Family, ...]
+    service: Service, entry_point: str, profile: Profile, clients: Clients, limit: Bounds, families: tuple[Family, ...]
 ) -> ClientRanges:
-    """C = clients ∩ limits ∩ the Service's ranges (LoadBalancer doors only), each where it is said; else everyone."""
+    """C = clients ∩ limits ∩ the Service's ranges (LoadBalancer entry points only), each where it is said; else everyone."""
     found: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
     spots: list[BlindSpot] = []
@@ -65,7 +65,7 @@ def client_ranges(
         return after
 
     # The Service's own ranges come first: what a policy repeats is held where they are held.
-    if door == "LoadBalancer":
+    if entry_point == "LoadBalancer":
         ranges, origin, spots = service_ranges(service, profile)
         if origin:
             found = narrow(origin, tuple(map(Block, ranges)))

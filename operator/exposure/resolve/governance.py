@@ -7,9 +7,9 @@ newer (an object in a file has no age and counts as newest); then the name decid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exposure.values.exposures import PolicyRef, Verdict
-from exposure.values.labels import Labels
-from exposure.values.policies import ExposureSpec
+from exposure.labels import Labels
+from exposure.model.exposures import PolicyRef, Verdict
+from exposure.model.intent import ExposureSpec
 
 NEWEST = "~"
 
@@ -42,9 +42,9 @@ class Voice:
         return self.created or NEWEST, self.ref.name
 
 
-def claims(voice: Voice, name: str, labels: Labels, doors: frozenset[str]) -> int | None:
+def claims(voice: Voice, name: str, labels: Labels, entry_points: frozenset[str]) -> int | None:
     """How specifically a policy speaks for a Service: 0 by name, 1 by selector, 2 by neither; None: not at all."""
-    if not doors.intersection(voice.spec.open_doors):
+    if not entry_points.intersection(voice.spec.selected_entry_points):
         return None
     if voice.spec.names is not None:
         return 0 if name in voice.spec.names else None
@@ -54,14 +54,14 @@ def claims(voice: Voice, name: str, labels: Labels, doors: frozenset[str]) -> in
 
 
 def governor(
-    voices: Iterable[Voice], name: str, labels: Labels, doors: frozenset[str]
+    voices: Iterable[Voice], name: str, labels: Labels, entry_points: frozenset[str]
 ) -> tuple[Voice | None, Sequence[Voice]]:
     """The policy that governs a Service, and those that spoke for it and lost, best first."""
     ranked = sorted(
         (
             ((voice.cluster, claim, *voice.age), voice)
             for voice in voices
-            if (claim := claims(voice, name, labels, doors)) is not None
+            if (claim := claims(voice, name, labels, entry_points)) is not None
         ),
         key=lambda each: each[0],
     )

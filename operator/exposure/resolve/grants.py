@@ -1,30 +1,30 @@
-"""What one governed Service is granted: sources through each of its doors, rules for its pods, blind spots."""
+"""What one governed Service is granted: sources through each of its entry points, rules for its pods, blind spots."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from exposure.facts.providers import PROFILES, Profile
-from exposure.facts.reasons import blind_spot
+from exposure.addresses import Block, Family, blocks, union, whole_families
+from exposure.catalog.blind_spots import blind_spot
+from exposure.catalog.providers import PROFILES, Profile
+from exposure.labels import EVERYTHING
+from exposure.model.exposures import BlindSpot, Source, SourceKind
+from exposure.model.intent import LoadBalancerOverrides
+from exposure.model.objects import Pod, Service
+from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.resolve.clients import ClientRanges, client_ranges, families_of
 from exposure.resolve.egress import egress_rules
-from exposure.resolve.fronts import RouteGrant
+from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governance import Voice
+from exposure.resolve.ingress_points import RouteGrant
+from exposure.resolve.inputs import Scene
 from exposure.resolve.nodes import snat_sources
 from exposure.resolve.ports import ServicePorts, exposed_ports, routed_port, target_ports
 from exposure.resolve.profiles import arrival, l7_profile, profile_of
-from exposure.resolve.scene import Scene
-from exposure.resolve.sources import carved, door_sources
+from exposure.resolve.sources import carved, entry_point_sources
 from exposure.resolve.subjects import Subject, subject_of
-from exposure.resolve.survey import Survey
-from exposure.values.addresses import Block, Family, blocks, union, whole_families
-from exposure.values.exposures import BlindSpot, Source
-from exposure.values.labels import EVERYTHING
-from exposure.values.network_policy import Peer, PolicyPort, Rule
-from exposure.values.objects import Pod, Service
-from exposure.values.policies import LoadBalancerOverrides
 
-#: Doors that reach a node port, an external address or a host port: kube-proxy forwards, nobody probes or filters.
+#: Entry points that reach a node port, an external address or a host port: kube-proxy forwards, nobody probes or filters.
 BARE = PROFILES["metallb"]
 
 
@@ -44,15 +44,17 @@ class Grant:
     refusal: str = ""
 
 
-def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, routes: tuple[RouteGrant, ...]) -> Grant:
+def grant_for(
+    scene: Scene, facts: ClusterFacts, service: Service, voice: Voice, routes: tuple[RouteGrant, ...]
+) -> Grant:
     """Everything that the governing policy grants one Service."""
     slices = scene.slices.get(service.name, ())
-    subject = subject_of(service, scene.pods, slices, survey)
-    profile = profile_of(service, voice.spec.load_balancer, survey)
+    subject = subject_of(service, scene.pods, slices, facts)
+    profile = profile_of(service, voice.spec.load_balancer, facts)
     if subject.selector is None:
         refusal = subject.spots[0].message
         return Grant(service, voice, subject, (), (), (), None, subject.spots, profile, refusal)
-    egress, egress_spots = _egress(voice, survey)
+    egress, egress_spots = _egress(voice, facts)
     if voice.refused:
         # Nothing is granted on the way out either; that egress is restricted at all is a denial, and counts.
         egress = None if egress is None else ()
@@ -63,7 +65,7 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
         )
         return Grant(service, voice, subject, (), (), (), egress, (*subject.spots, *egress_spots), profile, refusal)
     exposed = exposed_ports(service, voice.spec.ports, scene.limit.ports)
-    ports = target_ports(service, exposed, survey.cni, slices, subject.pods)
+    ports = target_ports(service, exposed, facts.cni, slices, subject.pods)
     spots = [*subject.spots, *egress_spots]
     spots += [
         blind_spot("NamedPortUnresolved", f"Service port {each.port.port} targets {each.port.target_port!r}.")
@@ -71,9 +73,9 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
         if not each.targets
     ]
     usable = tuple(each for each in ports if each.targets)
-    found = _Doors(scene, survey, service, voice, profile, usable, routes)
+    found = _EntryPoints(scene, facts, service, voice, profile, usable, routes)
     sources, seen, refusal = found.sources()
-    kept, cut = carved(sources, survey)
+    kept, cut = carved(sources, facts)
     rules = list(source_rules(kept))
     opened = _ports_of(usable)
     if voice.spec.peers and opened:
@@ -86,10 +88,10 @@ def grant_for(scene: Scene, survey: Survey, service: Service, voice: Voice, rout
     )
 
 
-def _egress(voice: Voice, survey: Survey) -> tuple[tuple[Rule, ...] | None, tuple[BlindSpot, ...]]:
+def _egress(voice: Voice, facts: ClusterFacts) -> tuple[tuple[Rule, ...] | None, tuple[BlindSpot, ...]]:
     if voice.spec.egress is None:
         return None, ()
-    return egress_rules(voice.spec.egress, survey)
+    return egress_rules(voice.spec.egress, facts)
 
 
 def _admits_neighbours(scene: Scene, voice: Voice) -> bool:
@@ -134,11 +136,11 @@ def _source_rules(
 
 
 @dataclass(frozen=True, slots=True)
-class _Doors:
-    """The doors of one Service that its policy opens, one after the other."""
+class _EntryPoints:
+    """The entry points of one Service that its policy opens, one after the other."""
 
     scene: Scene
-    survey: Survey
+    facts: ClusterFacts
     service: Service
     voice: Voice
     profile: Profile
@@ -149,15 +151,15 @@ class _Doors:
         found: list[Source] = []
         spots: list[BlindSpot] = []
         refusal = ""
-        doors = self.scene.doors[self.service.name].intersection(self.voice.spec.open_doors)
-        for door in self.voice.spec.open_doors:
-            if door not in doors:
+        entry_points = self.scene.entry_points[self.service.name].intersection(self.voice.spec.selected_entry_points)
+        for entry_point in self.voice.spec.selected_entry_points:
+            if entry_point not in entry_points:
                 continue
-            if door in ("Ingress", "Gateway"):
-                through = [route for route in self.routes if route.front.door == door]
-                got, seen, refused = self._routed(door, through)
+            if entry_point in ("Ingress", "Gateway"):
+                through = [route for route in self.routes if route.front.entry_point == entry_point]
+                got, seen, refused = self._routed(entry_point, through)
             else:
-                got, seen, refused = self._direct(door)
+                got, seen, refused = self._direct(entry_point)
             found += got
             spots += seen
             refusal = refusal or refused
@@ -165,37 +167,39 @@ class _Doors:
 
     @property
     def families(self) -> tuple[Family, ...]:
-        return families_of(self.service, self.survey.pod_ranges.families)
+        return families_of(self.service, self.facts.pod_ranges.families)
 
     @property
     def _unenforceable(self) -> str:
         return self.voice.spec.clients.unenforceable or "Allow"
 
-    def _clients(self, door: str, profile: Profile) -> ClientRanges:
-        return client_ranges(self.service, door, profile, self.voice.spec.clients, self.scene.limit, self.families)
+    def _clients(self, entry_point: str, profile: Profile) -> ClientRanges:
+        return client_ranges(
+            self.service, entry_point, profile, self.voice.spec.clients, self.scene.limit, self.families
+        )
 
-    def _direct(self, door: str) -> tuple[list[Source], list[BlindSpot], str]:
-        profile = self.profile if door == "LoadBalancer" else BARE
+    def _direct(self, entry_point: str) -> tuple[list[Source], list[BlindSpot], str]:
+        profile = self.profile if entry_point == "LoadBalancer" else BARE
         overrides = self.voice.spec.load_balancer
         # A host port is answered on the pod's own node, by whatever policy the Service has.
-        service = replace(self.service, external_traffic_policy="Local") if door == "HostPort" else self.service
-        clients = self._clients(door, profile)
+        service = replace(self.service, external_traffic_policy="Local") if entry_point == "HostPort" else self.service
+        clients = self._clients(entry_point, profile)
         if self._public_refused(clients):
-            return [], list(clients.spots), f"limits.allowPublic is false, and {door} clients are everyone."
-        if door != "LoadBalancer":
+            return [], list(clients.spots), f"limits.allowPublic is false, and {entry_point} clients are everyone."
+        if entry_point != "LoadBalancer":
             overrides = LoadBalancerOverrides(health_check_cidrs=overrides.health_check_cidrs)
         arrivals = [
-            (ports, arrival(profile, service, ports.port, overrides, self.survey, self.families))
-            for ports in self._ports(door)
+            (ports, arrival(profile, service, ports.port, overrides, self.facts, self.families))
+            for ports in self._ports(entry_point)
         ]
-        got = door_sources(service, door, arrivals, clients, self._unenforceable, self.survey)
+        got = entry_point_sources(service, entry_point, arrivals, clients, self._unenforceable, self.facts)
         refusal = (
             ""
             if clients.blocks
             else "No client range is left: the policy's, its limits and the Service's ranges are disjoint."
         )
         spots = [*clients.spots, *got.spots]
-        cni = self.survey.cni
+        cni = self.facts.cni
         if (
             profile.delivery == "node"
             and service.external_traffic_policy == "Cluster"
@@ -206,8 +210,8 @@ class _Doors:
             )
         return list(got.sources), spots, refusal
 
-    def _ports(self, door: str) -> tuple[ServicePorts, ...]:
-        if door != "HostPort":
+    def _ports(self, entry_point: str) -> tuple[ServicePorts, ...]:
+        if entry_point != "HostPort":
             return self.ports
         behind = {
             (port.protocol, key)
@@ -221,7 +225,7 @@ class _Doors:
     def _public_refused(self, clients: ClientRanges) -> bool:
         return not self.scene.limit.allow_public and bool(whole_families(each.cidr for each in clients.blocks))
 
-    def _routed(self, door: str, through: list[RouteGrant]) -> tuple[list[Source], list[BlindSpot], str]:
+    def _routed(self, entry_point: str, through: list[RouteGrant]) -> tuple[list[Source], list[BlindSpot], str]:
         found: list[Source] = []
         spots: list[BlindSpot] = []
         for route in through:
@@ -229,18 +233,18 @@ class _Doors:
             ports = next((each for each in self.ports if each.port == port), None)
             if ports is None:
                 continue
-            clients = self._clients(door, BARE)
+            clients = self._clients(entry_point, BARE)
             if not clients.blocks:
                 continue
-            got, seen = self._through(door, route, ports, clients)
+            got, seen = self._through(entry_point, route, ports, clients)
             found += got
             spots += seen
         return _deduplicated(found), spots, ""
 
     def _through(
-        self, door: str, route: RouteGrant, ports: ServicePorts, clients: ClientRanges
+        self, entry_point: str, route: RouteGrant, ports: ServicePorts, clients: ClientRanges
     ) -> tuple[list[Source], list[BlindSpot]]:
-        proxy, survey = route.proxy, self.survey
+        proxy, facts = route.proxy, self.facts
         row, via = f"{proxy.kind}-proxy", f"{route.route} leads here from {route.front}"
         reference = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
         # The pod sees the proxy, never who called it: client ranges can be held at the proxy's own Service alone.
@@ -256,40 +260,49 @@ class _Doors:
         match proxy.kind:
             case "pods" if proxy.peer is not None:
                 source = Source(
-                    "P", (), ports.targets, row, f"The proxy's pods call: {via}.", reference, (proxy.peer,), door
+                    SourceKind.PROXY_PODS,
+                    (),
+                    ports.targets,
+                    row,
+                    f"The proxy's pods call: {via}.",
+                    reference,
+                    (proxy.peer,),
+                    entry_point,
                 )
                 return [source], lost
             case "nodes":
                 if clients.narrow and self._unenforceable == "Deny":
                     return [], [blind_spot("CrossNodeTrafficDropped", f"{via} by its nodes; unenforceable is Deny.")]
-                if survey.cni.pod_ranges == "matched-by-identity":
+                if facts.cni.pod_ranges == "matched-by-identity":
                     return [], [
                         blind_spot(
                             "CrossNodeTrafficDropped", f"{via} by its nodes, which no ipBlock matches on Cilium."
                         )
                     ]
                 nodes, widened = snat_sources(
-                    survey.snat, self.families, survey.config.node_address_limit, survey.pod_ranges.carved
+                    facts.snat, self.families, facts.config.node_address_limit, facts.pod_ranges.carved
                 )
                 spots = [*lost, blind_spot("NodeRangesWidened")] if widened else lost
                 source = Source(
-                    "N",
+                    SourceKind.NODES,
                     blocks(nodes),
                     ports.targets,
                     row,
                     f"The proxy shares its node's network: {via}.",
                     reference,
                     (),
-                    door,
+                    entry_point,
                 )
                 return ([source] if nodes else []), spots
             case "cloud":
-                front = dict(route_annotations(route, survey))
-                profile = l7_profile(proxy.profile, door, front, self.service)
+                front = dict(route_annotations(route, facts))
+                profile = l7_profile(proxy.profile, entry_point, front, self.service)
                 one = arrival(
-                    profile, self.service, ports.port, self.voice.spec.load_balancer, survey, self.families, (), front
+                    profile, self.service, ports.port, self.voice.spec.load_balancer, facts, self.families, (), front
                 )
-                got = door_sources(self.service, door, [(ports, one)], clients, self._unenforceable, survey)
+                got = entry_point_sources(
+                    self.service, entry_point, [(ports, one)], clients, self._unenforceable, facts
+                )
                 return list(got.sources), list(got.spots)
             case _:
                 return [], []
@@ -299,8 +312,8 @@ def _deduplicated(sources: Iterable[Source]) -> list[Source]:
     return list(dict.fromkeys(sources))
 
 
-def route_annotations(route: RouteGrant, survey: Survey) -> tuple[tuple[str, str], ...]:
-    fronts = survey.fronts.get(route.front.namespace, ())
+def route_annotations(route: RouteGrant, facts: ClusterFacts) -> tuple[tuple[str, str], ...]:
+    fronts = facts.fronts.get(route.front.namespace, ())
     return next((front.annotations for front in fronts if front.ref == route.front), ())
 
 

@@ -4,18 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from exposure.facts.reasons import blind_spot
-from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
-from exposure.resolve.governance import Voice
-from exposure.resolve.grants import Grant, grant_for
-from exposure.resolve.memo import Memo, known
-from exposure.resolve.overlaps import additive, is_ours, shared_pods
-from exposure.resolve.scene import SERVICE_DOORS, Scene, gather, host_ports_of_nobody
-from exposure.resolve.survey import Survey
-from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
-from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
-from exposure.resolve.webhooks import webhook_spots
-from exposure.values.exposures import (
+from exposure.catalog.blind_spots import blind_spot
+from exposure.model.exposures import (
     BlindSpot,
     Exposure,
     PolicyOutcome,
@@ -24,27 +14,37 @@ from exposure.values.exposures import (
     ServiceOutcome,
     Verdict,
 )
-from exposure.values.network_policy import NetworkPolicy
-from exposure.values.objects import Pod, Ref, Service
-from exposure.values.policies import ClusterSpec
-from exposure.values.world import World
+from exposure.model.intent import ClusterSpec
+from exposure.model.objects import Pod, Ref, Service
+from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.resolve.cache import Memo, known
+from exposure.resolve.exposures import front_exposure, governed_exposure, ungoverned_exposure
+from exposure.resolve.facts import ClusterFacts
+from exposure.resolve.governance import Voice
+from exposure.resolve.grants import Grant, grant_for
+from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene, gather, host_ports_of_nobody
+from exposure.resolve.overlaps import additive, is_ours, shared_pods
+from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
+from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
+from exposure.resolve.webhooks import webhook_spots
 
 ALL_MODES = ("Enforce", "Audit", "Paused")
 
 
-def resolve(world: World, survey: Survey, namespace: str, memo: Memo | None = None) -> Resolution:
+def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, memo: Memo | None = None) -> Resolution:
     """Everything that follows for one namespace. Pure: equal inputs give equal results, in an order of their own.
 
     A caller that resolves again and again passes the same `memo`: one changed Service then costs one Service.
     """
-    scenes = _Gathered(world, survey, memo or Memo())
+    scenes = _Gathered(snapshot, facts, memo or Memo())
     scene = scenes.of(namespace)
     grants = scenes.grants(namespace)
     policies, audited, frozen = _policies(scene, grants, scenes.memo)
-    standing = _standing(world.network_policies.get(namespace, {}), audited or policies, frozen)
-    unreached = webhook_spots(scene, survey, grants, standing)
-    exposures = _service_exposures(scene, survey, grants, scenes, unreached)
-    exposures += [front_exposure(front, world, scenes, survey) for front in survey.fronts.get(namespace, ())]
+    standing = _standing(snapshot.network_policies.get(namespace, {}), audited or policies, frozen)
+    unreached = webhook_spots(scene, facts, grants, standing)
+    exposures = _service_exposures(scene, facts, grants, scenes, unreached)
+    exposures += [front_exposure(front, snapshot, scenes, facts) for front in facts.fronts.get(namespace, ())]
     notes = (scene.note, host_ports_of_nobody(scene), *(spot.message for spot in unreached.get("", ())))
     return Resolution(
         namespace=namespace,
@@ -99,28 +99,28 @@ def _sorted(policies: list[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
 
 def _service_exposures(
     scene: Scene,
-    survey: Survey,
+    facts: ClusterFacts,
     grants: dict[str, Grant],
     scenes: "_Gathered",
     unreached: Mapping[str, list[BlindSpot]],
 ) -> list[Exposure]:
     denies = scenes.denies(scene.namespace.name)
     shared = shared_pods(grants.values())
-    standing = scenes.world.network_policies.get(scene.namespace.name, {})
+    standing = scenes.snapshot.network_policies.get(scene.namespace.name, {})
     found: list[Exposure] = []
     for service in scene.services:
-        if not scene.doors[service.name].intersection(SERVICE_DOORS):
+        if not scene.entry_points[service.name].intersection(SERVICE_ENTRY_POINTS):
             continue
         grant = grants.get(service.name)
         if grant is None:
-            found.append(ungoverned_exposure(scene, survey, service, denies, unreached.get(service.name, ())))
+            found.append(ungoverned_exposure(scene, facts, service, denies, unreached.get(service.name, ())))
             continue
         more = [*shared.get(service.name, ()), *additive(grant, standing.values()), *unreached.get(service.name, ())]
         carrying = _carrying(scene, grant)
         more += _wall_spots(scene, [standing[name] for name in carrying if name in standing], denies)
         refs = tuple(Ref(scene.namespace.name, name) for name in carrying)
-        make = partial(governed_exposure, scene, survey, grant, more, refs, denies)
-        inputs = (survey, grant, more, refs, denies, scene.mode, scene.slices.get(service.name))
+        make = partial(governed_exposure, scene, facts, grant, more, refs, denies)
+        inputs = (facts, grant, more, refs, denies, scene.mode, scene.slices.get(service.name))
         found.append(known(scenes.memo.exposures, service.ref, inputs, make))
     return found
 
@@ -174,18 +174,18 @@ def _outcomes(scene: Scene, grants: dict[str, Grant], note: str) -> tuple[Policy
 
 
 def _summary(grant: Grant) -> str:
-    letters = "".join(dict.fromkeys(source.letter for source in grant.sources))
+    letters = ", ".join(dict.fromkeys(source.kind for source in grant.sources))
     peers = f" and {len(grant.voice.spec.peers)} peers" if grant.voice.spec.peers else ""
-    return f"Opens {len(grant.ports)} ports to sources {letters or 'none'}{peers}."
+    return f"Opens {len(grant.ports)} ports to {letters or 'none'}{peers}."
 
 
-def cluster_outcomes(world: World, survey: Survey) -> tuple[PolicyOutcome, ...]:
+def cluster_outcomes(snapshot: Snapshot, facts: ClusterFacts) -> tuple[PolicyOutcome, ...]:
     """What becomes of each ClusterExposurePolicy over all the namespaces that it covers, by name."""
     found: list[PolicyOutcome] = []
-    for name in sorted(world.cluster_exposure_policies):
-        policy = world.cluster_exposure_policies[name]
+    for name in sorted(snapshot.cluster_exposure_policies):
+        policy = snapshot.cluster_exposure_policies[name]
         meaning = cluster_meaning(policy)
-        covered = [each for _, each in sorted(world.namespaces.items()) if covers(meaning.spec, each, world)]
+        covered = [each for _, each in sorted(snapshot.namespaces.items()) if covers(meaning.spec, each, snapshot)]
         spec = meaning.spec
         found.append(
             PolicyOutcome(
@@ -215,8 +215,8 @@ def _cluster_verdict(meaning: Covering, spec: ClusterSpec | None) -> Verdict:
 class _Gathered:
     """Scenes and grants by namespace, gathered as they are asked for."""
 
-    world: World
-    survey: Survey
+    snapshot: Snapshot
+    facts: ClusterFacts
     memo: Memo
     scenes: dict[str, Scene] = field(default_factory=dict)
     granted: dict[str, dict[str, Grant]] = field(default_factory=dict)
@@ -224,7 +224,7 @@ class _Gathered:
 
     def of(self, namespace: str) -> Scene:
         if namespace not in self.scenes:
-            self.scenes[namespace] = gather(self.world, self.survey, namespace)
+            self.scenes[namespace] = gather(self.snapshot, self.facts, namespace)
         return self.scenes[namespace]
 
     def grants(self, namespace: str) -> dict[str, Grant]:
@@ -238,19 +238,19 @@ class _Gathered:
         return self.granted[namespace]
 
     def _grant(self, scene: Scene, service: Service, voice: Voice) -> Grant:
-        routes = self.survey.grants.get(service.ref, ())
+        routes = self.facts.grants.get(service.ref, ())
         slices = scene.slices.get(service.name, ())
         everyone = self._pods_of(service.namespace)
         isolation = scene.isolation({voice.mode, "Enforce"})
-        doors = scene.doors[service.name]
-        inputs = (self.survey, service, voice, scene.limit, doors, routes, slices, everyone, isolation)
-        make = partial(grant_for, scene, self.survey, service, voice, routes)
+        entry_points = scene.entry_points[service.name]
+        inputs = (self.facts, service, voice, scene.limit, entry_points, routes, slices, everyone, isolation)
+        make = partial(grant_for, scene, self.facts, service, voice, routes)
         return known(self.memo.grants, service.ref, inputs, make)
 
     def _pods_of(self, namespace: str) -> tuple[Pod, ...]:
         """One tuple for all Services of a namespace: each of them remembers it."""
         if namespace not in self.pods:
-            self.pods[namespace] = tuple(self.world.pods.get(namespace, {}).values())
+            self.pods[namespace] = tuple(self.snapshot.pods.get(namespace, {}).values())
         return self.pods[namespace]
 
     def grant(self, service: Ref) -> Grant | None:
@@ -259,7 +259,7 @@ class _Gathered:
     def denies(self, namespace: str) -> bool:
         """Whether a default-deny of ours stands for what comes in: planned, or left standing by a pause."""
         scene = self.of(namespace)
-        standing = self.world.network_policies.get(namespace, {}).get(DEFAULT_DENY)
+        standing = self.snapshot.network_policies.get(namespace, {}).get(DEFAULT_DENY)
         stands = standing is not None and is_ours(standing) and standing.spec.ingress is not None
         if scene.mode == "Audit":
             return False

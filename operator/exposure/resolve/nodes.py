@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from exposure.facts.choices import ALIBABA_PROVIDER_ID, PROVIDER_IDS
-from exposure.facts.cnis import CNIS, DETECTION, Cni
+from exposure.addresses import Family, Network, collapsed, family, inside, network
+from exposure.catalog.choices import ALIBABA_PROVIDER_ID, PROVIDER_IDS
+from exposure.catalog.cnis import CNIS, DETECTION, Cni
+from exposure.model.objects import Node, Pod
+from exposure.model.snapshot import Snapshot
 from exposure.resolve.widening import narrowest_cover
-from exposure.values.addresses import Family, Network, collapsed, family, inside, network
-from exposure.values.objects import Node, Pod
-from exposure.values.world import World
 
 #: Flannel beside another policy engine (Canal) still masquerades with its own address, the .0 of the node's podCIDR.
 FLANNEL = "flannel."
@@ -18,21 +18,21 @@ FLANNEL_HOST = 0
 AGENT_LABELS = ("k8s-app", "app", "app.kubernetes.io/name")
 
 
-def detect_cni(world: World, provider: str | None) -> Cni:
+def detect_cni(snapshot: Snapshot, provider: str | None) -> Cni:
     """The configured CNI, else the first mark that the cluster bears, else `unknown`."""
-    if world.config.cni is not None:
-        return CNIS[world.config.cni]
-    annotations = {key for node in world.nodes.values() for key, _ in node.annotations}
+    if snapshot.config.cni is not None:
+        return CNIS[snapshot.config.cni]
+    annotations = {key for node in snapshot.nodes.values() for key, _ in node.annotations}
     agents = {
         value
-        for namespace, pods in world.pods.items()
+        for namespace, pods in snapshot.pods.items()
         if is_agent_namespace(namespace)
         for pod in pods.values()
         for value in agent_names(pod)
     }
     for mark in DETECTION:
         annotated = mark.node_annotation and any(_bears(key, mark.node_annotation) for key in annotations)
-        if annotated or mark.agent_label in agents or (mark.ip_pools and world.ip_pools):
+        if annotated or mark.agent_label in agents or (mark.ip_pools and snapshot.ip_pools):
             # k3s enforces policies with a kube-router of its own, inside its binary, beside flannel.
             return CNIS["kube-router" if mark.slug == "none" and provider == "k3s" else mark.slug]
     return CNIS["kube-router" if provider == "k3s" else "unknown"]
@@ -51,16 +51,16 @@ def _bears(key: str, mark: str) -> bool:
     return mark in key.split("/")[0] + "/" if mark.endswith("/") else key.startswith(mark)
 
 
-def detect_provider(world: World) -> str | None:
+def detect_provider(snapshot: Snapshot) -> str | None:
     """By the nodes' providerIDs, else as configured; `unknown` for a cloud of which no row is known; None: no cloud."""
-    found = {_provider_of(node) for node in world.nodes.values() if node.provider_id}
+    found = {_provider_of(node) for node in snapshot.nodes.values() if node.provider_id}
     clouds = found - {"on-premises"}
     if len(clouds) == 1 and clouds != {"unknown"}:
         return clouds.pop()
     if clouds:
         # A prefix that no row knows chooses nothing, so the next in order is asked; never the on-premises default.
-        return world.config.provider or "unknown"
-    return world.config.provider
+        return snapshot.config.provider or "unknown"
+    return snapshot.config.provider
 
 
 def _provider_of(node: Node) -> str:
@@ -70,17 +70,17 @@ def _provider_of(node: Node) -> str:
     return "alibaba" if re.match(ALIBABA_PROVIDER_ID, node.provider_id) else "unknown"
 
 
-def snat_networks(world: World, cni: Cni) -> tuple[Network, ...]:
+def snat_networks(snapshot: Snapshot, cni: Cni) -> tuple[Network, ...]:
     """N in the fewest networks that hold exactly the same addresses."""
-    return collapsed(snat_addresses(world, cni))
+    return collapsed(snat_addresses(snapshot, cni))
 
 
-def snat_addresses(world: World, cni: Cni) -> list[Network]:
+def snat_addresses(snapshot: Snapshot, cni: Cni) -> list[Network]:
     """N, one by one: configured node CIDRs or InternalIPs, and what tunnels, bridges, gateways, join networks use."""
-    nodes = list(world.nodes.values())
+    nodes = list(snapshot.nodes.values())
     found: list[Network] = []
     if cni.internal_ips:
-        found += world.config.node_cidrs or _internal_ips(nodes)
+        found += snapshot.config.node_cidrs or _internal_ips(nodes)
     annotated = list(_annotated(nodes, cni))
     found += annotated
     for fallback in map(network, cni.annotation_fallback):

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from exposure.facts.reasons import blind_spot
+from exposure.addresses import covered
+from exposure.catalog.blind_spots import blind_spot
+from exposure.model.exposures import BlindSpot
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, Rule
 from exposure.resolve.grants import Grant
-from exposure.values.addresses import covered
-from exposure.values.exposures import BlindSpot
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, Rule
 
 MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
 

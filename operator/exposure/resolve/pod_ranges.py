@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from exposure.facts.cnis import Cni
-from exposure.values.addresses import (
+from exposure.addresses import (
     Address,
     Block,
     Family,
@@ -19,7 +18,8 @@ from exposure.values.addresses import (
     overlap,
     union,
 )
-from exposure.values.world import World
+from exposure.catalog.cnis import Cni
+from exposure.model.snapshot import Snapshot
 
 #: Ranges that pods and load balancers of one private network share; a public range holds no pods.
 PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
@@ -70,33 +70,33 @@ def _carve(pods: tuple[Network, ...], blocks: tuple[Block, ...]) -> tuple[tuple[
     return union(result), cut
 
 
-def pod_ranges(world: World, cni: Cni) -> PodRanges:
+def pod_ranges(snapshot: Snapshot, cni: Cni) -> PodRanges:
     """Configured ranges win; else Calico's pools; else the nodes' podCIDRs as far as the pods seen bear them out."""
-    known = world.config.pod_cidrs or _node_cidrs(world)
+    known = snapshot.config.pod_cidrs or _node_cidrs(snapshot)
     if cni.pod_ranges == "matched-by-identity":
         return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
         because = "Pods, nodes and load balancers share one network here."
         # Where nobody says which addresses are pods': private ones, and those around the nodes, which IPv6 networks
         # of a cloud take from public space.
-        suspects = world.config.pod_cidrs or (*PRIVATE, *_node_addresses(world))
+        suspects = snapshot.config.pod_cidrs or (*PRIVATE, *_node_addresses(snapshot))
         return PodRanges((), because, families=_families(known), suspects=tuple(dict.fromkeys(suspects)))
-    if world.config.pod_cidrs:
-        return PodRanges(collapsed(world.config.pod_cidrs), families=_families(world.config.pod_cidrs))
-    pools = tuple(network(pool.cidr) for pool in world.ip_pools.values() if pool.cidr)
+    if snapshot.config.pod_cidrs:
+        return PodRanges(collapsed(snapshot.config.pod_cidrs), families=_families(snapshot.config.pod_cidrs))
+    pools = tuple(network(pool.cidr) for pool in snapshot.ip_pools.values() if pool.cidr)
     if pools:
         return PodRanges(collapsed(pools), families=_families(pools))
-    return _by_nodes(world, cni)
+    return _by_nodes(snapshot, cni)
 
 
-def _by_nodes(world: World, cni: Cni) -> PodRanges:
-    cidrs = collapsed(_node_cidrs(world))
+def _by_nodes(snapshot: Snapshot, cni: Cni) -> PodRanges:
+    cidrs = collapsed(_node_cidrs(snapshot))
     families = _families(cidrs)
     if not cidrs:
         return PodRanges((), "The pod CIDRs are not known.", families=families)
     seen = False
     strays: set[Network] = set()
-    for found in pod_addresses(world):
+    for found in pod_addresses(snapshot):
         seen = True
         if not any(found in cidr for cidr in cidrs):
             strays.add(network(str(found)))
@@ -113,14 +113,14 @@ def _by_nodes(world: World, cni: Cni) -> PodRanges:
     return PodRanges(() if ignored else cidrs, because, tuple(first), families)
 
 
-def pod_addresses(world: World) -> Iterator[Address]:
+def pod_addresses(snapshot: Snapshot) -> Iterator[Address]:
     """Every pod address seen, in Pods and EndpointSlices; pods that share their node's network are left out."""
-    hosts = {ip for node in world.nodes.values() for ip in (*node.internal_ips, *node.external_ips)}
-    for pods in world.pods.values():
+    hosts = {ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)}
+    for pods in snapshot.pods.values():
         for pod in pods.values():
             if not pod.host_network and not pod.finished:
                 yield from _parsed(ip for ip in pod.ips if ip not in hosts)
-    for slices in world.endpoint_slices.values():
+    for slices in snapshot.endpoint_slices.values():
         for each in slices.values():
             for endpoint in each.endpoints:
                 if endpoint.pod:
@@ -131,12 +131,12 @@ def _parsed(texts: Iterable[str]) -> Iterator[Address]:
     return (found for text in texts if (found := address(text)) is not None)
 
 
-def _node_cidrs(world: World) -> tuple[Network, ...]:
-    return tuple(network(cidr) for node in world.nodes.values() for cidr in node.pod_cidrs)
+def _node_cidrs(snapshot: Snapshot) -> tuple[Network, ...]:
+    return tuple(network(cidr) for node in snapshot.nodes.values() for cidr in node.pod_cidrs)
 
 
-def _node_addresses(world: World) -> tuple[Network, ...]:
-    found = (address(ip) for node in world.nodes.values() for ip in node.internal_ips)
+def _node_addresses(snapshot: Snapshot) -> tuple[Network, ...]:
+    found = (address(ip) for node in snapshot.nodes.values() for ip in node.internal_ips)
     return collapsed(network(str(ip)) for ip in found if ip is not None)
 
 

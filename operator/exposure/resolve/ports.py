@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.facts.cnis import Cni
-from exposure.values.labels import LabelSelector
-from exposure.values.network_policy import PolicyPort
-from exposure.values.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
+from exposure.catalog.cnis import Cni
+from exposure.labels import LabelSelector
+from exposure.model.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
+from exposure.networkpolicy.values import PolicyPort
 
 
 @dataclass(frozen=True, slots=True)

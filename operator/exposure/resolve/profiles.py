@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from exposure.facts.choices import (
+from exposure.addresses import Family, Network, address, family, network
+from exposure.catalog.choices import (
     BY_ANNOTATION,
     BY_CLASS,
     BY_PROVIDER,
@@ -13,7 +14,7 @@ from exposure.facts.choices import (
     GKE_NEG_ANNOTATION,
     Choice,
 )
-from exposure.facts.providers import (
+from exposure.catalog.providers import (
     ALB_TARGET_TYPE,
     ALIBABA_TCPSSL,
     AWS_QUIC,
@@ -22,15 +23,14 @@ from exposure.facts.providers import (
     PROFILES,
     Profile,
 )
-from exposure.resolve.survey import Survey
-from exposure.values.addresses import Family, Network, address, family, network
-from exposure.values.objects import PublishedAddress, Service, ServicePort
-from exposure.values.policies import LoadBalancerOverrides
+from exposure.model.intent import LoadBalancerOverrides
+from exposure.model.objects import PublishedAddress, Service, ServicePort
+from exposure.resolve.facts import ClusterFacts
 
 PRIVATE_V4 = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 
 
-def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Survey) -> Profile:
+def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: ClusterFacts) -> Profile:
     """The profile of a Service: the policy's, else by class, annotations, the nodes' provider, the configured one."""
     annotations = dict(service.annotations)
     if overrides.profile is not None:
@@ -42,17 +42,17 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, survey: Surve
             # https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html
             name = "aws-nlb-ip"
     else:
-        name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[survey.provider or "on-premises"]
+        name = _first(BY_ANNOTATION, annotations, None) or BY_PROVIDER[facts.provider or "on-premises"]
     # A name of a later version may stand in what was last accepted: an unknown load balancer opens the least.
-    profile = PROFILES.get(_variant(name, annotations, survey), PROFILES["unknown"])
+    profile = PROFILES.get(_variant(name, annotations, facts), PROFILES["unknown"])
     if service.load_balancer_class in CLASSES_WITHOUT_RANGE_ANNOTATION:
         return replace(profile, range_annotations=())
     return profile
 
 
-def _variant(name: str, annotations: Mapping[str, str], survey: Survey) -> str:
+def _variant(name: str, annotations: Mapping[str, str], facts: ClusterFacts) -> str:
     if name == "digitalocean":
-        default = "REGIONAL_NETWORK" if survey.kubelet_minor >= DIGITALOCEAN_NETWORK_SINCE else "REGIONAL"
+        default = "REGIONAL_NETWORK" if facts.kubelet_minor >= DIGITALOCEAN_NETWORK_SINCE else "REGIONAL"
         return "digitalocean-network" if annotations.get(DIGITALOCEAN_TYPE, default) == "REGIONAL_NETWORK" else name
     if name == "alibaba-nlb":
         ip_group = annotations.get("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-server-group-type") == "Ip"
@@ -81,16 +81,16 @@ def _has(annotations: Mapping[str, str], key: str, values: tuple[str, ...]) -> b
     return not values or any(part in values for part in written)
 
 
-def l7_profile(name: str, door: str, front: Mapping[str, str], service: Service) -> Profile:
+def l7_profile(name: str, entry_point: str, front: Mapping[str, str], service: Service) -> Profile:
     """The profile of a cloud L7 front end for one backend Service: targets are pods or node ports by annotation.
 
-    `door` is Ingress or Gateway, `front` the door's annotations; the Service's own win.
+    `entry point` is Ingress or Gateway, `front` the entry point's annotations; the Service's own win.
     """
     annotations = {**dict(front), **dict(service.annotations)}
     if name.startswith("aws-alb"):
         default = "ip" if name == "aws-alb-ip" else "instance"
         return PROFILES["aws-alb-ip" if annotations.get(ALB_TARGET_TYPE, default) == "ip" else "aws-alb"]
-    if name == "gke-neg" and door == "Ingress" and GKE_NEG_ANNOTATION not in annotations:
+    if name == "gke-neg" and entry_point == "Ingress" and GKE_NEG_ANNOTATION not in annotations:
         return PROFILES["gke-instance-group"]
     return PROFILES[name]
 
@@ -117,14 +117,14 @@ def arrival(
     service: Service,
     port: ServicePort,
     overrides: LoadBalancerOverrides,
-    survey: Survey,
+    facts: ClusterFacts,
     families: tuple[Family, ...],
     published: tuple[PublishedAddress, ...] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Arrival:
-    """`published` and `annotations` are the door's own, where the door is not the Service itself."""
+    """`published` and `annotations` are the entry point's own, where the entry point is not the Service itself."""
     notes = dict(service.annotations) if annotations is None else annotations
-    given = overrides.cidrs or survey.config.load_balancer_cidrs
+    given = overrides.cidrs or facts.config.load_balancer_cidrs
     own = _own_addresses(profile, given, service.published if published is None else published, notes)
     local = service.external_traffic_policy == "Local"
     probes = _probes(profile, own, local, notes)
@@ -164,7 +164,7 @@ def _own_addresses(
 def _published(
     profile: Profile, published: tuple[PublishedAddress, ...], notes: Mapping[str, str]
 ) -> tuple[Network, ...] | None:
-    """The addresses in the door's status: the private ones where the load balancer uses those, else the public ones."""
+    """The addresses in the entry point's status: the private ones where the load balancer uses those, else the public ones."""
     private = notes.get(profile.private_switch, "").lower() == "true"
     ips = [network(each.ip) for each in published if address(each.ip) is not None]
     chosen = tuple(each for each in ips if _is_private(each) == private)

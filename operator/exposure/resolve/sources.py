@@ -1,61 +1,61 @@
-"""The sources of one door: the decision table applied to each Service port, letters turned into addresses."""
+"""The sources of one entry point: the decision table applied to each Service port, letters turned into addresses."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from exposure.facts.decision import Row, decide
-from exposure.facts.reasons import blind_spot
+from exposure.addresses import Block, blocks, everyone, family, inside, of_families, union
+from exposure.catalog.blind_spots import blind_spot
+from exposure.catalog.decision_table import DecisionRow, decide
+from exposure.labels import NAMESPACE_LABEL, selecting
+from exposure.model.exposures import BlindSpot, Source, SourceKind
+from exposure.model.objects import Service
+from exposure.networkpolicy.values import Peer, PolicyPort
 from exposure.resolve.clients import ClientRanges
+from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.nodes import snat_sources
 from exposure.resolve.ports import ServicePorts
 from exposure.resolve.profiles import Arrival
-from exposure.resolve.survey import Survey
-from exposure.values.addresses import Block, blocks, everyone, family, inside, of_families, union
-from exposure.values.exposures import BlindSpot, Source
-from exposure.values.labels import NAMESPACE_LABEL, selecting
-from exposure.values.network_policy import Peer, PolicyPort
-from exposure.values.objects import Service
 
 K3S_NAMESPACE = "kube-system"
 K3S_LABELS = ("svccontroller.k3s.cattle.io/svcname", "svccontroller.k3s.cattle.io/svcnamespace")
 EXPLANATIONS = {
-    "C": "Clients reach the pod with their own addresses: {why}.",
-    "L": "The load balancer's own addresses arrive: {why}.",
-    "H": "Health checks of the load balancer arrive at the pod's port.",
-    "N": "Nodes SNAT to these addresses: {why}.",
-    "E": "Everyone outside the cluster: {why}.",
+    SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
+    SourceKind.LOAD_BALANCER: "The load balancer's own addresses arrive: {why}.",
+    SourceKind.HEALTH_CHECKS: "Health checks of the load balancer arrive at the pod's port.",
+    SourceKind.NODES: "Nodes SNAT to these addresses: {why}.",
+    SourceKind.OUTSIDE: "Everyone outside the cluster: {why}.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class DoorSources:
+class EntryPointSources:
     sources: tuple[Source, ...]
     spots: tuple[BlindSpot, ...]
 
 
-def door_sources(
+def entry_point_sources(
     service: Service,
-    door: str,
+    entry_point: str,
     arrivals: Iterable[tuple[ServicePorts, Arrival]],
     clients: ClientRanges,
     unenforceable: str,
-    survey: Survey,
-) -> DoorSources:
-    """What arrives through one door at each of its target ports; nothing at all where no client may come in."""
+    facts: ClusterFacts,
+) -> EntryPointSources:
+    """What arrives through one entry point at each of its target ports; nothing at all where no client may come in."""
     if not clients.blocks:
-        return DoorSources((), ())
+        return EntryPointSources((), ())
     found: list[Source] = []
     spots: list[BlindSpot] = []
     alike: dict[tuple[str, Arrival], list[ServicePorts]] = {}
     for ports, arrival in arrivals:
         alike.setdefault((ports.port.protocol, arrival), []).append(ports)
     for (protocol, arrival), group in alike.items():
-        opened = _PortSources(service, door, protocol, tuple(group), arrival, clients, unenforceable, survey)
+        opened = _PortSources(service, entry_point, protocol, tuple(group), arrival, clients, unenforceable, facts)
         sources, seen = opened.found()
         found += sources
         spots += seen
-    return DoorSources(_merged(found), tuple(dict.fromkeys(spots)))
+    return EntryPointSources(_merged(found), tuple(dict.fromkeys(spots)))
 
 
 def _merged(sources: Iterable[Source]) -> tuple[Source, ...]:
@@ -68,39 +68,42 @@ def _merged(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _PortSources:
-    """The Service ports of one door whose traffic arrives alike."""
+    """The Service ports of one entry point whose traffic arrives alike."""
 
     service: Service
-    door: str
+    entry_point: str
     protocol: str
     ports: tuple[ServicePorts, ...]
     arrival: Arrival
     clients: ClientRanges
     unenforceable: str
-    survey: Survey
+    facts: ClusterFacts
 
     @property
     def targets(self) -> tuple[PolicyPort, ...]:
         return tuple(target for each in self.ports for target in each.targets)
 
     def found(self) -> tuple[list[Source], list[BlindSpot]]:
-        profile, survey = self.arrival.profile, self.survey
+        profile, facts = self.arrival.profile, self.facts
         preserved = self.arrival.preserved
-        row = decide(profile.delivery, preserved, self.service.external_traffic_policy, survey.cni.position)
+        row = decide(profile.delivery, preserved, self.service.external_traffic_policy, facts.cni.position)
         letters = row.sources
         spots: list[BlindSpot] = []
         # A whole family in place of node addresses, or node addresses themselves: what a narrow C cannot survive.
-        hides = "N" in letters or "E" in letters
+        hides = SourceKind.NODES in letters or SourceKind.OUTSIDE in letters
         if hides and self.clients.narrow:
             if self.unenforceable == "Deny":
-                letters = ("C" if preserved else "L") + "H"
+                letters = (
+                    SourceKind.CLIENTS if preserved else SourceKind.LOAD_BALANCER,
+                    SourceKind.HEALTH_CHECKS,
+                )
                 spots.append(blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny."))
                 hides = False
             else:
                 spots += self._lost(row)
         sources: list[Source] = []
-        for letter in letters:
-            found, seen = self._letter(letter, row, preserved)
+        for kind in letters:
+            found, seen = self._letter(kind, row, preserved)
             sources += found
             spots += seen
         spots += self._unheld(letters, hides)
@@ -117,15 +120,15 @@ class _PortSources:
                 spots.append(blind_spot("CrossNodeTrafficDropped", detail))
         return sources, [*spots, *self._crossing(letters, row)]
 
-    def _lost(self, row: Row) -> list[BlindSpot]:
+    def _lost(self, row: DecisionRow) -> list[BlindSpot]:
         service, clients = self.service, self.clients
         by_kube_proxy = clients.narrowed_by <= {"field"} and self._kube_proxy_holds_field()
         # Node ports that were allocated before, or written by hand, stay although no new ones are.
         reachable = service.allocates_node_ports or any(port.node_port for port in service.ports)
-        if self.door == "LoadBalancer" and not reachable and by_kube_proxy:
+        if self.entry_point == "LoadBalancer" and not reachable and by_kube_proxy:
             return []
         spots = [blind_spot("SourceFilterLost", f"Asked for: {_shown(clients.blocks)}.")]
-        if row.sources == "E":
+        if row.sources == (SourceKind.OUTSIDE,):
             spots.append(
                 blind_spot(
                     "CrossNodeTrafficDropped",
@@ -140,10 +143,10 @@ class _PortSources:
         published = self.service.published
         return self.arrival.profile.delivery == "node" and all(each.ip and each.ip_mode == "VIP" for each in published)
 
-    def _unheld(self, letters: str, hides: bool) -> list[BlindSpot]:
+    def _unheld(self, letters: tuple[SourceKind, ...], hides: bool) -> list[BlindSpot]:
         """Narrow C that nobody holds: not the policy (it admits L), not the load balancer, not kube-proxy."""
         clients, profile = self.clients, self.arrival.profile
-        if not clients.narrow or ("C" in letters and not hides):
+        if not clients.narrow or (SourceKind.CLIENTS in letters and not hides):
             return []
         by_balancer = profile.enforces_ranges
         by_kube_proxy = self.arrival.preserved and self._kube_proxy_holds_field()
@@ -161,38 +164,44 @@ class _PortSources:
             }
         return [blind_spot("SourceRangesUnenforced", f"Held by nobody: {', '.join(sorted(unheld))}.")] if unheld else []
 
-    def _letter(self, letter: str, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
-        families, arrival, survey = self.clients.families, self.arrival, self.survey
+    def _letter(self, kind: SourceKind, row: DecisionRow, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
+        families, arrival, facts = self.clients.families, self.arrival, self.facts
         targets = self.targets
-        match letter:
-            case "C":
-                sources = [self._source("C", self.clients.blocks, targets, row)]
+        match kind:
+            case SourceKind.CLIENTS:
+                sources = [self._source(SourceKind.CLIENTS, self.clients.blocks, targets, row)]
                 beside = of_families(blocks(arrival.beside_clients), families) if arrival.beside_clients else ()
                 if beside:
                     why = "PrivateLink, and clients of the other address family, arrive from the load balancer"
-                    sources.append(replace(self._source("L", beside, targets, row), explanation=f"{why}."))
+                    sources.append(
+                        replace(self._source(SourceKind.LOAD_BALANCER, beside, targets, row), explanation=f"{why}.")
+                    )
                 missing = arrival.beside_unknown and self.clients.narrow
                 detail = "Clients of the other address family arrive from the load balancer's addresses."
                 return sources, [blind_spot("LoadBalancerAddressesRequired", detail)] if missing else []
-            case "L":
+            case SourceKind.LOAD_BALANCER:
                 if arrival.load_balancer is None:
                     return [], [blind_spot("LoadBalancerAddressesRequired", f"Profile {arrival.profile.slug}.")]
-                return [self._source("L", of_families(blocks(arrival.load_balancer), families), targets, row)], []
-            case "H":
+                return [
+                    self._source(
+                        SourceKind.LOAD_BALANCER, of_families(blocks(arrival.load_balancer), families), targets, row
+                    )
+                ], []
+            case SourceKind.HEALTH_CHECKS:
                 return self._probes(row, preserved)
-            case "E":
-                return [self._source("E", everyone(families), targets, row)], []
+            case SourceKind.OUTSIDE:
+                return [self._source(SourceKind.OUTSIDE, everyone(families), targets, row)], []
             case _:
-                carved = survey.pod_ranges.carved
-                found, widened = snat_sources(survey.snat, families, survey.config.node_address_limit, carved)
+                carved = facts.pod_ranges.carved
+                found, widened = snat_sources(facts.snat, families, facts.config.node_address_limit, carved)
                 spots = (
-                    [blind_spot("NodeRangesWidened", f"{len(found)} ranges stand for {len(survey.snat)}.")]
+                    [blind_spot("NodeRangesWidened", f"{len(found)} ranges stand for {len(facts.snat)}.")]
                     if widened
                     else []
                 )
-                return [self._source("N", blocks(found), targets, row)], spots
+                return [self._source(SourceKind.NODES, blocks(found), targets, row)], spots
 
-    def _probes(self, row: Row, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
+    def _probes(self, row: DecisionRow, preserved: bool) -> tuple[list[Source], list[BlindSpot]]:
         probes, profile = self.arrival.probes, self.arrival.profile
         targets = self._probe_targets()
         if probes is None:
@@ -203,7 +212,7 @@ class _PortSources:
         found = of_families(blocks(probes), self.clients.families)
         unresolved = [name for name in self._unprobed() if found]
         spots = [blind_spot("NamedPortUnresolved", f"Health checks on TCP of {name}.") for name in unresolved]
-        return ([self._source("H", found, targets, row)] if found and targets else []), spots
+        return ([self._source(SourceKind.HEALTH_CHECKS, found, targets, row)] if found and targets else []), spots
 
     def _probe_targets(self) -> tuple[PolicyPort, ...]:
         if self.arrival.probe_port is not None:
@@ -225,57 +234,65 @@ class _PortSources:
             if not each.numbers:
                 yield from (str(target.port) for target in each.targets if isinstance(target.port, str))
 
-    def _proxy_pods(self, row: Row) -> Source:
+    def _proxy_pods(self, row: DecisionRow) -> Source:
         peer = Peer(
             namespaces=selecting({NAMESPACE_LABEL: K3S_NAMESPACE}),
             pods=selecting(dict(zip(K3S_LABELS, (self.service.name, self.service.namespace), strict=True))),
         )
         explanation = "ServiceLB's pods forward to the Service and masquerade."
         reference = self.arrival.profile.source
-        return Source("L", (), self.targets, row.id, explanation, reference, (peer,), self.door)
+        return Source(
+            SourceKind.PROXY_PODS, (), self.targets, row.id, explanation, reference, (peer,), self.entry_point
+        )
 
-    def _crossing(self, letters: str, row: Row) -> list[BlindSpot]:
+    def _crossing(self, letters: tuple[SourceKind, ...], row: DecisionRow) -> list[BlindSpot]:
         """Cross-node traffic that would need N where no node address is known."""
         asked = {family(each.cidr) for each in self.clients.blocks}
-        if "N" not in letters or asked <= {family(each) for each in self.survey.snat}:
+        if SourceKind.NODES not in letters or asked <= {family(each) for each in self.facts.snat}:
             return []
-        if "C" in letters and not self.clients.narrow:
+        if SourceKind.CLIENTS in letters and not self.clients.narrow:
             return []
         detail = "No node address is known: give Nodes, or set network.nodeCIDRs."
         return [blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")]
 
-    def _source(self, letter: str, found: tuple[Block, ...], ports: tuple[PolicyPort, ...], row: Row) -> Source:
-        explanation = _explanation(letter, row.why)
-        reference = self.arrival.profile.source if letter in "LH" else row.reference
-        return Source(letter, found, ports, row.id, explanation, reference, door=self.door)
+    def _source(
+        self, kind: SourceKind, found: tuple[Block, ...], ports: tuple[PolicyPort, ...], row: DecisionRow
+    ) -> Source:
+        explanation = _explanation(kind, row.why)
+        reference = (
+            self.arrival.profile.source
+            if kind in (SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS)
+            else row.reference
+        )
+        return Source(kind, found, ports, row.id, explanation, reference, entry_point=self.entry_point)
 
 
 @cache
-def _explanation(letter: str, why: str) -> str:
-    return EXPLANATIONS[letter].format(why=why)
+def _explanation(kind: SourceKind, why: str) -> str:
+    return EXPLANATIONS[kind].format(why=why)
 
 
 def _shown(found: tuple[Block, ...]) -> str:
     return ", ".join(map(str, found))
 
 
-def carved(sources: Iterable[Source], survey: Survey) -> tuple[tuple[Source, ...], tuple[BlindSpot, ...]]:
+def carved(sources: Iterable[Source], facts: ClusterFacts) -> tuple[tuple[Source, ...], tuple[BlindSpot, ...]]:
     """The sources without pod addresses, and what that cuts or leaves open."""
     result: list[Source] = []
     cut, open_blocks = False, []
     for each in sources:
-        kept, was_cut = survey.pod_ranges.carve(each.blocks)
-        if was_cut and each.letter == "N":
+        kept, was_cut = facts.pod_ranges.carve(each.blocks)
+        if was_cut and each.kind is SourceKind.NODES:
             # A node CIDR that holds pods as well held the nodes' own tunnel addresses among them.
-            own = (one for one in survey.snat_among_pods if any(inside(one, whole.cidr) for whole in each.blocks))
+            own = (one for one in facts.snat_among_pods if any(inside(one, whole.cidr) for whole in each.blocks))
             kept = union((*kept, *blocks(own)))
         cut = cut or was_cut
-        open_blocks += [block for block in kept if survey.pod_ranges.can_hold_pods(block)]
+        open_blocks += [block for block in kept if facts.pod_ranges.can_hold_pods(block)]
         if kept or each.peers:
             result.append(replace(each, blocks=kept))
     spots: list[BlindSpot] = []
     if cut:
         spots.append(blind_spot("InClusterClientsExcluded"))
     if open_blocks:
-        spots.append(blind_spot("EastWestOpen", survey.pod_ranges.open_because))
+        spots.append(blind_spot("EastWestOpen", facts.pod_ranges.open_because))
     return tuple(result), tuple(spots)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from exposure.facts.reasons import blind_spot
+from exposure.catalog.blind_spots import blind_spot
+from exposure.labels import LabelSelector, selecting
+from exposure.model.exposures import BlindSpot
+from exposure.model.objects import EndpointSlice, Pod, Service
+from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ports import LabelledPod, selected
-from exposure.resolve.survey import Survey
-from exposure.values.exposures import BlindSpot
-from exposure.values.labels import LabelSelector, selecting
-from exposure.values.objects import EndpointSlice, Pod, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Subject:
 
 
 def subject_of(
-    service: Service, pods: tuple[LabelledPod, ...], slices: tuple[EndpointSlice, ...], survey: Survey
+    service: Service, pods: tuple[LabelledPod, ...], slices: tuple[EndpointSlice, ...], facts: ClusterFacts
 ) -> Subject:
     """Never an empty selector: it would open the whole namespace."""
     shown = f"Service {service.ref}"
@@ -32,7 +32,7 @@ def subject_of(
     behind = selected(pods, by)
     on_host = [pod.name for pod in behind if pod.host_network]
     addresses = {ip for each in slices for endpoint in each.endpoints for ip in endpoint.addresses}
-    only_nodes = bool(addresses) and addresses <= survey.node_addresses
+    only_nodes = bool(addresses) and addresses <= facts.node_addresses
     if (behind and len(on_host) == len(behind)) or (not behind and only_nodes):
         names = ", ".join(on_host[:3]) or "its endpoints have nodes' addresses"
         return Subject(None, behind, (blind_spot("HostNetworkBackends", f"All pods of {shown}: {names}."),))

@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exposure.facts.providers import SLUGS
-from exposure.resolve.governance import Voice
-from exposure.resolve.survey import is_system
-from exposure.values.addresses import Block, Network, collapsed, covered, intersection, union, whole_families
-from exposure.values.exposures import PolicyRef, Verdict
-from exposure.values.objects import Namespace, Service
-from exposure.values.policies import (
+from exposure.addresses import Block, Network, collapsed, covered, intersection, union, whole_families
+from exposure.catalog.providers import SLUGS
+from exposure.model.exposures import PolicyRef, Verdict
+from exposure.model.intent import (
     ClusterExposurePolicy,
     ClusterSpec,
     ExposurePolicy,
@@ -17,7 +14,10 @@ from exposure.values.policies import (
     Isolation,
     Unreadable,
 )
-from exposure.values.world import World
+from exposure.model.objects import Namespace, Service
+from exposure.model.snapshot import Snapshot
+from exposure.resolve.facts import is_system
+from exposure.resolve.governance import Voice
 
 ACCEPTED = Verdict(True, "Accepted", "Every field is understood and inside every limit.")
 
@@ -44,10 +44,12 @@ class Covering:
     verdict: Verdict
 
 
-def covering(world: World, namespace: Namespace) -> tuple[Covering, ...]:
+def covering(snapshot: Snapshot, namespace: Namespace) -> tuple[Covering, ...]:
     """The ClusterExposurePolicies that cover a namespace, by name."""
-    found = (cluster_meaning(world.cluster_exposure_policies[name]) for name in sorted(world.cluster_exposure_policies))
-    return tuple(each for each in found if covers(each.spec, namespace, world))
+    found = (
+        cluster_meaning(snapshot.cluster_exposure_policies[name]) for name in sorted(snapshot.cluster_exposure_policies)
+    )
+    return tuple(each for each in found if covers(each.spec, namespace, snapshot))
 
 
 def cluster_meaning(policy: ClusterExposurePolicy) -> Covering:
@@ -58,10 +60,10 @@ def cluster_meaning(policy: ClusterExposurePolicy) -> Covering:
     return Covering(policy, last if isinstance(last, ClusterSpec) else None, verdict)
 
 
-def covers(spec: ClusterSpec | None, namespace: Namespace, world: World) -> bool:
+def covers(spec: ClusterSpec | None, namespace: Namespace, snapshot: Snapshot) -> bool:
     if spec is None:
         return False
-    if is_system(namespace.name, world.config):
+    if is_system(namespace.name, snapshot.config):
         return namespace.name in spec.include_system_namespaces
     return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
 
@@ -229,7 +231,7 @@ def _meaning(
 def _not_accepted(voice: Voice, limit: Bounds) -> Voice:
     """The policy with its last accepted meaning, inside the limits of today; without one, it grants nothing.
 
-    Where all that was ever accepted is an Audit, nothing was granted either, and enforcing it would open doors.
+    Where all that was ever accepted is an Audit, nothing was granted either, and enforcing it would open entry points.
     """
     if voice.last is None:
         return replace(voice, spec=replace(voice.spec, mode=None), refused=True)

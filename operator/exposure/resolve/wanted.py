@@ -1,11 +1,11 @@
-"""The NetworkPolicies that should exist in a namespace: its wall, and one door for each exposed Service."""
+"""The NetworkPolicies that should exist in a namespace: its wall, and one entry point for each exposed Service."""
 
+from exposure.labels import EVERYTHING
+from exposure.model.exposures import Source
+from exposure.model.intent import Isolation
+from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
 from exposure.resolve.grants import Grant
 from exposure.resolve.overlaps import MANAGED_BY
-from exposure.values.exposures import Source
-from exposure.values.labels import EVERYTHING
-from exposure.values.network_policy import NetworkPolicy, Owner, Peer, PolicySpec, Rule
-from exposure.values.policies import Isolation
 
 DEFAULT_DENY = "exposure-default-deny"
 SAME_NAMESPACE = "exposure-same-namespace"
@@ -70,4 +70,4 @@ def explanation(grant: Grant) -> str:
 def _source(source: Source) -> str:
     named = (*source.blocks, *source.peers)
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    return f"{source.letter} {', '.join(map(str, named[:SHOWN]))}{more}"
+    return f"{source.kind} {', '.join(map(str, named[:SHOWN]))}{more}"

@@ -7,29 +7,29 @@ https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-con
 
 from collections.abc import Iterable, Mapping
 
-from exposure.facts.reasons import blind_spot
+from exposure.addresses import Network, inside, network, overlap
+from exposure.catalog.blind_spots import blind_spot
+from exposure.labels import LabelSelector, selecting
+from exposure.model.exposures import BlindSpot
+from exposure.model.objects import Service, ServicePort, Webhook
+from exposure.networkpolicy.values import NetworkPolicy, Rule
+from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.grants import Grant
+from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene
 from exposure.resolve.ports import LabelledPod, known_numbers, selected
-from exposure.resolve.scene import SERVICE_DOORS, Scene
-from exposure.resolve.survey import Survey
-from exposure.values.addresses import Network, inside, network, overlap
-from exposure.values.exposures import BlindSpot
-from exposure.values.labels import LabelSelector, selecting
-from exposure.values.network_policy import NetworkPolicy, Rule
-from exposure.values.objects import Service, ServicePort, Webhook
 
 
 def webhook_spots(
-    scene: Scene, survey: Survey, grants: Mapping[str, Grant], standing: Iterable[NetworkPolicy]
+    scene: Scene, facts: ClusterFacts, grants: Mapping[str, Grant], standing: Iterable[NetworkPolicy]
 ) -> dict[str, list[BlindSpot]]:
     """By Service, the webhooks that the API server cannot reach through the `standing` policies.
 
-    Told where a governed door shares the webhook's pods; where none does, at every governed door of the namespace, else
-    at every door; a namespace without any door (cert-manager's, say) has it under "", for its policies to say.
+    Told where a governed entry point shares the webhook's pods; where none does, at every governed entry point of the namespace, else
+    at every entry point; a namespace without any entry point (cert-manager's, say) has it under "", for its policies to say.
     """
     found: dict[str, list[BlindSpot]] = {}
     policies = tuple(standing)
-    for webhook, name, number in survey.webhooks.get(scene.namespace.name, ()):
+    for webhook, name, number in facts.webhooks.get(scene.namespace.name, ()):
         service = next((each for each in scene.services if each.name == name), None)
         port = next((each for each in service.ports if each.port == number), None) if service else None
         if service is None or port is None or not service.selector or service.type == "ExternalName":
@@ -37,13 +37,15 @@ def webhook_spots(
         by = selecting(dict(service.selector))
         over = [each for each in policies if each.spec.ingress is not None and _selects(each, by, scene.pods)]
         rules = [rule for each in over for rule in each.spec.ingress or ()]
-        if not over or _all_on_nodes(scene, by) or _reached(rules, _targets(scene, service, port, by), survey):
+        if not over or _all_on_nodes(scene, by) or _reached(rules, _targets(scene, service, port, by), facts):
             continue
-        spot = _spot(webhook, service, port, survey)
-        doors = [each.name for each in scene.services if scene.doors[each.name].intersection(SERVICE_DOORS)]
-        governed = [each for each in doors if each in grants]
+        spot = _spot(webhook, service, port, facts)
+        entry_points = [
+            each.name for each in scene.services if scene.entry_points[each.name].intersection(SERVICE_ENTRY_POINTS)
+        ]
+        governed = [each for each in entry_points if each in grants]
         sharing = [each for each in governed if _shares(grants[each], by)]
-        for each in sharing or governed or doors or [""]:
+        for each in sharing or governed or entry_points or [""]:
             found.setdefault(each, []).append(spot)
     return found
 
@@ -74,16 +76,16 @@ def _targets(scene: Scene, service: Service, port: ServicePort, by: LabelSelecto
     return frozenset({port.target_port, *known_numbers(port, slices, selected(scene.pods, by))})
 
 
-def _reached(rules: Iterable[Rule], targets: frozenset[int | str], survey: Survey) -> bool:
+def _reached(rules: Iterable[Rule], targets: frozenset[int | str], facts: ClusterFacts) -> bool:
     admitting = [rule for rule in rules if _admits_port(rule, targets)]
     if any(rule.peers is None for rule in admitting):
         return True
     blocks = [peer.block for rule in admitting for peer in rule.peers or () if peer.block is not None]
-    called_from = api_server_addresses(survey)
+    called_from = api_server_addresses(facts)
     if not called_from:
         # Whoever admits some address to this very port has thought of the API server; nobody can say more.
-        return any(block.cidr.prefixlen == 0 or not _is_front(block.cidr, survey) for block in blocks)
-    if survey.cni.pod_ranges == "matched-by-identity" and survey.node_addresses & {
+        return any(block.cidr.prefixlen == 0 or not _is_front(block.cidr, facts) for block in blocks)
+    if facts.cni.pod_ranges == "matched-by-identity" and facts.node_addresses & {
         str(each.network_address) for each in called_from
     }:
         return False
@@ -93,9 +95,9 @@ def _reached(rules: Iterable[Rule], targets: frozenset[int | str], survey: Surve
     )
 
 
-def _is_front(cidr: Network, survey: Survey) -> bool:
+def _is_front(cidr: Network, facts: ClusterFacts) -> bool:
     """Nodes' own SNAT addresses are admitted for clients; they say nothing about the control plane."""
-    return any(inside(cidr, each) for each in survey.snat)
+    return any(inside(cidr, each) for each in facts.snat)
 
 
 def _admits_port(rule: Rule, targets: frozenset[int | str]) -> bool:
@@ -116,14 +118,14 @@ def _admits_port(rule: Rule, targets: frozenset[int | str]) -> bool:
     return False
 
 
-def api_server_addresses(survey: Survey) -> tuple[Network, ...]:
+def api_server_addresses(facts: ClusterFacts) -> tuple[Network, ...]:
     """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty where they are not at hand."""
-    found = {ip for each in survey.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
+    found = {ip for each in facts.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
     return tuple(network(ip) for ip in sorted(found))
 
 
-def _spot(webhook: Webhook, service: Service, port: ServicePort, survey: Survey) -> BlindSpot:
-    addresses = ", ".join(map(str, api_server_addresses(survey)))
+def _spot(webhook: Webhook, service: Service, port: ServicePort, facts: ClusterFacts) -> BlindSpot:
+    addresses = ", ".join(map(str, api_server_addresses(facts)))
     detail = (
         f"{webhook.kind} {webhook.name} calls Service {service.ref} at port {port.port} (pods: {port.target_port})."
     )
@@ -132,6 +134,6 @@ def _spot(webhook: Webhook, service: Service, port: ServicePort, survey: Survey)
         f"Write a NetworkPolicy of your own that selects {selecting(dict(service.selector or ()))} in "
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
-    if survey.cni.pod_ranges == "matched-by-identity":
+    if facts.cni.pod_ranges == "matched-by-identity":
         cure += " Where the control plane runs on nodes, Cilium needs a CiliumNetworkPolicy from kube-apiserver."
     return blind_spot("WebhookUnreachable", detail, cure=cure)

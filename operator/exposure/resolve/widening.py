@@ -7,7 +7,7 @@ a subtree is either one prefix (if that touches no forbidden range), or the best
 from collections.abc import Iterable
 from functools import lru_cache
 
-from exposure.values.addresses import Network, collapsed, overlap
+from exposure.addresses import Network, collapsed, overlap
 
 INFINITE = float("inf")
 #: best[k]: the fewest addresses that a cover with at most k prefixes holds, and the cover itself.

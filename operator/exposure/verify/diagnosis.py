@@ -7,11 +7,12 @@ where on the way it stops.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from exposure.model.exposures import SourceKind
+from exposure.model.plans import Change
+from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
-from exposure.values.changes import Change
-from exposure.values.network_policy import NetworkPolicy
+from exposure.verify.context import VerificationContext, names
 from exposure.verify.expectation import Arrival, admitted, arrivals, pod_of
-from exposure.verify.ground import Ground, names
 from exposure.verify.rules import ingress
 from exposure.verify.values import Check, Expected, Finding, Outcome, Seen, Target, Vantage
 
@@ -47,21 +48,21 @@ def judged(target: Target, vantage: Vantage, expected: Expected, seen: Seen) -> 
     return Check(target.exposure, vantage, target, expected, "as expected" if right else "mismatch", seen)
 
 
-def diagnosed(ground: Ground, check: Check, around: Around) -> Check:
+def diagnosed(context: VerificationContext, check: Check, around: Around) -> Check:
     """A mismatch with its cause; any other check as it is."""
     if check.result != "mismatch" or check.target is None or check.vantage is None or check.seen is None:
         return check
-    found = list(arrivals(ground, check.target, check.vantage))
+    found = list(arrivals(context, check.target, check.vantage))
     if check.expected.verdict == "denied":
-        finding = _let_in(ground, check.target, found, around)
+        finding = _let_in(context, check.target, found, around)
     else:
-        finding = _kept_out(ground, check.target, found, check.seen, around)
+        finding = _kept_out(context, check.target, found, check.seen, around)
     return replace(check, finding=finding)
 
 
-def _let_in(ground: Ground, target: Target, found: Sequence[Arrival], around: Around) -> Finding:
+def _let_in(context: VerificationContext, target: Target, found: Sequence[Arrival], around: Around) -> Finding:
     """Denied, and it passed."""
-    live = ground.live(target.namespace)
+    live = context.live(target.namespace)
     if not found:
         return Finding("NotHeld", "It got in though loadBalancerSourceRanges leave it out.", "")
     says = [ingress(live, pod_of(a.backend, target), a.sender, target.protocol, a.backend.port) for a in found]
@@ -88,7 +89,7 @@ def _let_in(ground: Ground, target: Target, found: Sequence[Arrival], around: Ar
         )
     isolating = [each for say in says for each in say.isolating]
     if not isolating:
-        missing = _missing(ground, target, found)
+        missing = _missing(context, target, found)
         return Finding(
             "PolicyMissing", f"No NetworkPolicy isolates these pods: {missing} is planned and does not stand.", OPERATOR
         )
@@ -98,7 +99,9 @@ def _let_in(ground: Ground, target: Target, found: Sequence[Arrival], around: Ar
     )
 
 
-def _kept_out(ground: Ground, target: Target, found: Sequence[Arrival], seen: Seen, around: Around) -> Finding:
+def _kept_out(
+    context: VerificationContext, target: Target, found: Sequence[Arrival], seen: Seen, around: Around
+) -> Finding:
     """Allowed, and it did not pass, or not every time."""
     ready = [each for each in target.backends if each.address]
     if not ready:
@@ -107,10 +110,10 @@ def _kept_out(ground: Ground, target: Target, found: Sequence[Arrival], seen: Se
             f"Service {target.namespace}/{target.service} has no ready pod behind port {target.service_port}.",
             "look at the pods and their readiness probes",
         )
-    live = ground.live(target.namespace)
+    live = context.live(target.namespace)
     refused = [each for each in found if not admitted(live, each, target)]
     if refused:
-        return _by_policy(ground, target, live, found, refused)
+        return _by_policy(context, target, live, found, refused)
     if seen.passed:
         return Finding(
             "SomeBackendsFail",
@@ -118,7 +121,7 @@ def _kept_out(ground: Ground, target: Target, found: Sequence[Arrival], seen: Se
             "do not listen on their target port, or one node does not let through what it should.",
             "compare the pods behind the Service one by one",
         )
-    if target.door in ("LoadBalancer", "ExternalIP") and around.node_ports:
+    if target.entry_point in ("LoadBalancer", "ExternalIP") and around.node_ports:
         return _on_the_way(target, seen, around)
     if set(seen.outcomes) <= {"refused"}:
         return _not_listening(target)
@@ -131,7 +134,7 @@ def _kept_out(ground: Ground, target: Target, found: Sequence[Arrival], seen: Se
 
 
 def _by_policy(
-    ground: Ground,
+    context: VerificationContext,
     target: Target,
     live: tuple[NetworkPolicy, ...],
     found: Sequence[Arrival],
@@ -147,7 +150,7 @@ def _by_policy(
             f"{refused[0].backend.port}: policies see the target port ({names(walls)}).",
             OPERATOR,
         )
-    if {each.letter for each in refused} == {"N"} and len(refused) < len(found):
+    if {each.kind for each in refused} == {SourceKind.NODES} and len(refused) < len(found):
         lost = ", ".join(sorted({each.sender.address for each in refused}))
         return Finding(
             "NodeAddressesMissing",
@@ -156,7 +159,7 @@ def _by_policy(
             f"address, and is refused there ({names(walls)}).",
             OPERATOR,
         )
-    missing = _missing(ground, target, found)
+    missing = _missing(context, target, found)
     return Finding(
         "PolicyDiffers",
         f"The live policies keep out what was planned to come in ({names(walls)}); planned: {missing}.",
@@ -202,19 +205,19 @@ def _not_listening(target: Target) -> Finding:
     )
 
 
-def _missing(ground: Ground, target: Target, found: Sequence[Arrival]) -> str:
-    planned = ground.intended(pod_of(found[0].backend, target))
-    live = {each.name: each.spec for each in ground.live(target.namespace)}
+def _missing(context: VerificationContext, target: Target, found: Sequence[Arrival]) -> str:
+    planned = context.intended(pod_of(found[0].backend, target))
+    live = {each.name: each.spec for each in context.live(target.namespace)}
     return names(each for each in planned if live.get(each.name) != each.spec) or "a policy of ours"
 
 
-def drift(ground: Ground, namespace: str) -> Check | None:
+def drift(context: VerificationContext, namespace: str) -> Check | None:
     """A check that fails where a namespace's live policies are not the planned ones; None: nothing is planned."""
-    if not ground.resolutions[namespace].policies and not ground.differences(namespace):
+    if not context.resolutions[namespace].policies and not context.differences(namespace):
         return None
     expected = Expected("allowed", "the live NetworkPolicies are those that are planned")
     # Labels and annotations decide about no connection.
-    changes = [each for each in ground.differences(namespace) if not each.interim]
+    changes = [each for each in context.differences(namespace) if not each.interim]
     writes = [each for each in changes if each.verb != "update" or _says_else(each)]
     name = f"{namespace}/(policies)"
     if not writes:

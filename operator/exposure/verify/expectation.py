@@ -1,4 +1,4 @@
-"""What must come of a connection: the truth table's row for the door, asked of the policies that should stand. Pure.
+"""What must come of a connection: the truth table's row for the entry point, asked of the policies that should stand. Pure.
 
 A connection may arrive in several ways: at this pod or at that one, under its own address or under a node's. Where all
 of them pass it must pass, where none does it must not, and where it depends nobody can tell from here: `unsure`.
@@ -7,12 +7,13 @@ of them pass it must pass, where none does it must not, and where it depends nob
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from exposure.facts.decision import ROWS, Row, decide
-from exposure.values.addresses import address, covered, family, network
-from exposure.values.labels import Labels
-from exposure.values.network_policy import NetworkPolicy
-from exposure.values.objects import Pod, Service
-from exposure.verify.ground import Ground, names
+from exposure.addresses import address, covered, family, network
+from exposure.catalog.decision_table import ROWS, DecisionRow, decide
+from exposure.labels import Labels
+from exposure.model.exposures import SourceKind
+from exposure.model.objects import Pod, Service
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.verify.context import VerificationContext, names
 from exposure.verify.rules import Sender, egress_is_limited, ingress
 from exposure.verify.values import Backend, Expected, Target, Vantage
 
@@ -27,109 +28,118 @@ class Arrival:
 
     backend: Backend
     sender: Sender
-    letter: str
+    kind: SourceKind | None
     always: bool = False
 
 
-def expected(ground: Ground, target: Target, vantage: Vantage) -> Expected:
+def expected(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
     """The verdict that must come true, and the sentence that explains it."""
-    limits = _own_limits(ground, vantage)
+    limits = _own_limits(context, vantage)
     if limits:
         return Expected("unsure", f"the probe itself may not call everybody, by {limits}")
-    held = _held_before(ground, target, vantage)
+    held = _held_before(context, target, vantage)
     if held is not None:
         return held
-    if hides_client(ground, target, vantage):
-        return _translated(ground, target, vantage)
-    found = list(arrivals(ground, target, vantage))
+    if hides_client(context, target, vantage):
+        return _translated(context, target, vantage)
+    found = list(arrivals(context, target, vantage))
     if not found:
         return Expected("unsure", "the load balancer's own addresses are not known, so nobody can say who arrives")
-    passing = [each for each in found if admitted(ground.intended(pod_of(each.backend, target)), each, target)]
-    why = _row_text(ground, target, vantage)
+    passing = [each for each in found if admitted(context.intended(pod_of(each.backend, target)), each, target)]
+    why = _row_text(context, target, vantage)
     who = ", ".join(dict.fromkeys(_who(each) for each in found))
     if len(passing) == len(found):
         letters = ", ".join(dict.fromkeys(_who(each) for each in passing))
         return Expected("allowed", f"let in: {letters}{why}")
     if not passing:
         return Expected("denied", f"kept out: no rule admits {who}{why}")
-    return _depends(ground, target, found, passing, why)
+    return _depends(context, target, found, passing, why)
 
 
-def _translated(ground: Ground, target: Target, vantage: Vantage) -> Expected:
+def _translated(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
     """It arrives under some public address that nobody here knows: it must pass where any would."""
     # A host name says no family: then IPv4 has to do.
     for address_ in [each for each in STRANGERS if (":" in each) == (":" in target.address)]:
-        found = list(arrivals(ground, target, replace(vantage, addresses=(address_,))))
-        if not found or not all(admitted(ground.intended(pod_of(e.backend, target)), e, target) for e in found):
+        found = list(arrivals(context, target, replace(vantage, addresses=(address_,))))
+        if not found or not all(admitted(context.intended(pod_of(e.backend, target)), e, target) for e in found):
             return Expected("unsure", "addresses are translated on the way: nobody here knows who arrives (--source)")
-    return Expected("allowed", f"let in: C, whoever it is{_row_text(ground, target, vantage)}")
+    return Expected("allowed", f"admitted: the client, whatever its address is{_row_text(context, target, vantage)}")
 
 
-def arrivals(ground: Ground, target: Target, vantage: Vantage) -> Iterator[Arrival]:
+def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[Arrival]:
     """Every way in which a connection from `vantage` may arrive."""
     for backend in target.backends:
         if vantage.place == "node":
             if not vantage.node or vantage.node == backend.node:
-                yield Arrival(backend, Sender(), "own node", always=True)
+                yield Arrival(backend, Sender(), None, always=True)
             if vantage.node != backend.node:
-                yield from _nodes(ground, target, backend)
-        elif vantage.place != "outside" or target.door not in CARRIERS:
-            yield Arrival(backend, _own(ground, target, vantage), "own")
+                yield from _nodes(context, target, backend)
+        elif vantage.place != "outside" or target.entry_point not in CARRIERS:
+            yield Arrival(backend, _own(context, target, vantage), None)
         else:
-            yield from _from_outside(ground, target, vantage, backend)
+            yield from _from_outside(context, target, vantage, backend)
 
 
-def _from_outside(ground: Ground, target: Target, vantage: Vantage, backend: Backend) -> Iterator[Arrival]:
-    row = row_of(ground, target)
-    after_snat = ground.survey.cni.position == "post"
-    for letter in row.sources if row is not None else "C":
-        match letter:
-            case "C" | "E":
-                yield Arrival(backend, _own(ground, target, vantage), "C")
-            case "N":
-                yield from _nodes(ground, target, backend)
+def _from_outside(
+    context: VerificationContext, target: Target, vantage: Vantage, backend: Backend
+) -> Iterator[Arrival]:
+    row = row_of(context, target)
+    after_snat = context.facts.cni.position == "post"
+    for kind in row.sources if row is not None else (SourceKind.CLIENTS,):
+        match kind:
+            case SourceKind.CLIENTS | SourceKind.OUTSIDE:
+                yield Arrival(backend, _own(context, target, vantage), SourceKind.CLIENTS)
+            case SourceKind.NODES:
+                yield from _nodes(context, target, backend)
                 if after_snat:
-                    yield Arrival(backend, Sender(), "own node", always=True)
-            case "L":
-                yield from (Arrival(backend, Sender(each), "L") for each in _balancers(ground, target))
+                    yield Arrival(backend, Sender(), None, always=True)
+            case SourceKind.LOAD_BALANCER:
+                yield from (
+                    Arrival(backend, Sender(each), SourceKind.LOAD_BALANCER) for each in _balancers(context, target)
+                )
 
 
-def _own(ground: Ground, target: Target, vantage: Vantage) -> Sender:
+def _own(context: VerificationContext, target: Target, vantage: Vantage) -> Sender:
     address = next((each for each in vantage.addresses if (":" in each) == (":" in target.address)), "")
     if not vantage.namespace:
         return Sender(address)
     labels: Labels = dict(vantage.labels)
-    by_identity = ground.survey.cni.pod_ranges == "matched-by-identity"
-    return Sender(address, vantage.namespace, labels, ground.namespace_labels(vantage.namespace), not by_identity)
+    by_identity = context.facts.cni.pod_ranges == "matched-by-identity"
+    return Sender(address, vantage.namespace, labels, context.namespace_labels(vantage.namespace), not by_identity)
 
 
-def _nodes(ground: Ground, target: Target, backend: Backend) -> Iterator[Arrival]:
+def _nodes(context: VerificationContext, target: Target, backend: Backend) -> Iterator[Arrival]:
     wanted = family(own) if (own := address(backend.address or target.address)) is not None else "IPv4"
-    for each in ground.survey.snat:
+    for each in context.facts.snat:
         if family(each) == wanted:
-            blocks = ground.survey.cni.pod_ranges != "matched-by-identity"
-            yield Arrival(backend, Sender(str(each.network_address), blocks=blocks), "N")
+            blocks = context.facts.cni.pod_ranges != "matched-by-identity"
+            yield Arrival(backend, Sender(str(each.network_address), blocks=blocks), SourceKind.NODES)
 
 
-def _balancers(ground: Ground, target: Target) -> list[str]:
-    exposure = ground.by_name.get(f"{target.namespace}/service-{target.service}")
+def _balancers(context: VerificationContext, target: Target) -> list[str]:
+    exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
     sources = exposure.sources if exposure else ()
-    return [str(each.cidr.network_address) for source in sources if source.letter == "L" for each in source.blocks]
+    return [
+        str(each.cidr.network_address)
+        for source in sources
+        if source.kind is SourceKind.LOAD_BALANCER
+        for each in source.blocks
+    ]
 
 
-def row_of(ground: Ground, target: Target) -> Row | None:
-    """The row of the decision table for a door; None where the pod is called without one."""
-    if target.door not in CARRIERS:
+def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
+    """The row of the decision table for an entry point; None where the pod is called without one."""
+    if target.entry_point not in CARRIERS:
         return None
-    exposure = ground.by_name.get(f"{target.namespace}/service-{target.service}")
+    exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
     for source in exposure.sources if exposure else ():
-        if source.door == target.door:
+        if source.entry_point == target.entry_point:
             for row in ROWS:
                 if row.id == source.row:
                     return row
-    service = _service(ground, target)
-    policy = "Local" if target.door == "HostPort" or service is None else service.external_traffic_policy
-    return decide("node", True, policy, ground.survey.cni.position)
+    service = _service(context, target)
+    policy = "Local" if target.entry_point == "HostPort" or service is None else service.external_traffic_policy
+    return decide("node", True, policy, context.facts.cni.position)
 
 
 def admitted(policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None) -> bool:
@@ -145,67 +155,69 @@ def pod_of(backend: Backend, target: Target) -> Pod:
 
 
 def _who(arrival: Arrival) -> str:
-    match arrival.letter:
-        case "N":
-            return "N (a node's address)"
-        case "own node":
-            return "the pod's own node, which is always admitted"
-        case "own" | "C":
+    if arrival.always:
+        return "the pod's own node, which is always admitted"
+    match arrival.kind:
+        case SourceKind.NODES:
+            return "a node's address"
+        case SourceKind.LOAD_BALANCER:
+            return "the load balancer's address"
+        case kind:
             sender = arrival.sender
-            letter = "C, " if arrival.letter == "C" else ""
-            return (
-                f"{letter}{sender.address or 'the client'}" if sender.labels is None else f"pods of {sender.namespace}"
-            )
-        case letter:
-            return f"{letter} (the load balancer)"
+            if sender.labels is not None:
+                return f"pods of {sender.namespace}"
+            client = "client " if kind is SourceKind.CLIENTS else ""
+            return f"{client}{sender.address}" if sender.address else "the client"
 
 
-def _row_text(ground: Ground, target: Target, vantage: Vantage) -> str:
-    row = row_of(ground, target) if vantage.place == "outside" else None
+def _row_text(context: VerificationContext, target: Target, vantage: Vantage) -> str:
+    row = row_of(context, target) if vantage.place == "outside" else None
     return f"; {row.why}" if row is not None else ""
 
 
-def _depends(ground: Ground, target: Target, found: list[Arrival], passing: list[Arrival], why: str) -> Expected:
+def _depends(
+    context: VerificationContext, target: Target, found: list[Arrival], passing: list[Arrival], why: str
+) -> Expected:
     """Some ways pass and some do not: whose wish is it?"""
-    exposure = ground.by_name.get(target.exposure)
+    exposure = context.by_name.get(target.exposure)
     reasons = {spot.reason for spot in exposure.blind_spots} if exposure else set()
-    own = [each for each in found if each.letter == "C"]
+    own = [each for each in found if each.kind is SourceKind.CLIENTS]
     if own and all(each in passing for each in own) and "CrossNodeTrafficDropped" not in reasons:
         # A client that is asked for must get in by whatever node: a policy that forgets N is a mistake, no doubt.
-        return Expected("allowed", f"C: the policy lets this client in{why}")
+        return Expected("allowed", f"the policy admits this client{why}")
     admitted_as = ", ".join(dict.fromkeys(_who(each) for each in passing))
     named = "SourceFilterLost" if own and not any(each in passing for each in own) else "CrossNodeTrafficDropped"
     note = f" ({named})" if named in reasons else ""
     return Expected("unsure", f"it passes only as {admitted_as}{note}{why}")
 
 
-def _own_limits(ground: Ground, vantage: Vantage) -> str:
+def _own_limits(context: VerificationContext, vantage: Vantage) -> str:
     if vantage.place not in ("other-namespace", "same-namespace"):
         return ""
-    return names(egress_is_limited(ground.live(vantage.namespace), vantage.namespace, dict(vantage.labels)))
+    return names(egress_is_limited(context.live(vantage.namespace), vantage.namespace, dict(vantage.labels)))
 
 
-def _held_before(ground: Ground, target: Target, vantage: Vantage) -> Expected | None:
+def _held_before(context: VerificationContext, target: Target, vantage: Vantage) -> Expected | None:
     """kube-proxy enforces the field loadBalancerSourceRanges on addresses of load balancers that deliver to nodes."""
-    service, own = _service(ground, target), next(iter(vantage.addresses), "")
-    if target.door != "LoadBalancer" or vantage.place != "outside" or service is None or address(own) is None:
+    service, own = _service(context, target), next(iter(vantage.addresses), "")
+    if target.entry_point != "LoadBalancer" or vantage.place != "outside" or service is None or address(own) is None:
         return None
-    row = row_of(ground, target)
+    row = row_of(context, target)
     ranges = [network(each) for each in service.source_ranges]
-    if row is None or row.delivery != "node" or not ranges or hides_client(ground, target, vantage):
+    if row is None or row.delivery != "node" or not ranges or hides_client(context, target, vantage):
         return None
-    if "L" in row.sources or covered(network(own), ranges):
+    if SourceKind.LOAD_BALANCER in row.sources or covered(network(own), ranges):
         return None
     return Expected("denied", f"kept out before any policy: {own} is not in the Service's loadBalancerSourceRanges")
 
 
-def hides_client(ground: Ground, target: Target, vantage: Vantage) -> bool:
+def hides_client(context: VerificationContext, target: Target, vantage: Vantage) -> bool:
     """A private address that calls a public one is translated somewhere on the way."""
     own, theirs = address(next(iter(vantage.addresses), "")), address(target.address)
-    if vantage.place != "outside" or target.door not in CARRIERS:
+    if vantage.place != "outside" or target.entry_point not in CARRIERS:
         return False
     return own is None or (own.is_private and (theirs is None or not theirs.is_private))
 
 
-def _service(ground: Ground, target: Target) -> Service | None:
-    return ground.world.services.get(target.namespace, {}).get(target.service)
+def _service(context: VerificationContext, target: Target) -> Service | None:
+    return context.snapshot.services.get(target.namespace, {}).get(target.service)

@@ -25,7 +25,7 @@ def check_json(check: Check) -> dict[str, Any]:
         }
     if target is not None:
         found["target"] = {
-            "door": target.door,
+            "entryPoint": target.entry_point,
             "address": target.address,
             "port": target.port,
             "protocol": target.protocol,

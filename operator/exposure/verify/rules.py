@@ -6,10 +6,10 @@ Semantics: https://kubernetes.io/docs/concepts/services-networking/network-polic
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.values.addresses import Block, address
-from exposure.values.labels import Labels
-from exposure.values.network_policy import NetworkPolicy, Peer, PolicyPort, Rule
-from exposure.values.objects import Pod
+from exposure.addresses import Block, address
+from exposure.labels import Labels
+from exposure.model.objects import Pod
+from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from exposure.values.exposures import Exposure
-from exposure.values.labels import pairs
+from exposure.labels import pairs
+from exposure.model.exposures import Exposure
+from exposure.verify.context import VerificationContext
 from exposure.verify.diagnosis import Around, diagnosed, drift, judged
 from exposure.verify.expectation import expected
-from exposure.verify.ground import Ground
 from exposure.verify.pods import LABELS, TARGETS_PER_POD, Answer, Job, ProbePods, outcome
 from exposure.verify.probe import attempt, connect, own_address
 from exposure.verify.targets import inside_targets, node_addresses, outside_targets
@@ -51,31 +51,31 @@ class Try:
 
 @dataclass(frozen=True)
 class Verification:
-    """`exposures`: the doors that are asked about; `pods` may be None where only `outside` is asked for.
+    """`exposures`: the entry points that are asked about; `pods` may be None where only `outside` is asked for.
 
     `again` reads the cluster once more: an operator that was about to write must not be taken for drift.
     """
 
-    ground: Ground
+    context: VerificationContext
     exposures: Sequence[Exposure]
     options: Options
     pods: ProbePods | None = None
-    again: Callable[[], Ground] | None = None
+    again: Callable[[], VerificationContext] | None = None
 
     def tries(self) -> list[Try]:
         """Everything that would be connected to, in order; nothing is connected to."""
         found: list[Try] = []
         for place in self.options.places:
-            targets = self._outside() if place == "outside" else inside_targets(self.ground, self.exposures)
+            targets = self._outside() if place == "outside" else inside_targets(self.context, self.exposures)
             for target in targets:
                 vantage = self.vantage(place, target)
-                times = self.options.repeat if len(target.backends) > 1 and target.door != "Pod" else 1
-                found.append(Try(vantage, target, times, expected(self.ground, target, vantage)))
+                times = self.options.repeat if len(target.backends) > 1 and target.entry_point != "Pod" else 1
+                found.append(Try(vantage, target, times, expected(self.context, target, vantage)))
         return found
 
     def run(self) -> list[Check]:
         """Connects, and judges: first what was compared, then what was tried, in the order of `tries`."""
-        checks = self._drifts(self.ground)
+        checks = self._drifts(self.context)
         if mismatches(checks) and self.again is not None:
             time.sleep(SETTLE_SECONDS)
             checks = self._drifts(self.again())
@@ -84,11 +84,11 @@ class Verification:
         tried = [judged(e.target, seen[n][0], self._again(e, seen[n][0]), seen[n][1]) for n, e in enumerate(tries)]
         held = any(each.result == "as expected" and each.expected.verdict == "denied" for each in tried)
         around = Around(denials_held=held)
-        return [*checks, *(diagnosed(self.ground, each, self._past(each, around)) for each in tried)]
+        return [*checks, *(diagnosed(self.context, each, self._past(each, around)) for each in tried)]
 
-    def _drifts(self, ground: Ground) -> list[Check]:
-        known = [name for name in self._namespaces() if name in ground.resolutions]
-        return [found for name in known if (found := drift(ground, name)) is not None]
+    def _drifts(self, context: VerificationContext) -> list[Check]:
+        known = [name for name in self._namespaces() if name in context.resolutions]
+        return [found for name in known if (found := drift(context, name)) is not None]
 
     def vantage(self, place: Place, target: Target) -> Vantage:
         match place:
@@ -104,12 +104,12 @@ class Verification:
 
     def _other(self, namespace: str) -> str:
         """A namespace that is not the target's own."""
-        asked = self.options.probe_namespace or self.ground.world.config.operator_namespace
-        known = self.ground.world.namespaces
+        asked = self.options.probe_namespace or self.context.snapshot.config.operator_namespace
+        known = self.context.snapshot.namespaces
         return next((n for n in (asked, "default") if n != namespace and n in known), "default")
 
     def _outside(self) -> list[Target]:
-        return outside_targets(self.ground, self.exposures)
+        return outside_targets(self.context, self.exposures)
 
     def _namespaces(self) -> list[str]:
         return sorted({each.namespace for each in self.exposures})
@@ -142,18 +142,18 @@ class Verification:
 
     def _again(self, each: Try, vantage: Vantage) -> Expected:
         """The expectation, now that the addresses are known that the connections were made from."""
-        return each.expected if vantage == each.vantage else expected(self.ground, each.target, vantage)
+        return each.expected if vantage == each.vantage else expected(self.context, each.target, vantage)
 
     def _past(self, check: Check, around: Around) -> Around:
         """For a load balancer that does not answer: what the nodes say when they are called past it."""
         target = check.target
         if check.result != "mismatch" or check.expected.verdict != "allowed" or target is None or not target.node_port:
             return around
-        if check.vantage is None or check.vantage.place != "outside" or target.door == "NodePort":
+        if check.vantage is None or check.vantage.place != "outside" or target.entry_point == "NodePort":
             return around
-        service = self.ground.world.services[target.namespace][target.service]
+        service = self.context.snapshot.services[target.namespace][target.service]
         port = next(each for each in service.ports if each.node_port == target.node_port)
-        wanted = [ip for ip in node_addresses(self.ground, service, port) if (":" in ip) == (":" in target.address)]
+        wanted = [ip for ip in node_addresses(self.context, service, port) if (":" in ip) == (":" in target.address)]
         answers: dict[str, Outcome] = {
             ip: outcome(attempt(ip, target.node_port, target.protocol, self.options.timeout)) for ip in wanted
         }

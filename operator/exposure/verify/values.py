@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from exposure.values.labels import Pairs
-from exposure.values.objects import Pod
+from exposure.labels import Pairs
+from exposure.model.objects import Pod
 
 Place: TypeAlias = Literal["outside", "other-namespace", "same-namespace", "node"]
 PLACES: tuple[Place, ...] = ("outside", "other-namespace", "same-namespace", "node")
@@ -47,8 +47,8 @@ class Backend:
 class Target:
     """One address and port to connect to.
 
-    `door`       LoadBalancer, NodePort, ExternalIP, HostPort, Ingress, Gateway; ClusterIP or Pod inside
-    `exposure`   namespace/name of the Exposure it belongs to; of the pod's Service where no door leads to it
+    `entry point`       LoadBalancer, NodePort, ExternalIP, HostPort, Ingress, Gateway; ClusterIP or Pod inside
+    `exposure`   namespace/name of the Exposure it belongs to; of the pod's Service where no entry point leads to it
     `backends`   who may answer: every ready endpoint behind it
     `ports`      the Service port behind it, and its node port (0: none)
     """
@@ -56,7 +56,7 @@ class Target:
     exposure: str
     namespace: str
     service: str
-    door: str
+    entry_point: str
     address: str
     port: int
     protocol: str

@@ -21,14 +21,18 @@ FOUND = sorted(Path(FOLDER).glob("*.yaml")) if FOLDER else sorted(Path(__file__)
 
 
 @pytest.mark.parametrize("path", FOUND, ids=[path.stem for path in FOUND])
-def test_an_empty_policy_opens_the_doors_and_tells_what_it_cuts(path: Path, tmp_path: Path) -> None:
-    """Doors stay open to the pods behind them, nothing else is opened, and a webhook that is cut off is named."""
+def test_an_empty_policy_opens_the_entry_points_and_tells_what_it_cuts(path: Path, tmp_path: Path) -> None:
+    """Entry points stay open to the pods behind them, nothing else is opened, and a webhook that is cut off is named."""
     objects = [each for each in yaml.safe_load_all(path.read_text()) if each and "kind" in each]
     objects = [each for each in objects if each["kind"] not in ("ExposurePolicy", "NetworkPolicy")]
-    doors = [each for each in objects if each["kind"] == "Service" and each["spec"].get("type") == "LoadBalancer"]
+    entry_points = [
+        each for each in objects if each["kind"] == "Service" and each["spec"].get("type") == "LoadBalancer"
+    ]
     node_ports = [each for each in objects if each["kind"] == "Service" and each["spec"].get("type") == "NodePort"]
-    namespaces = sorted({_namespace(each) for each in [*doors, *node_ports]})
-    written = {"doors": ["LoadBalancer", "Ingress", "Gateway", "NodePort"]} if node_ports and not doors else {}
+    namespaces = sorted({_namespace(each) for each in [*entry_points, *node_ports]})
+    written = (
+        {"entryPoints": ["LoadBalancer", "Ingress", "Gateway", "NodePort"]} if node_ports and not entry_points else {}
+    )
     intent = [
         {
             "apiVersion": "exposure.dev/v1alpha1",
@@ -48,7 +52,7 @@ def test_an_empty_policy_opens_the_doors_and_tells_what_it_cuts(path: Path, tmp_
     exposures = {each["name"]: each for each in json.loads(_run("map", "-f", str(given), "-o", "json"))}
 
     expected = {(namespace, "exposure-default-deny") for namespace in namespaces}
-    for service in [*doors, *node_ports]:
+    for service in [*entry_points, *node_ports]:
         namespace, name = _namespace(service), service["metadata"]["name"]
         expected.add((namespace, f"exposure-to-{name}"))
         spec = policies[namespace, f"exposure-to-{name}"]

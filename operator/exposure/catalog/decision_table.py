@@ -1,0 +1,78 @@
+"""The decision table: which sources a backend sees, by delivery, client address, externalTrafficPolicy and position.
+
+Read it top down: the first row that fits decides.
+
+Sources of the facts:
+https://kubernetes.io/docs/tutorials/services/source-ip/
+https://kubernetes.io/docs/concepts/services-networking/network-policies/#networkpolicy-resource (ipBlock and SNAT)
+https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from exposure.model.exposures import SourceKind
+
+Delivery: TypeAlias = Literal["pod", "node"]
+Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
+
+SOURCE_IP = "https://kubernetes.io/docs/tutorials/services/source-ip/"
+IP_BLOCK = "https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors"
+CILIUM_SOURCE_IP = "https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One row; None fits anything. `sources` in the order in which they are explained."""
+
+    id: str
+    delivery: Delivery
+    preserved: bool | None
+    traffic_policy: str | None
+    positions: tuple[Position, ...] | None
+    sources: tuple[SourceKind, ...]
+    why: str
+    reference: str
+
+    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+        return (
+            self.delivery == delivery
+            and self.preserved in (None, preserved)
+            and self.traffic_policy in (None, traffic_policy)
+            and (self.positions is None or position in self.positions)
+        )
+
+
+CLIENTS, LOAD_BALANCER, HEALTH_CHECKS = SourceKind.CLIENTS, SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS
+NODES, OUTSIDE = SourceKind.NODES, SourceKind.OUTSIDE
+
+# fmt: off
+ROWS: tuple[DecisionRow, ...] = (
+    DecisionRow("pod-preserved",               "pod",  True,  None,      None,                   (CLIENTS, HEALTH_CHECKS),
+        "the load balancer sends to pods and keeps the client's address", IP_BLOCK),
+    DecisionRow("pod-proxied",                 "pod",  False, None,      None,                   (LOAD_BALANCER, HEALTH_CHECKS),
+        "the load balancer sends to pods from its own addresses", IP_BLOCK),
+    DecisionRow("node-local-preserved",        "node", True,  "Local",   None,                   (CLIENTS, HEALTH_CHECKS),
+        "with externalTrafficPolicy Local a node forwards to its own pods and keeps the client's address", SOURCE_IP),
+    DecisionRow("node-local-proxied",          "node", False, "Local",   None,                   (LOAD_BALANCER, HEALTH_CHECKS),
+        "with externalTrafficPolicy Local a node keeps the address it sees: the load balancer's", SOURCE_IP),
+    DecisionRow("node-cluster-post",           "node", None,  "Cluster", ("post",),              (NODES,),
+        "with externalTrafficPolicy Cluster nodes SNAT, and this CNI filters after that", SOURCE_IP),
+    DecisionRow("node-cluster-pre-preserved",  "node", True,  "Cluster", ("pre", "unknown"),     (NODES, CLIENTS, HEALTH_CHECKS),
+        "before SNAT the CNI sees the client for a pod on the same node, and a node's address for a pod on another", SOURCE_IP),
+    DecisionRow("node-cluster-pre-proxied",    "node", False, "Cluster", ("pre", "unknown"),     (NODES, LOAD_BALANCER, HEALTH_CHECKS),
+        "before SNAT the CNI sees the load balancer for a pod on the same node, and a node's address for a pod on another", SOURCE_IP),
+    DecisionRow("node-cluster-kept-preserved", "node", True,  "Cluster", ("preserving", "identity-dsr"), (CLIENTS, HEALTH_CHECKS),
+        "this data plane forwards between nodes without SNAT", CILIUM_SOURCE_IP),
+    DecisionRow("node-cluster-kept-proxied",   "node", False, "Cluster", ("preserving", "identity-dsr"), (LOAD_BALANCER, HEALTH_CHECKS),
+        "this data plane forwards between nodes without SNAT: the load balancer's address is kept", CILIUM_SOURCE_IP),
+    DecisionRow("node-cluster-identity",       "node", None,  "Cluster", ("identity-snat",),     (OUTSIDE,),
+        "Cilium matches identities: what another node SNATed is matched by no ipBlock but a whole family", CILIUM_SOURCE_IP),
+)
+# fmt: on
+
+
+def decide(delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
+    """The row that fits. An externalTrafficPolicy that a later Kubernetes adds is treated as Cluster, which admits N."""
+    known = traffic_policy if traffic_policy == "Local" else "Cluster"
+    return next(row for row in ROWS if row.fits(delivery, preserved, known, position))

@@ -1,0 +1,45 @@
+"""/healthz, /readyz and /metrics. (Kopf's own probes hang on most exceptions.)"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from exposure.controller.metrics import Metrics
+
+
+class Probes:
+    """`missing` names the kinds that were not read yet; ready means that there are none, leading or not."""
+
+    def __init__(self, listen: str, missing: Callable[[], list[str]], metrics: Metrics) -> None:
+        host, _, port = listen.rpartition(":")
+        self._host, self._port = host.strip("[]") or None, int(port)
+        self._missing = missing
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics_page)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        # The loop that does the work is the one that answers: an answer means that it is alive.
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        missing = self._missing()
+        if missing:
+            return web.Response(status=503, text=f"not read yet: {', '.join(missing)}\n")
+        return web.Response(text="ok\n")
+
+    async def _metrics_page(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

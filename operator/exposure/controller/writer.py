@@ -1,0 +1,65 @@
+"""Every write that leaves this process: bounded in number, fenced by the lease, counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from exposure.controller.client import WRITE_SECONDS, Client, Object
+from exposure.controller.errors import ApiError
+from exposure.controller.metrics import Metrics
+
+#: Policies and what is said about them have slots of their own: a report never takes one that a policy waits for.
+POLICIES = "networkpolicies"
+POLICIES_AT_ONCE = 32
+REPORTS_AT_ONCE = 8
+
+
+class NotLeading(Exception):
+    """The lease would not outlast the write, so it was not begun."""
+
+
+class Leadership(Protocol):
+    def holds_for(self, seconds: float) -> bool: ...
+
+
+class Writer:
+    """Apply, delete and create, a bounded number at a time, none without the lease."""
+
+    def __init__(self, client: Client, leadership: Leadership, metrics: Metrics) -> None:
+        self._client = client
+        self._leadership = leadership
+        self._metrics = metrics
+        self._policy_slots = asyncio.Semaphore(POLICIES_AT_ONCE)
+        self._report_slots = asyncio.Semaphore(REPORTS_AT_ONCE)
+        self.count = 0
+
+    @property
+    def has_room(self) -> bool:
+        return not self._policy_slots.locked()
+
+    async def apply(self, resource: str, path: str, body: Object, *, force: bool = True) -> Object:
+        async with self._slot(resource, "apply"):
+            return await self._client.apply(path, body, force=force)
+
+    async def delete(self, resource: str, path: str, uid: str) -> Object:
+        async with self._slot(resource, "delete"):
+            return await self._client.delete(path, uid)
+
+    async def create(self, resource: str, path: str, body: Object) -> Object:
+        async with self._slot(resource, "create"):
+            return await self._client.send("POST", path, body)
+
+    @asynccontextmanager
+    async def _slot(self, resource: str, verb: str) -> AsyncIterator[None]:
+        async with self._policy_slots if resource == POLICIES else self._report_slots:
+            # Asked here and not when the plan was made: it may have waited long for the slot.
+            if not self._leadership.holds_for(WRITE_SECONDS):
+                raise NotLeading
+            self.count += 1
+            try:
+                yield
+            except ApiError as error:
+                self._metrics.writes.labels(resource, verb, type(error).__name__).inc()
+                raise
+            self._metrics.writes.labels(resource, verb, "ok").inc()

@@ -1,0 +1,101 @@
+"""Reading fields of hostile JSON: a wrong type is an absent field for facts, and a named error for intent."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from exposure.addresses import address, network
+from exposure.labels import Pairs
+
+#: Not isdigit(), which takes "²" and a million digits for a number that int() then refuses.
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+Raw: TypeAlias = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class BadField(ValueError):
+    """A field that cannot be meant: its path, and a sentence that names the cure."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+def mapping(raw: Raw, key: str) -> Raw:
+    found = raw.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def meta(raw: Raw) -> Raw:
+    return mapping(raw, "metadata")
+
+
+def sequence(raw: Raw, key: str) -> list[Any]:
+    found = raw.get(key)
+    return found if isinstance(found, list) else []
+
+
+def objects(raw: Raw, key: str) -> list[Raw]:
+    return [each for each in sequence(raw, key) if isinstance(each, dict)]
+
+
+def text(raw: Raw, key: str, default: str = "") -> str:
+    found = raw.get(key)
+    return found if isinstance(found, str) else default
+
+
+def optional_text(raw: Raw, key: str) -> str | None:
+    found = raw.get(key)
+    return found if isinstance(found, str) and found else None
+
+
+def integer(raw: Raw, key: str, default: int = 0) -> int:
+    found = raw.get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) else default
+
+
+def boolean(raw: Raw, key: str, default: bool) -> bool:
+    found = raw.get(key)
+    return found if isinstance(found, bool) else default
+
+
+def texts(raw: Raw, key: str) -> tuple[str, ...]:
+    return tuple(each for each in sequence(raw, key) if isinstance(each, str))
+
+
+def addresses(raw: Raw, key: str) -> tuple[str, ...]:
+    """Those texts that are addresses; one with a zone means something on one machine alone."""
+    return tuple(each for each in texts(raw, key) if is_address(each))
+
+
+def is_address(written: str) -> bool:
+    return "%" not in written and address(written) is not None
+
+
+def is_network(written: str) -> bool:
+    try:
+        network(written)
+    except ValueError:
+        return False
+    return True
+
+
+def labels(raw: Raw, key: str) -> Pairs:
+    return tuple(sorted((k, v) for k, v in mapping(raw, key).items() if isinstance(k, str) and isinstance(v, str)))
+
+
+def port(value: object) -> int | str | None:
+    """A port number or name as Kubernetes' IntOrString writes it; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value:
+        return int(value) if _NUMBER.fullmatch(value) else value
+    return None
+
+
+def each(raw: Raw, key: str, parse: Callable[[Raw], T]) -> tuple[T, ...]:
+    return tuple(parse(item) for item in objects(raw, key))

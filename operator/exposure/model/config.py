@@ -1,0 +1,31 @@
+"""Facts about the cluster that cannot be detected: the component configuration, with its safe defaults."""
+
+from dataclasses import dataclass
+
+from exposure.addresses import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Whether the operator proves by its own pods that policies are enforced. `namespace` empty: the operator's own."""
+
+    enabled: bool = False
+    image: str = ""
+    interval_seconds: int = 300
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`provider` and `cni` None mean: detect. The CIDR lists win over what is detected."""
+
+    provider: str | None = None
+    cni: str | None = None
+    pod_cidrs: tuple[Network, ...] = ()
+    node_cidrs: tuple[Network, ...] = ()
+    node_address_limit: int = 256
+    load_balancer_cidrs: tuple[Network, ...] = ()
+    cloud_dns: bool | None = None
+    system_namespaces: tuple[str, ...] = ("kube-*",)
+    operator_namespace: str = "exposure-system"
+    canary: Canary = Canary()

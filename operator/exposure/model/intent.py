@@ -1,0 +1,126 @@
+"""What people ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted, and says nothing."""
+
+from dataclasses import dataclass, field
+
+from exposure.addresses import Block, Network
+from exposure.labels import LabelSelector
+from exposure.networkpolicy.values import Peer, Rule
+
+DEFAULT_ENTRY_POINTS = ("LoadBalancer", "Ingress", "Gateway")
+ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
+MODES = ("Enforce", "Audit", "Paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    ingress: bool | None = None
+    egress: bool | None = None
+    allow_same_namespace: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Who may come in from outside; `blocks` None: not said. `cidrs` is as written, to hold limits against."""
+
+    blocks: tuple[Block, ...] | None = None
+    cidrs: tuple[Network, ...] = ()
+    unenforceable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    dns: bool = True
+    api_server: bool = False
+    to: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerOverrides:
+    profile: str | None = None
+    cidrs: tuple[Network, ...] = ()
+    health_check_cidrs: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureSpec:
+    """The spec of an ExposurePolicy, and the `defaults` of a ClusterExposurePolicy."""
+
+    mode: str | None = None
+    entry_points: tuple[str, ...] | None = None
+    selector: LabelSelector | None = None
+    names: tuple[str, ...] | None = None
+    isolation: Isolation = Isolation()
+    clients: Clients = Clients()
+    ports: tuple[int | str, ...] | None = None
+    peers: tuple[Peer, ...] = ()
+    egress: Egress | None = None
+    load_balancer: LoadBalancerOverrides = LoadBalancerOverrides()
+
+    @property
+    def selected_entry_points(self) -> tuple[str, ...]:
+        return DEFAULT_ENTRY_POINTS if self.entry_points is None else self.entry_points
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A spec that slipped past the API server's validation: the field, and what would make it right."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastAccepted:
+    """What status remembers of the newest generation that was accepted."""
+
+    generation: int
+    spec: "ExposureSpec | Unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class ExposurePolicy:
+    namespace: str
+    name: str
+    spec: ExposureSpec | Unreadable
+    created: str = ""
+    generation: int = 1
+    uid: str = ""
+    last_accepted: LastAccepted | None = None
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What no policy may exceed; an empty tuple limits nothing. `modes` None: only Enforce."""
+
+    cidrs: tuple[Network, ...] = ()
+    ports: tuple[int, ...] = ()
+    allow_public: bool = True
+    modes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    namespace_selector: LabelSelector | None = None
+    include_system_namespaces: tuple[str, ...] = ()
+    isolation: Isolation = Isolation()
+    defaults: ExposureSpec = ExposureSpec()
+    require_exposure_policy: bool = False
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterExposurePolicy:
+    name: str
+    spec: ClusterSpec | Unreadable
+    created: str = ""
+    generation: int = 1
+    uid: str = ""
+    last_accepted: "ClusterLastAccepted | None" = field(default=None)
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLastAccepted:
+    generation: int
+    spec: ClusterSpec | Unreadable

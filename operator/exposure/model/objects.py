@@ -1,0 +1,265 @@
+"""What the cluster says: slim, frozen projections of the objects that decide about exposure."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from exposure.labels import LabelSelector, Pairs
+from exposure.networkpolicy.values import Owner
+
+Annotations: TypeAlias = Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    name: str
+    protocol: str
+    port: int
+    target_port: int | str
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAddress:
+    """One entry of status.loadBalancer.ingress: an IP or a host name; `ip_mode` is VIP where unset."""
+
+    ip: str = ""
+    hostname: str = ""
+    ip_mode: str = "VIP"
+
+    def __str__(self) -> str:
+        return self.ip or self.hostname
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    namespace: str
+    name: str
+    type: str = "ClusterIP"
+    selector: Pairs | None = None
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ips: tuple[str, ...] = ()
+    ip_families: tuple[str, ...] = ()
+    external_ips: tuple[str, ...] = ()
+    load_balancer_class: str | None = None
+    load_balancer_ip: str = ""
+    source_ranges: tuple[str, ...] = ()
+    external_traffic_policy: str = "Cluster"
+    allocates_node_ports: bool = True
+    published: tuple[PublishedAddress, ...] = ()
+    annotations: Annotations = ()
+    labels: Pairs = ()
+    owners: tuple[Owner, ...] = ()
+    uid: str = ""
+    deleting: bool = False
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+    def annotation(self, key: str) -> str | None:
+        return next((value for name, value in self.annotations if name == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPort:
+    name: str
+    protocol: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    addresses: tuple[str, ...]
+    ready: bool = True
+    pod: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    namespace: str
+    name: str
+    service: str
+    address_type: str
+    ports: tuple[EndpointPort, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    name: str
+    protocol: str
+    port: int
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    namespace: str
+    name: str
+    labels: Pairs = ()
+    ips: tuple[str, ...] = ()
+    node: str = ""
+    host_network: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    ready: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    name: str
+    labels: Pairs = ()
+    mode: str | None = None
+    deleting: bool = False
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    name: str
+    internal_ips: tuple[str, ...] = ()
+    external_ips: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = ()
+    provider_id: str = ""
+    kubelet_version: str = ""
+    annotations: Annotations = ()
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IPPool:
+    """A Calico pool of pod addresses (crd.projectcalico.org/v1 or projectcalico.org/v3)."""
+
+    name: str
+    cidr: str
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackendPort:
+    """A Service port as a route names it: by number or by name; both None is a route that leaves it to the Service."""
+
+    number: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    service: Ref
+    port: BackendPort
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    namespace: str
+    name: str
+    ingress_class: str | None = None
+    backends: tuple[Backend, ...] = ()
+    tls: bool = False
+    published: tuple[PublishedAddress, ...] = ()
+    annotations: Annotations = ()
+    uid: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class IngressClass:
+    name: str
+    controller: str
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayClass:
+    name: str
+    controller: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteKind:
+    group: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    name: str
+    port: int
+    protocol: str
+    hostname: str = ""
+    allowed_from: str = "Same"
+    allowed_selector: LabelSelector | None = None
+    allowed_kinds: tuple[RouteKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    namespace: str
+    name: str
+    gateway_class: str
+    listeners: tuple[Listener, ...] = ()
+    published: tuple[PublishedAddress, ...] = ()
+    annotations: Annotations = ()
+    labels: Pairs = ()
+    uid: str = ""
+    api_version: str = "gateway.networking.k8s.io/v1"
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ParentRef:
+    gateway: Ref
+    section: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: which Gateways it hangs on and which Services it leads to."""
+
+    kind: str
+    namespace: str
+    name: str
+    hostnames: tuple[str, ...] = ()
+    parents: tuple[ParentRef, ...] = ()
+    backends: tuple[Backend, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A Validating- or MutatingWebhookConfiguration: the Services that the API server calls, each with its port."""
+
+    kind: str
+    name: str
+    services: tuple[tuple[Ref, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceGrant:
+    """Lets routes of some namespaces lead to Services of this one. `services` empty: every Service."""
+
+    namespace: str
+    name: str
+    sources: tuple[tuple[str, str], ...] = field(default=())
+    services: tuple[str, ...] = ()
+    every_service: bool = False

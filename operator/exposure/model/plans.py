@@ -1,0 +1,41 @@
+"""A plan: the ordered changes that lead from what is live to what should be."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from exposure.networkpolicy.values import NetworkPolicy
+
+Verb: TypeAlias = Literal["create", "update", "keep", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write, or a `keep`. `policy` is what will stand afterwards; for a delete, what stood before.
+
+    `interim` marks a write that a later change of the same plan narrows again: it holds, for the moment in between,
+    what other policies that are still to come (or already gone) grant the same pods.
+    """
+
+    verb: Verb
+    policy: NetworkPolicy
+    reason: str = ""
+    live: NetworkPolicy | None = None
+    interim: bool = False
+    #: Writes of one step are independent of each other; the next step begins when all of them are done.
+    step: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    namespace: str
+    changes: tuple[Change, ...]
+    #: Names that we would write and that belong to somebody else: never overwritten, always reported.
+    name_conflicts: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.verb != "keep")

@@ -1,0 +1,78 @@
+"""NetworkPolicies as values, in the terms of networking.k8s.io/v1.
+
+`None` and `()` differ as they do in the API: a rule without peers admits everyone, a direction that is None is not
+restricted, a direction that is `()` admits nobody.
+"""
+
+from dataclasses import dataclass, field
+
+from exposure.addresses import Block
+from exposure.labels import LabelSelector, Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An ipBlock, or pods: `pods` in `namespaces`; without `namespaces`, pods of the policy's own namespace."""
+
+    block: Block | None = None
+    pods: LabelSelector | None = None
+    namespaces: LabelSelector | None = None
+
+    def __str__(self) -> str:
+        if self.block is not None:
+            return str(self.block)
+        pods = "every pod" if self.pods is None or self.pods.empty else f"pods {self.pods}"
+        if self.namespaces is None:
+            return f"{pods} of this namespace"
+        where = "every namespace" if self.namespaces.empty else f"namespaces {self.namespaces}"
+        return f"{pods} in {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPort:
+    """A port a pod listens on: number or name, with its protocol; `port` None means every port of the protocol."""
+
+    protocol: str
+    port: int | str | None = None
+    end_port: int | None = None
+
+    def __str__(self) -> str:
+        shown = "*" if self.port is None else str(self.port)
+        if self.end_port is not None:
+            shown = f"{shown}-{self.end_port}"
+        return f"{self.protocol.lower()}/{shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who (None: everyone) may use which ports (None: all). An ingress rule's `from` or an egress rule's `to`."""
+
+    peers: tuple[Peer, ...] | None
+    ports: tuple[PolicyPort, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    subject: LabelSelector
+    ingress: tuple[Rule, ...] | None
+    egress: tuple[Rule, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    namespace: str
+    name: str
+    spec: PolicySpec
+    labels: Pairs = ()
+    annotations: Pairs = ()
+    owners: tuple[Owner, ...] = ()
+    uid: str = field(default="", compare=False)
+    deleting: bool = field(default=False, compare=False)
