@@ -15,9 +15,9 @@ from exposure.catalog.choices import (
     PROVIDER_IDS,
 )
 from exposure.catalog.cnis import CNIS, DETECTION, Cni
-from exposure.catalog.decision_table import ROWS, DecisionRow, Position, decide
+from exposure.catalog.decision_table import ROWS, decide
 from exposure.catalog.providers import PROFILES, SLUGS, Profile
-from exposure.model.exposures import SourceKind
+from exposure.model.exposures import DecisionRow, Position, SourceKind
 
 ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"
 CRDS = Path(__file__).resolve().parents[2] / "crds"
@@ -74,7 +74,7 @@ def truth_table() -> str:
     rows = [
         [
             f"`{row.id}`",
-            row.delivery,
+            str(row.delivery),
             _kept(row.preserved),
             row.traffic_policy or "any",
             ", ".join(row.positions or ("any",)),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from exposure.addresses import Block
 from exposure.model.objects import Ref
@@ -30,14 +31,49 @@ class SourceKind(StrEnum):
     PEERS = "Peers"
 
 
+#: Whether a load balancer sends to pods, or to nodes that forward.
+Delivery: TypeAlias = Literal["pod", "node"]
+#: Where a CNI filters: before or after SNAT, in a data plane that preserves addresses, or by identity (Cilium).
+Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A row of the decision table; None fits anything. `sources` in the order in which they are explained.
+
+    `delivery` None: a row beside the table, which fits nothing and names what else admits a source.
+    """
+
+    id: str
+    delivery: Delivery | None
+    preserved: bool | None
+    traffic_policy: str | None
+    positions: tuple[Position, ...] | None
+    sources: tuple[SourceKind, ...]
+    why: str
+    reference: str
+
+    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+        return (
+            self.delivery == delivery
+            and self.preserved in (None, preserved)
+            and self.traffic_policy in (None, traffic_policy)
+            and (self.positions is None or position in self.positions)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Addresses or pods that arrive, what they are, the row or rule that decided it, and why."""
+    """Addresses or pods that are admitted to `ports` of the pods, and the row that decided it.
+
+    `explanation` is a sentence, `reference` the documentation behind it. `peers` are pods (blocks for peers that a
+    policy names). `entry_point`: the kind of entry point by which the source arrives.
+    """
 
     kind: SourceKind
     blocks: tuple[Block, ...]
     ports: tuple[PolicyPort, ...]
-    row: str
+    row: DecisionRow
     explanation: str
     reference: str
     peers: tuple[Peer, ...] = ()
@@ -86,6 +122,7 @@ class Exposure:
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""
+    delivery: Delivery | None = None
     refusal: str = ""
     default_deny: bool = False
 

@@ -6,25 +6,19 @@ from exposure.addresses import covered
 from exposure.catalog.blind_spots import blind_spot
 from exposure.model.exposures import BlindSpot
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, Rule
-from exposure.resolve.grants import Grant
-
-MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
-
-
-def is_ours(policy: NetworkPolicy) -> bool:
-    """Whether the operator wrote this NetworkPolicy: only then may it be changed or deleted."""
-    return MANAGED_BY in policy.labels
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.network_policies import is_ours
 
 
-def shared_pods(grants: Iterable[Grant]) -> dict[str, list[BlindSpot]]:
+def shared_pods(grants: Iterable[GovernedService]) -> dict[str, list[BlindSpot]]:
     """For each Service, the other exposed Services that select pods of its own.
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    meeting: dict[object, list[Grant]] = {}
+    meeting: dict[object, list[GovernedService]] = {}
     for grant in grants:
-        if grant.subject.selector is not None:
-            for meeting_place in (*grant.subject.selector.labels, *(pod.name for pod in grant.subject.pods)):
+        if grant.pod_selector is not None:
+            for meeting_place in (*grant.pod_selector.labels, *(pod.name for pod in grant.pods)):
                 meeting.setdefault(meeting_place, []).append(grant)
     others: dict[str, set[str]] = {}
     for place, met in meeting.items():
@@ -38,12 +32,12 @@ def shared_pods(grants: Iterable[Grant]) -> dict[str, list[BlindSpot]]:
     }
 
 
-def _nested(one: Grant, other: Grant) -> bool:
-    left, right = one.subject.selector, other.subject.selector
+def _nested(one: GovernedService, other: GovernedService) -> bool:
+    left, right = one.pod_selector, other.pod_selector
     return left is not None and right is not None and (left.covers(right) or right.covers(left))
 
 
-def additive(grant: Grant, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
+def additive(grant: GovernedService, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
     """Foreign policies that select the grant's pods and admit what it does not."""
     for policy in sorted(policies, key=lambda each: each.name):
         if is_ours(policy) or not policy.spec.ingress or not _touches(grant, policy):
@@ -53,13 +47,13 @@ def additive(grant: Grant, policies: Iterable[NetworkPolicy]) -> Iterator[BlindS
             yield blind_spot("AdditivePolicy", f"NetworkPolicy {policy.namespace}/{policy.name} admits {_shown(more)}.")
 
 
-def _touches(grant: Grant, policy: NetworkPolicy) -> bool:
-    selector = grant.subject.selector
+def _touches(grant: GovernedService, policy: NetworkPolicy) -> bool:
+    selector = grant.pod_selector
     if selector is None:
         return False
     if policy.spec.subject.covers(selector) or policy.spec.subject.matches(dict(selector.labels)):
         return True
-    return any(policy.spec.subject.matches(dict(pod.labels)) for pod in grant.subject.pods)
+    return any(policy.spec.subject.matches(dict(pod.labels)) for pod in grant.pods)
 
 
 def _within(rule: Rule, ours: tuple[Rule, ...]) -> bool:

@@ -14,13 +14,16 @@ from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Service, ServicePort, Webhook
 from exposure.networkpolicy.values import NetworkPolicy, Rule
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.grants import Grant
-from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.ports import LabelledPod, known_numbers, selected
 
 
 def webhook_spots(
-    scene: Scene, facts: ClusterFacts, grants: Mapping[str, Grant], standing: Iterable[NetworkPolicy]
+    inputs: NamespaceInputs,
+    facts: ClusterFacts,
+    grants: Mapping[str, GovernedService],
+    standing: Iterable[NetworkPolicy],
 ) -> dict[str, list[BlindSpot]]:
     """By Service, the webhooks that the API server cannot reach through the `standing` policies.
 
@@ -29,19 +32,20 @@ def webhook_spots(
     """
     found: dict[str, list[BlindSpot]] = {}
     policies = tuple(standing)
-    for webhook, name, number in facts.webhooks.get(scene.namespace.name, ()):
-        service = next((each for each in scene.services if each.name == name), None)
+    for call in facts.webhooks.get(inputs.namespace.name, ()):
+        webhook, name, number = call.webhook, call.service, call.port
+        service = next((each for each in inputs.services if each.name == name), None)
         port = next((each for each in service.ports if each.port == number), None) if service else None
         if service is None or port is None or not service.selector or service.type == "ExternalName":
             continue
         by = selecting(dict(service.selector))
-        over = [each for each in policies if each.spec.ingress is not None and _selects(each, by, scene.pods)]
+        over = [each for each in policies if each.spec.ingress is not None and _selects(each, by, inputs.pods)]
         rules = [rule for each in over for rule in each.spec.ingress or ()]
-        if not over or _all_on_nodes(scene, by) or _reached(rules, _targets(scene, service, port, by), facts):
+        if not over or _all_on_nodes(inputs, by) or _reached(rules, _targets(inputs, service, port, by), facts):
             continue
         spot = _spot(webhook, service, port, facts)
         entry_points = [
-            each.name for each in scene.services if scene.entry_points[each.name].intersection(SERVICE_ENTRY_POINTS)
+            each.name for each in inputs.services if inputs.entry_points[each.name].intersection(SERVICE_ENTRY_POINTS)
         ]
         governed = [each for each in entry_points if each in grants]
         sharing = [each for each in governed if _shares(grants[each], by)]
@@ -55,25 +59,25 @@ def _selects(policy: NetworkPolicy, by: LabelSelector, pods: Iterable[LabelledPo
     return subject.covers(by) or any(subject.matches(each.labels) for each in pods if by.matches(each.labels))
 
 
-def _shares(grant: Grant, by: LabelSelector) -> bool:
-    own = grant.subject.selector
+def _shares(grant: GovernedService, by: LabelSelector) -> bool:
+    own = grant.pod_selector
     if own is None:
         return False
-    return own.covers(by) or by.covers(own) or any(by.matches(dict(pod.labels)) for pod in grant.subject.pods)
+    return own.covers(by) or by.covers(own) or any(by.matches(dict(pod.labels)) for pod in grant.pods)
 
 
-def _all_on_nodes(scene: Scene, by: LabelSelector) -> bool:
+def _all_on_nodes(inputs: NamespaceInputs, by: LabelSelector) -> bool:
     """No policy selects pods that share their node's network, so none can cut them off."""
-    behind = selected(scene.pods, by)
+    behind = selected(inputs.pods, by)
     return bool(behind) and all(pod.host_network for pod in behind)
 
 
-def _targets(scene: Scene, service: Service, port: ServicePort, by: LabelSelector) -> frozenset[int | str]:
+def _targets(inputs: NamespaceInputs, service: Service, port: ServicePort, by: LabelSelector) -> frozenset[int | str]:
     """What the pods listen on: the target port, and for a name the numbers that are known for it."""
     if isinstance(port.target_port, int):
         return frozenset({port.target_port})
-    slices = scene.slices.get(service.name, ())
-    return frozenset({port.target_port, *known_numbers(port, slices, selected(scene.pods, by))})
+    slices = inputs.slices.get(service.name, ())
+    return frozenset({port.target_port, *known_numbers(port, slices, selected(inputs.pods, by))})
 
 
 def _reached(rules: Iterable[Rule], targets: frozenset[int | str], facts: ClusterFacts) -> bool:
