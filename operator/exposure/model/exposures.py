@@ -108,17 +108,23 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
+    """One entry point: what is open, from where, by which policy, and what no NetworkPolicy can hold.
+
+    `name` is that of the object that shows it; `owner` is the object that is the entry point. `refusal`: why something
+    stays closed. `default_deny`: whether a default deny of ours holds in the namespace.
+    """
+
     namespace: str
-    name: str
     owner: Owner
     entry_points: tuple[str, ...]
     addresses: tuple[str, ...]
-    ports: tuple[OpenPort, ...]
-    sources: tuple[Source, ...]
-    backends: tuple[BackendSummary, ...]
-    policy: PolicyRef | None
-    network_policies: tuple[Ref, ...]
-    blind_spots: tuple[BlindSpot, ...]
+    name: str = ""
+    ports: tuple[OpenPort, ...] = ()
+    sources: tuple[Source, ...] = ()
+    backends: tuple[BackendSummary, ...] = ()
+    policy: PolicyRef | None = None
+    network_policies: tuple[Ref, ...] = ()
+    blind_spots: tuple[BlindSpot, ...] = ()
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""

@@ -14,7 +14,6 @@ from exposure.model.exposures import (
     BlindSpot,
     Exposure,
     OpenPort,
-    PolicyRef,
     Source,
     SourceKind,
 )
@@ -41,53 +40,26 @@ ORDER = {reason: index for index, reason in enumerate(REASONS)}
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 
 
-def build_exposure(
-    namespace: str,
-    kind: str,
-    owner: Owner,
-    facts: ClusterFacts,
-    *,
-    entry_points: tuple[str, ...],
-    addresses: Iterable[str],
-    ports: Iterable[OpenPort] = (),
-    sources: Iterable[Source] = (),
-    backends: tuple[BackendSummary, ...] = (),
-    policy: PolicyRef | None = None,
-    network_policies: Iterable[Ref] = (),
-    blind_spots: Iterable[BlindSpot] = (),
-    mode: str = "Enforce",
-    profile: Profile | None = None,
-    refusal: str = "",
-    default_deny: bool,
-) -> Exposure:
-    """Every Exposure is made here: named after the object that is the entry point, each list sorted, nothing twice."""
-    sources = tuple(sources)
-    by_row = (source.row.delivery for source in sources if source.row.delivery is not None)
-    governed = () if policy is None else cluster_blind_spots(facts)
-    return Exposure(
-        namespace=namespace,
-        name=exposure_name(kind, owner.name),
-        owner=owner,
-        entry_points=entry_points,
-        addresses=tuple(dict.fromkeys(addresses)),
-        ports=tuple(dict.fromkeys(ports)),
-        sources=sources,
-        backends=backends,
-        policy=policy,
-        network_policies=tuple(dict.fromkeys(network_policies)),
-        blind_spots=_in_order((*blind_spots, *governed)),
-        mode=mode,
+def finished(exposure: Exposure, facts: ClusterFacts, profile: Profile | None) -> Exposure:
+    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+    by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
+    governed = () if exposure.policy is None else cluster_blind_spots(facts)
+    return replace(
+        exposure,
+        name=exposure_name(exposure.owner),
+        addresses=tuple(dict.fromkeys(exposure.addresses)),
+        ports=tuple(dict.fromkeys(exposure.ports)),
+        network_policies=tuple(dict.fromkeys(exposure.network_policies)),
+        blind_spots=_in_order((*exposure.blind_spots, *governed)),
         profile=profile.slug if profile else "",
-        cni=facts.cni.slug,
         delivery=next(by_row, profile.delivery if profile else None),
-        refusal=refusal,
-        default_deny=default_deny,
+        cni=facts.cni.slug,
     )
 
 
-def exposure_name(kind: str, name: str) -> str:
+def exposure_name(owner: Owner) -> str:
     """`service-web`. A name too long for an object is cut, and ends in a hash that keeps it apart from others."""
-    full = f"{kind}-{name}"
+    full = f"{owner.kind.lower()}-{owner.name}"
     if len(full) <= LONGEST_NAME:
         return full
     digest = sha256(full.encode()).hexdigest()[:HASH_LENGTH]
@@ -148,24 +120,22 @@ def _governed(
         for source in governed.sources
         if source.entry_point in SERVICE_ENTRY_POINTS or source.kind is SourceKind.PEERS
     )
-    return build_exposure(
-        service.namespace,
-        "service",
-        Owner("v1", "Service", service.name, service.uid),
-        facts,
+    exposure = Exposure(
+        namespace=service.namespace,
+        owner=Owner("v1", "Service", service.name, service.uid),
         entry_points=entry_points,
         addresses=_addresses(service),
-        ports=(_open_port(ports.port) for ports in governed.open_ports),
-        sources=sources,
+        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        sources=tuple(sources),
         backends=(_backend(view.inputs, service),),
         policy=policy.ref,
         network_policies=carrying,
         blind_spots=(*governed.blind_spots, *blind_spots),
         mode=view.inputs.mode_of(policy),
-        profile=governed.profile,
         refusal=governed.refusal,
         default_deny=view.default_deny,
     )
+    return finished(exposure, facts, governed.profile)
 
 
 def _ungoverned(
@@ -185,20 +155,18 @@ def _ungoverned(
                 Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), entry_point)
             )
             blind_spots += clients.blind_spots
-    return build_exposure(
-        service.namespace,
-        "service",
-        Owner("v1", "Service", service.name, service.uid),
-        facts,
+    exposure = Exposure(
+        namespace=service.namespace,
+        owner=Owner("v1", "Service", service.name, service.uid),
         entry_points=entry_points,
         addresses=_addresses(service),
-        ports=() if view.default_deny else map(_open_port, service.ports),
-        sources=sources,
+        ports=() if view.default_deny else tuple(map(_open_port, service.ports)),
+        sources=tuple(sources),
         backends=(_backend(view.inputs, service),),
-        blind_spots=blind_spots,
-        profile=profile,
+        blind_spots=tuple(blind_spots),
         default_deny=view.default_deny,
     )
+    return finished(exposure, facts, profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,30 +196,28 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     modes = set(governing.values())
     backends = {way.service.ref: _backend(way.view.inputs, way.service) for way in known if way.service}
     profiles = [way.profile for way in known if way.profile is not None]
-    return build_exposure(
-        point.ref.namespace,
-        point.ref.kind.lower(),
-        point.owner,
-        facts,
+    exposure = Exposure(
+        namespace=point.ref.namespace,
+        owner=point.owner,
         entry_points=(point.ref.kind,),
-        addresses=map(str, point.addresses),
-        ports=(_open_port(way.port) for way in known if way.port is not None),
-        sources=dict.fromkeys(source for way in known for source in way.sources),
+        addresses=tuple(map(str, point.addresses)),
+        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
+        sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
         backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
         policy=next(iter(governing), None),
-        network_policies=(ref for way in known for ref in way.carrying),
-        blind_spots=blind_spots,
+        network_policies=tuple(ref for way in known for ref in way.carrying),
+        blind_spots=tuple(blind_spots),
         mode=modes.pop() if len(modes) == 1 else "Enforce",
-        profile=profiles[0] if profiles else PROFILES.get(point.proxy.profile),
         default_deny=denied,
     )
+    return finished(exposure, facts, profiles[0] if profiles else PROFILES.get(point.proxy.profile))
 
 
 def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
     backend = route.backend.service
     service = next((service for service in view.inputs.services if service.name == backend.name), None)
     if service is None:
-        return _Way(view, blind_spots=(_not_granted(route, "which does not exist"),))
+        return _Way(view, blind_spots=(_not_granted(route, ", which does not exist"),))
     governed = view.governed.get(service.name)
     way = _Way(view, service, governed)
     if point.proxy.kind == "cloud":
@@ -260,10 +226,10 @@ def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
     why_not = _why_not_granted(route, governed, service)
     if governed is None:
         ungranted = view.default_deny or not route.permitted
-        return replace(way, blind_spots=(_not_granted(route, why_not),)) if ungranted else way
+        return replace(way, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else way
     if why_not:
         of_pods = governed.blind_spots if governed.pod_selector is None else ()
-        return replace(way, blind_spots=(*of_pods, _not_granted(route, why_not)))
+        return replace(way, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
     to_service = Ref(backend.namespace, TO_SERVICE + backend.name)
     return replace(
         way,
@@ -295,7 +261,7 @@ def _proxy_blind_spots(point: IngressPoint) -> tuple[BlindSpot, ...]:
 
 
 def _not_granted(route: BackendRoute, why: str) -> BlindSpot:
-    return blind_spot("BackendNotGranted", f"{route.route} leads to {route.backend.service}: {why}.")
+    return blind_spot("BackendNotGranted", f"{route.route} leads to {route.backend.service}{why}.")
 
 
 def _why_not_granted(route: BackendRoute, governed: GovernedService | None, service: Service) -> str:
