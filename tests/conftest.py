@@ -17,6 +17,13 @@ CLUSTERS = frozenset({"control_plane", "fresh_control_plane"})
 _skipped: list[str] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # `make unit` leaves out whatever needs an API server, wherever the test lies.
+    for item in items:
+        if CLUSTERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("cluster")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     # Before the first test, because a build of minutes would run into that test's time limit.
     if any(CLUSTERS.intersection(getattr(item, "fixturenames", ())) for item in session.items):
