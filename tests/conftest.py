@@ -12,7 +12,7 @@ from tests.cluster.fixtures import control_plane, fresh_control_plane, namespace
 
 __all__ = ["control_plane", "fresh_control_plane", "namespace"]
 
-CLUSTERS = frozenset({"control_plane", "fresh_control_plane"})
+CLUSTERS = frozenset({"control_plane", "fresh_control_plane", "cluster", "installed", "operated"})
 
 _skipped: list[str] = []
 
