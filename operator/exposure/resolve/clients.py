@@ -1,4 +1,4 @@
-"""Clients: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges where they hold."""
+"""Clients: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from exposure.model.intent import Clients
 from exposure.model.objects import Service
 from exposure.resolve.limits import EffectiveLimits
 
-#: Annotations of other controllers that ask for source ranges; where the profile does not honour one, nobody does.
+#: Annotations of other controllers that ask for source ranges; where the profile does not honor one, no controller does.
 RANGE_ANNOTATIONS = (
     SOURCE_RANGES,
     "service.beta.kubernetes.io/azure-allowed-ip-ranges",
@@ -30,7 +30,7 @@ RANGE_ANNOTATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ClientRanges:
-    """The clients of one entry point. `narrowed_by`: policy, limits, field or annotation, as far as each narrowed it."""
+    """The clients of one entry point. `narrowed_by`: which of policy, limits, field and annotation narrowed them."""
 
     blocks: tuple[Block, ...]
     families: tuple[Family, ...]
@@ -90,7 +90,7 @@ def client_ranges(
 
 @dataclass(frozen=True, slots=True)
 class OwnRanges:
-    """The source ranges that the Service itself asks for; `origin` is field, annotation, or "" where it asks for none."""
+    """The source ranges that the Service asks for; `origin` is field, annotation, or "" where it asks for none."""
 
     networks: tuple[Network, ...]
     origin: str

@@ -24,8 +24,8 @@ class MatchingClusterPolicy:
 def matching_cluster_policies(snapshot: Snapshot, namespace: Namespace) -> tuple[MatchingClusterPolicy, ...]:
     """The ClusterExposurePolicies that match a namespace, by name."""
     policies = (policy for _, policy in sorted(snapshot.cluster_exposure_policies.items()))
-    accepted = (with_accepted_meaning(policy) for policy in policies)
-    return tuple(each for each in accepted if cluster_policy_matches(each.spec, namespace, snapshot.config))
+    accepted = map(with_accepted_meaning, policies)
+    return tuple(policy for policy in accepted if cluster_policy_matches(policy.spec, namespace, snapshot.config))
 
 
 def with_accepted_meaning(policy: ClusterExposurePolicy) -> MatchingClusterPolicy:

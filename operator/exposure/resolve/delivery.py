@@ -54,7 +54,7 @@ class Delivery:
 
     @property
     def hides_clients(self) -> bool:
-        """Whether what is admitted includes node addresses or a whole family, in which a client cannot be told apart."""
+        """Whether node addresses or a whole family are admitted, among which no client can be recognized."""
         return not HIDES_CLIENTS.isdisjoint(self.kinds)
 
 

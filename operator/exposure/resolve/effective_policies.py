@@ -131,7 +131,7 @@ def _what_holds(policy: EffectivePolicy) -> str:
 def _refused_if_audit_would_cut(
     policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: EffectiveLimits
 ) -> EffectivePolicy:
-    """Audit for one policy alone is refused while another isolates the namespace: its grants would go, the denial stay."""
+    """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
     if policy.mode != "Audit" or policy.refused:
         return policy
     isolating = next(
@@ -145,8 +145,8 @@ def _refused_if_audit_would_cut(
     if isolating is None:
         return policy
     message = (
-        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still isolates the namespace. "
-        f"Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. "
+        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
+        f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. "
         f"{_what_holds(policy)}"
     )
     return _with_last_accepted(replace(policy, verdict=Verdict(False, "AuditWouldCut", message)), limits)

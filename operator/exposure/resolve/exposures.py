@@ -190,7 +190,7 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
     denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
     governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
-    blind_spots = [*_proxy_blind_spots(point), *(found for way in ways for found in way.blind_spots)]
+    blind_spots = [*_proxy_blind_spots(point), *(reported for way in ways for reported in way.blind_spots)]
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
     modes = set(governing.values())
@@ -240,7 +240,7 @@ def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
             for source in governed.sources
             if source.entry_point == point.ref.kind and source.kind is not SourceKind.PEERS and _is_proxy(source, route)
         ),
-        blind_spots=tuple(found for found in governed.blind_spots if found.reason not in OF_THE_SERVICE_ALONE),
+        blind_spots=tuple(reported for reported in governed.blind_spots if reported.reason not in OF_THE_SERVICE_ALONE),
     )
 
 
@@ -347,4 +347,4 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
 
 def _in_order(blind_spots: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:
     """Each blind spot once, in the order of the catalog."""
-    return tuple(sorted(dict.fromkeys(blind_spots), key=lambda found: (ORDER[found.reason], found.message)))
+    return tuple(sorted(dict.fromkeys(blind_spots), key=lambda spot: (ORDER[spot.reason], spot.message)))

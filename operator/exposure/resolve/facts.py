@@ -118,7 +118,9 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
             for pod in pods.values()
         ),
         api_server=tuple(
-            sorted((each for each in api_server_slices if each.service == API_SERVER.name), key=lambda each: each.name)
+            sorted(
+                (known for known in api_server_slices if known.service == API_SERVER.name), key=lambda known: known.name
+            )
         ),
         api_server_service=snapshot.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
         ingress_points=ingress_points,

@@ -33,7 +33,7 @@ def govern(
     *,
     requires_exposure_policy: bool = False,
 ) -> Governance:
-    """`entry_points`: the kinds by which the Service can be reached; a policy governs only through one that it opens."""
+    """`entry_points`: the kinds by which the Service can be reached. A policy governs only where it selects one."""
     ranked = sorted(
         (policy for policy in policies if _selects(policy, service.name, dict(service.labels), entry_points)), key=_rank
     )

@@ -27,7 +27,7 @@ from exposure.resolve.selected_pods import select_pods
 
 @dataclass(frozen=True, slots=True)
 class GovernedService:
-    """`ingress` () admits no connection; `egress` None leaves egress unrestricted. `refusal`: why something stays closed.
+    """`ingress` () admits no connection; `egress` None leaves it unrestricted. `refusal`: why something stays closed.
 
     `pod_selector` None: no NetworkPolicy can select its pods. `ports` are the Service ports that the policy exposes.
     """
@@ -91,7 +91,7 @@ def _governed(
     families = families_of(service, facts.pod_ranges.families)
     exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
     ports = target_ports(service, exposed, facts.cni, slices, pods.pods)
-    with_targets = tuple(each for each in ports if each.targets)
+    with_targets = tuple(exposed for exposed in ports if exposed.targets)
     delivered = deliveries(
         DeliveryInputs(service, policy, inputs, facts, profile, families, with_targets, routes, pods)
     )

@@ -35,7 +35,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class IngressPointRef:
-    """`kind` is Ingress or Gateway; `annotations` are those of the object that choose how its load balancer delivers."""
+    """`kind` is Ingress or Gateway; `annotations`: those of the object by which its load balancer delivers."""
 
     kind: str
     namespace: str
@@ -106,8 +106,8 @@ def default_ingress_class(classes: Iterable[IngressClass]) -> IngressClass | Non
 
     kubernetes/kubernetes, plugin/pkg/admission/network/defaultingressclass/admission.go, getDefaultClass
     """
-    defaults = sorted((each for each in classes if each.default), key=lambda each: each.name)
-    return max(defaults, key=lambda each: each.created, default=None)
+    by_name = sorted((known for known in classes if known.default), key=lambda known: known.name)
+    return max(by_name, key=lambda known: known.created, default=None)
 
 
 def _ingress(

@@ -1,4 +1,4 @@
-"""Everything that resolving one namespace reads, gathered once: Services, pods, policies, limits, the namespace's mode."""
+"""Everything that resolving one namespace reads, gathered once: Services, pods, policies, limits, modes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -57,10 +57,10 @@ def planned_policies(
     if not inputs.policies:
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
-    for each in governed.values():
-        policy = cached(cache.policies, each.service.ref, (each,), partial(service_policy, each))
+    for service in governed.values():
+        policy = cached(cache.policies, service.service.ref, (service,), partial(service_policy, service))
         if policy is not None:
-            by_mode[each.policy.mode].append(policy)
+            by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
     frozen = {policy.name for policy in by_mode["Paused"]}

@@ -30,9 +30,9 @@ def _services(
     inputs: NamespaceInputs, governed: Mapping[str, GovernedService], policy: EffectivePolicy
 ) -> list[ServiceOutcome]:
     outcomes = [
-        ServiceOutcome(name, each.refusal or _summary(each))
-        for name, each in governed.items()
-        if each.policy.ref == policy.ref
+        ServiceOutcome(name, service.refusal or _summary(service))
+        for name, service in governed.items()
+        if service.policy.ref == policy.ref
     ]
     for name, governance in inputs.governance.items():
         winner = governance.policy

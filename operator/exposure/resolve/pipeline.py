@@ -27,7 +27,7 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
     view = views[namespace]
     here, planned = view.inputs, view.planned
     webhooks = webhook_spots(here, facts, view.governed, planned.standing(here.network_policies))
-    notes = (here.mode_note, unselected_host_ports(here), *(found.message for found in webhooks.get("", ())))
+    notes = (here.mode_note, unselected_host_ports(here), *(webhook.message for webhook in webhooks.get("", ())))
     return Resolution(
         namespace=namespace,
         policies=planned.enforced,

@@ -19,7 +19,10 @@ from exposure.resolve.network_policies import (
 
 @dataclass(frozen=True, slots=True)
 class NamespaceView:
-    """`isolation_names`: the NetworkPolicies that isolate the namespace. `default_deny`: whether a default deny of ours holds for ingress: planned, or left standing by a pause."""
+    """`isolation_names`: the NetworkPolicies that isolate the namespace.
+
+    `default_deny`: whether a default deny of ours holds for ingress, planned or left standing by a pause.
+    """
 
     inputs: NamespaceInputs
     governed: dict[str, GovernedService]

@@ -107,7 +107,7 @@ def admit_nodes(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
-    """On Cilium with SNAT, only a whole address family matches what another node forwarded: it means everyone outside."""
+    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
     if SourceKind.OUTSIDE not in delivery.kinds:
         return NOTHING
     return admits(_source(delivery, SourceKind.OUTSIDE, everyone(case.families), delivery.targets))

@@ -10,7 +10,7 @@ from exposure.resolve.rules.access import Access, Case
 
 
 def exclude_pod_ranges(case: Case, access: Access) -> None:
-    """Outside Cilium, an ipBlock that holds pod ranges also admits pods: the ranges are excluded from every wider block.
+    """Outside Cilium, an ipBlock that holds pod ranges also admits pods: they are excluded from every wider block.
 
     Node addresses inside them are put back. What that cuts, and what cannot be excluded, is reported.
     """

@@ -45,7 +45,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
-    """Where limits.allowPublic is false, a Service's own entry point whose clients hold an address family stays closed."""
+    """Where limits.allowPublic is false, a Service's own entry point stays closed if its clients hold a whole family."""
     if case.limits.allow_public:
         return
     for delivery in case.deliveries:
@@ -55,7 +55,7 @@ def refuse_public_entry_points(case: Case, access: Access) -> None:
 
 
 def refuse_disjoint_client_ranges(case: Case, access: Access) -> None:
-    """Where the policy's clients, its limits and the Service's ranges have no address in common, nothing is admitted."""
+    """Where the policy's clients, its limits and the Service's ranges have no address in common, none is admitted."""
     refusal = "The clients of the policy, its limits and the Service's source ranges have no address in common."
     for delivery in case.deliveries:
         if not delivery.clients.blocks:

@@ -18,7 +18,7 @@ SERVICE_LB = "The pods of ServiceLB masquerade, and hold only the Service's own 
 
 
 def report_unresolved_ports(case: Case, access: Access) -> None:
-    """A named target port stays a name where the CNI resolves it. Where not, and no number is known, nothing is opened."""
+    """A named target port stays a name where the CNI resolves it. Where no number is known either, it stays closed."""
     unresolved = (
         blind_spot("NamedPortUnresolved", f"Service port {ports.port.port} targets {ports.port.target_port!r}.")
         for ports in case.ports
@@ -55,7 +55,7 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Findings:
-    """Connections by way of another node are dropped where the nodes' addresses are withheld, unknown, or not matched."""
+    """Connections by way of another node drop where the nodes' addresses are withheld, unknown, or not matched."""
     if calls_from_nodes(delivery):
         why = withholds_host_network_proxy(case, delivery)
         return reports(blind_spot("CrossNodeTrafficDropped", why)) if why else NOTHING
