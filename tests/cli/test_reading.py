@@ -84,7 +84,7 @@ def test_a_list_is_its_items(run: Run, whole: dict[str, list[dict[str, object]]]
         pytest.param("# only a comment\n", id="a-comment"),
     ],
 )
-def test_what_is_not_ours_to_read_is_passed_over(run: Run, other: str) -> None:
+def test_other_kinds_are_passed_over(run: Run, other: str) -> None:
     """Unknown kinds, whatever they hold, are no error and no warning."""
     result = run("map", "-f", "-", "-o", "json", stdin=f"{SERVICE}---\n{other}")
     assert (0, 1, "") == (result.status, len(json.loads(result.out)), result.err)
@@ -98,21 +98,21 @@ def test_a_bare_object_lies_in_the_namespace_that_is_named(run: Run) -> None:
 
 
 def test_only_the_namespace_that_is_named_is_reported(run: Run) -> None:
-    """-n narrows what is said, not what is read; -A says everything again."""
+    """-n narrows what is reported, not what is read; -A reports everything again."""
     both = f"{SERVICE}---\n{SERVICE.replace('shop', 'other')}"
     assert ["shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", stdin=both)
     assert ["other/service-web", "shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", "-A", stdin=both)
 
 
 def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
-    """As with kubectl apply; it is said where the second one stands."""
+    """As with kubectl apply. A warning names the line of the second one."""
     name = write("two.yaml", f"{SERVICE}---\n{SERVICE.replace('port: 80,', 'port: 81,')}")
     result = run("map", "-f", name)
     assert "81→8080" in result.out
-    assert "kubectl exposure: two.yaml:6: Service shop/web is defined again; this one counts\n" == result.err
+    assert "kubectl exposure: two.yaml:6: Service shop/web is defined again. This definition counts.\n" == result.err
 
 
-def test_the_same_twice_is_not_worth_a_word(run: Run) -> None:
+def test_the_same_object_twice_is_no_warning(run: Run) -> None:
     """Every file of a folder may carry its own copy of the Namespace."""
     assert "" == run("map", "-f", "-", stdin=f"{SERVICE}---\n{SERVICE}").err
 
@@ -133,17 +133,19 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
 @pytest.mark.parametrize(
     "text, line, words",
     [
-        pytest.param("a: 1\nb: [\n", 3, "expected node content", id="no-yaml"),
+        pytest.param("a: 1\nb: [\n", 3, "is not YAML: a bracket is not closed, or a value is missing.", id="no-yaml"),
         pytest.param("kind: a\n---\n- 1\n", 3, "document: is not an object", id="no-object"),
-        pytest.param("{'kind': 'Service'", 2, "expected ',' or '}'", id="half-an-object"),
+        pytest.param(
+            "{'kind': 'Service'", 2, "is not YAML: a bracket is not closed, or a comma is missing.", id="half-an-object"
+        ),
         pytest.param(
             "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
             + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
             1,
-            "its aliases expand to too many objects",
+            "has aliases that expand to too many objects",
             id="a-billion-laughs",
         ),
-        pytest.param("a: &a [*a]\n", 1, "its aliases expand to too many objects", id="an-alias-to-itself"),
+        pytest.param("a: &a [*a]\n", 1, "has aliases that expand to too many objects", id="an-alias-to-itself"),
         pytest.param(POLICY_WITH + "  a: " + "[" * 990 + "]" * 990, 1, "is nested too deeply", id="very-deep"),
         pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="abysmal"),
         pytest.param('{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="abysmal-json"),
@@ -181,7 +183,7 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param(
             POLICY_WITH + "  ports: [80]\n  ports: [443]\n",
             5,
-            "spec.ports: is written twice; the second time in line 6",
+            "spec.ports: is written twice, the second time in line 6",
             id="twice",
         ),
         pytest.param(
@@ -222,8 +224,8 @@ def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
     )
 
 
-def test_every_refusal_is_told_at_once(run: Run, write: Write) -> None:
-    """Nobody likes to hear of mistakes one by one; a hundred are cut short."""
+def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
+    """Mistakes are not reported one by one; of a hundred, the first twenty."""
     bad = "\n---\n".join(POLICY_WITH + f"  bad{number}: 1" for number in range(100))
     lines = run("plan", "-f", write("bad.yaml", bad)).err.splitlines()
     assert (21, "kubectl exposure: and 80 more") == (len(lines), lines[-1])
@@ -233,17 +235,21 @@ def test_every_refusal_is_told_at_once(run: Run, write: Write) -> None:
     "arguments, words",
     [
         pytest.param(["-f", "nowhere.yaml"], "nowhere.yaml: No such file", id="no-such-file"),
-        pytest.param(["-f", "."], "no .yaml, .yml, .json file in this folder", id="an-empty-folder"),
+        pytest.param(["-f", "."], "this folder has no .yaml, .yml, .json file", id="an-empty-folder"),
         pytest.param(
             ["-f", "-", "--context", "prod"], "-f reads manifests and asks no cluster", id="files-and-a-cluster"
         ),
-        pytest.param(["-f", "-", "-n", "nowhere"], "namespace nowhere is not in the files", id="no-such-namespace"),
-        pytest.param([], "no cluster to ask", id="no-cluster"),
+        pytest.param(
+            ["-f", "-", "-n", "nowhere"],
+            "There is no namespace nowhere in the files. Known there: ",
+            id="no-such-namespace",
+        ),
+        pytest.param([], "no cluster can be asked", id="no-cluster"),
         pytest.param(["-o", "xml"], "invalid choice", id="no-such-output"),
     ],
 )
 def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
-    """Exit status 2 and one sentence, never a traceback."""
+    """Exit status 2 and a message, never a traceback."""
     result = run("map", *arguments, stdin=SERVICE)
     assert (2, "") == (result.status, result.out)
     assert words in result.err
@@ -267,7 +273,7 @@ def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str,
 
 
 def test_the_configuration_counts(run: Run, write: Write) -> None:
-    """What --config says of the CNI is what the entry point is judged by."""
+    """The CNI of --config is the one that counts."""
     config = write("facts.yaml", "network: {cni: calico}\n")
     [entry_point] = json.loads(
         run("map", "-o", "json", "-f", "-", "--config", config, stdin=f"{SERVICE}---\n{POLICY}").out

@@ -68,10 +68,8 @@ def verdict(
     field = f"loadBalancerSourceRanges: [{ranges}]" if ranges else ""
     path = folder / "world.yaml"
     path.write_text(text.replace("@ETP", traffic).replace("@RANGES", field).replace("@VIP", vip))
-    context = VerificationContext(
-        read_snapshot([str(path)], Config(cni="kube-router", provider="metallb"), None), ("shop",)
-    )
-    [target] = outside_targets(context, context.exposures)
+    context = VerificationContext(read_snapshot([str(path)], Config(cni="kube-router", provider="metallb"), None))
+    [target] = outside_targets(context, context.exposures(["shop"]))
     assert vip == target.address
     found = expected(context, target, Vantage("outside", (source,)))
     return found.verdict, found.why

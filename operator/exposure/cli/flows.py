@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from exposure.cli.command import DONE, Command, Wrong
+from exposure.cli.command import DONE, Command, UsageError
 from exposure.cli.inputs import Input, add_input_options, gather
 from exposure.cli.terminal import say, table, warn, wrapped
 from exposure.cli.wording import entry_points_text, governor_text
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exposure.flows.records import Flow
     from exposure.model.snapshot import ByNamespace
     from exposure.networkpolicy.values import NetworkPolicy
+    from exposure.plan.resolved import ResolvedSnapshot
 
 FORMATS = ("auto", "hubble", "calico", "aws-vpc", "netfilter", "conntrack")
 HEADER = ("FROM", "PORT", "ALLOWED", "DROPPED", "OTHER", "POLICIES SAY", "NOTE")
@@ -102,7 +103,6 @@ def _prefixes(text: str) -> tuple[int, int]:
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.resolved import ResolvedSnapshot
     from exposure.flows.attribution import Attribution
     from exposure.flows.findings import find
     from exposure.flows.proposal import proposal
@@ -110,16 +110,17 @@ def _run(arguments: Namespace) -> int:
     from exposure.flows.report import account_json, finding_json
     from exposure.flows.table import Table
     from exposure.flows.wording import Bounds
-    from exposure.resolve import cluster_facts
+    from exposure.plan.resolved import ResolvedSnapshot
 
     if not arguments.log and not arguments.hubble:
-        raise Wrong("name a flow log (a file, a folder, or - for standard input), or --hubble ADDRESS")
+        raise UsageError("name a flow log (a file, a folder, or - for standard input), or --hubble ADDRESS")
     if "-" in arguments.log and "-" in (arguments.filename or ()):
-        raise Wrong("standard input holds either the flow log or the manifests (-f -), not both")
+        raise UsageError("standard input holds either the flow log or the manifests (-f -), not both")
     given = gather(arguments)
     # The other end of a flow may be in any namespace; the entry points reported on are those that were asked for.
-    exposures = ResolvedSnapshot(given.snapshot, given.namespaces).exposures()
-    attribution = Attribution(given.snapshot, cluster_facts(given.snapshot), exposures)
+    resolved = ResolvedSnapshot(given.snapshot)
+    exposures = resolved.exposures(given.namespaces)
+    attribution = Attribution(given.snapshot, resolved.facts, exposures)
     account, counted = Account(), Table(arguments.rows)
     attributed = 0
     for flow in _flows(arguments, account):
@@ -127,7 +128,7 @@ def _run(arguments: Namespace) -> int:
         attributed += bool(keys)
         for key in keys:
             counted.add(key, flow.verdict, flow.reporter, flow.times)
-    policies, standing = _policies(arguments.against, given)
+    policies, standing = _policies(arguments.against, given, resolved)
     findings = find(given.snapshot, exposures, attribution, counted, policies, standing=standing)
     v4, v6 = arguments.max_prefix
     match arguments.output:
@@ -149,7 +150,7 @@ def _run(arguments: Namespace) -> int:
                 line()
     _tell(account, attributed, sys.stderr.isatty() or arguments.output == "table")
     if not account.flows and account.bad:
-        raise Wrong("no line of the logs could be read as a flow")
+        raise UsageError("no line of the logs could be read as a flow")
     return DONE
 
 
@@ -162,13 +163,13 @@ def _flows(arguments: Namespace, account: "Account") -> "Iterator[Flow]":
         try:
             yield from observed(arguments.hubble, arguments.last, arguments.hubble_ca, account)
         except Unavailable as error:
-            raise Wrong(str(error)) from error
+            raise UsageError(str(error)) from error
     try:
         names = reading.sources(arguments.log)
         with _progress(reading.size_of(names)) as told:
             yield from chain.from_iterable(reading.flows(name, arguments.format, account, told) for name in names)
     except reading.Unreadable as error:
-        raise Wrong(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 @contextmanager
@@ -186,15 +187,16 @@ def _progress(size: int | None) -> Iterator[Callable[[int], None] | None]:
         yield lambda read: bar.advance(task, read)
 
 
-def _policies(against: str, given: Input) -> "tuple[ByNamespace[NetworkPolicy], bool]":
-    from exposure.cli.resolved import ResolvedSnapshot
+def _policies(against: str, given: Input, resolved: "ResolvedSnapshot") -> "tuple[ByNamespace[NetworkPolicy], bool]":
     from exposure.plan.connectivity import after_plan
 
     live = given.snapshot.network_policies
     if against == "standing" or (against == "auto" and (given.live or any(live.values()))):
         return live, True
-    everywhere = ResolvedSnapshot(given.snapshot, tuple(sorted(given.snapshot.namespaces)))
-    planned = {plan.namespace: after_plan(plan, live.get(plan.namespace, {})) for plan in everywhere.plans()}
+    planned = {
+        namespace: after_plan(resolved.plan(namespace), live.get(namespace, {}))
+        for namespace in sorted(given.snapshot.namespaces)
+    }
     return {**live, **planned}, False
 
 

@@ -135,7 +135,7 @@ class Canary:
         path = await self._make(probe_pod(job, name, image, START_SECONDS, 1.0, 1, GRACE_SECONDS, labels))
         pod = await self._until(path, lambda status: status.get("phase") in ("Succeeded", "Failed"))
         await self._remove("pods", path)
-        return answer_of(job, pod).seen[0].outcomes[0]
+        return answer_of(job, pod).observed[0].outcomes[0]
 
     async def _close_server(self) -> None:
         body: Object = {

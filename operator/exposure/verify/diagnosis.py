@@ -12,15 +12,15 @@ from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import Arrival, admitted, arrivals, pod_of
+from exposure.verify.expectation import PossibleArrival, admitted, arrivals, pod_of
 from exposure.verify.rules import ingress
-from exposure.verify.values import Check, Expected, Finding, Outcome, Seen, Target, Vantage
+from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
 OPERATOR = "look at the operator's log and at the ExposurePolicy's status; it puts such a difference back in a second"
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class DiagnosisInputs:
     """What else was seen: `node_ports` by address, when the same Service was called by its node port instead.
 
     `denials_held` says that somewhere in this run somebody was kept out who should be.
@@ -30,7 +30,7 @@ class Around:
     denials_held: bool = False
 
 
-def judged(target: Target, vantage: Vantage, expected: Expected, seen: Seen) -> Check:
+def judged(target: Target, vantage: Vantage, expected: Expected, seen: ProbeOutcome) -> Check:
     """The check, not yet diagnosed."""
     if "untried" in seen.outcomes:
         note = f"{target.protocol} cannot be tried" if target.protocol == "SCTP" else "the name cannot be resolved here"
@@ -48,33 +48,35 @@ def judged(target: Target, vantage: Vantage, expected: Expected, seen: Seen) -> 
     return Check(target.exposure, vantage, target, expected, "as expected" if right else "mismatch", seen)
 
 
-def diagnosed(context: VerificationContext, check: Check, around: Around) -> Check:
+def diagnosed(context: VerificationContext, check: Check, around: DiagnosisInputs) -> Check:
     """A mismatch with its cause; any other check as it is."""
-    if check.result != "mismatch" or check.target is None or check.vantage is None or check.seen is None:
+    if check.result != "mismatch" or check.target is None or check.vantage is None or check.observed is None:
         return check
     found = list(arrivals(context, check.target, check.vantage))
     if check.expected.verdict == "denied":
-        finding = _let_in(context, check.target, found, around)
+        cause = _let_in(context, check.target, found, around)
     else:
-        finding = _kept_out(context, check.target, found, check.seen, around)
-    return replace(check, finding=finding)
+        cause = _kept_out(context, check.target, found, check.observed, around)
+    return replace(check, cause=cause)
 
 
-def _let_in(context: VerificationContext, target: Target, found: Sequence[Arrival], around: Around) -> Finding:
+def _let_in(
+    context: VerificationContext, target: Target, found: Sequence[PossibleArrival], around: DiagnosisInputs
+) -> Cause:
     """Denied, and it passed."""
     live = context.live(target.namespace)
     if not found:
-        return Finding("NotHeld", "It got in though loadBalancerSourceRanges leave it out.", "")
+        return Cause("NotHeld", "It got in though loadBalancerSourceRanges leave it out.", "")
     says = [ingress(live, pod_of(a.backend, target), a.sender, target.protocol, a.backend.port) for a in found]
     if not any(say.allowed for say in says):
         if around.denials_held:
-            return Finding(
+            return Cause(
                 "NotEnforced",
                 f"Every live NetworkPolicy keeps it out ({names(says[0].isolating)}), and it got in, though elsewhere "
                 "policies do hold: these pods or their node are not enforced.",
                 "look at the CNI's agent on the pods' nodes",
             )
-        return Finding(
+        return Cause(
             "NotEnforced",
             f"Every live NetworkPolicy keeps it out ({names(says[0].isolating)}), and it got in: this cluster's CNI "
             "does not enforce NetworkPolicies (PolicyNotEnforced).",
@@ -82,7 +84,7 @@ def _let_in(context: VerificationContext, target: Target, found: Sequence[Arriva
         )
     foreign = {each.name: each for say in says for each in say.admitting if not is_ours(each)}
     if foreign:
-        return Finding(
+        return Cause(
             "AdditivePolicy",
             f"Another NetworkPolicy admits what ours closes: {names(foreign.values())}. Policies only add up.",
             "narrow or delete that policy, or say in the ExposurePolicy's peers or clients that it is meant",
@@ -90,22 +92,24 @@ def _let_in(context: VerificationContext, target: Target, found: Sequence[Arriva
     isolating = [each for say in says for each in say.isolating]
     if not isolating:
         missing = _missing(context, target, found)
-        return Finding(
+        return Cause(
             "PolicyMissing", f"No NetworkPolicy isolates these pods: {missing} is planned and does not stand.", OPERATOR
         )
     admitting = {each.name: each for say in says for each in say.admitting}
-    return Finding(
-        "PolicyDiffers", f"A live policy admits more than was planned: {names(admitting.values())}.", OPERATOR
-    )
+    return Cause("PolicyDiffers", f"A live policy admits more than was planned: {names(admitting.values())}.", OPERATOR)
 
 
 def _kept_out(
-    context: VerificationContext, target: Target, found: Sequence[Arrival], seen: Seen, around: Around
-) -> Finding:
+    context: VerificationContext,
+    target: Target,
+    found: Sequence[PossibleArrival],
+    seen: ProbeOutcome,
+    around: DiagnosisInputs,
+) -> Cause:
     """Allowed, and it did not pass, or not every time."""
     ready = [each for each in target.backends if each.address]
     if not ready:
-        return Finding(
+        return Cause(
             "NoReadyBackend",
             f"Service {target.namespace}/{target.service} has no ready pod behind port {target.service_port}.",
             "look at the pods and their readiness probes",
@@ -115,7 +119,7 @@ def _kept_out(
     if refused:
         return _by_policy(context, target, live, found, refused)
     if seen.passed:
-        return Finding(
+        return Cause(
             "SomeBackendsFail",
             f"{seen.passed} of {len(seen.outcomes)} connections stood, and every policy lets all of them in: some pods "
             "do not listen on their target port, or one node does not let through what it should.",
@@ -125,7 +129,7 @@ def _kept_out(
         return _on_the_way(target, seen, around)
     if set(seen.outcomes) <= {"refused"}:
         return _not_listening(target)
-    return Finding(
+    return Cause(
         "Unreachable",
         f"Nothing comes back from {target.place}, though every policy lets it in: a firewall, a missing route, or a "
         "CNI that has not taken up the policies.",
@@ -137,14 +141,14 @@ def _by_policy(
     context: VerificationContext,
     target: Target,
     live: tuple[NetworkPolicy, ...],
-    found: Sequence[Arrival],
-    refused: Sequence[Arrival],
-) -> Finding:
+    found: Sequence[PossibleArrival],
+    refused: Sequence[PossibleArrival],
+) -> Cause:
     """A live policy refuses what should be let in."""
     pod = pod_of(refused[0].backend, target)
     walls = ingress(live, pod, refused[0].sender, target.protocol, refused[0].backend.port).isolating
     if target.service_port and all(admitted(live, each, target, target.service_port) for each in refused):
-        return Finding(
+        return Cause(
             "ServicePortInPolicy",
             f"The policy opens the Service port {target.service_port}, but the pods listen on "
             f"{refused[0].backend.port}: policies see the target port ({names(walls)}).",
@@ -152,7 +156,7 @@ def _by_policy(
         )
     if {each.kind for each in refused} == {SourceKind.NODES} and len(refused) < len(found):
         lost = ", ".join(sorted({each.sender.address for each in refused}))
-        return Finding(
+        return Cause(
             "NodeAddressesMissing",
             f"N is missing: the client itself is let in, the nodes' addresses are not ({lost}). With "
             "externalTrafficPolicy Cluster a connection that reaches a pod on another node arrives from a node's "
@@ -160,19 +164,19 @@ def _by_policy(
             OPERATOR,
         )
     missing = _missing(context, target, found)
-    return Finding(
+    return Cause(
         "PolicyDiffers",
         f"The live policies keep out what was planned to come in ({names(walls)}); planned: {missing}.",
         OPERATOR,
     )
 
 
-def _on_the_way(target: Target, seen: Seen, around: Around) -> Finding:
+def _on_the_way(target: Target, seen: ProbeOutcome, around: DiagnosisInputs) -> Cause:
     """The load balancer's address fails: what do the nodes say, past it?"""
     answers = set(around.node_ports.values())
     nodes = ", ".join(sorted(around.node_ports))
     if "open" in answers:
-        return Finding(
+        return Cause(
             "LoadBalancerNotAnswering",
             f"{target.place} does not answer ({seen}), while the node port {target.node_port} does ({nodes}): the load "
             "balancer does not announce or forward, or a firewall stands between here and its address.",
@@ -181,13 +185,13 @@ def _on_the_way(target: Target, seen: Seen, around: Around) -> Finding:
     if answers == {"refused"} and set(seen.outcomes) == {"refused"}:
         return _not_listening(target)
     if answers == {"refused"}:
-        return Finding(
+        return Cause(
             "NodesDoNotForward",
             f"{target.place} does not answer ({seen}), and every node refuses the node port {target.node_port} "
             f"({nodes}) though pods are ready: kube-proxy, or what stands in its place, does not program Services.",
             "look at kube-proxy on the nodes",
         )
-    return Finding(
+    return Cause(
         "Unreachable",
         f"Neither {target.place} ({seen}) nor the node port {target.node_port} of any node ({nodes}) answers, though "
         "every policy lets it in: a firewall or a missing route between here and the nodes.",
@@ -195,9 +199,9 @@ def _on_the_way(target: Target, seen: Seen, around: Around) -> Finding:
     )
 
 
-def _not_listening(target: Target) -> Finding:
+def _not_listening(target: Target) -> Cause:
     numbers = ", ".join(sorted({str(each.port) for each in target.backends}))
-    return Finding(
+    return Cause(
         "TargetPortClosed",
         f"{target.place} is refused, though pods are ready and every policy lets it in: nothing listens on the pods' "
         f"target port {numbers}.",
@@ -205,7 +209,7 @@ def _not_listening(target: Target) -> Finding:
     )
 
 
-def _missing(context: VerificationContext, target: Target, found: Sequence[Arrival]) -> str:
+def _missing(context: VerificationContext, target: Target, found: Sequence[PossibleArrival]) -> str:
     planned = context.intended(pod_of(found[0].backend, target))
     live = {each.name: each.spec for each in context.live(target.namespace)}
     return names(each for each in planned if live.get(each.name) != each.spec) or "a policy of ours"
@@ -213,17 +217,17 @@ def _missing(context: VerificationContext, target: Target, found: Sequence[Arriv
 
 def drift(context: VerificationContext, namespace: str) -> Check | None:
     """A check that fails where a namespace's live policies are not the planned ones; None: nothing is planned."""
-    if not context.resolutions[namespace].policies and not context.differences(namespace):
+    if not context.resolution(namespace).policies and not context.plan(namespace).writes:
         return None
     expected = Expected("allowed", "the live NetworkPolicies are those that are planned")
     # Labels and annotations decide about no connection.
-    changes = [each for each in context.differences(namespace) if not each.interim]
+    changes = [each for each in context.plan(namespace).writes if not each.interim]
     writes = [each for each in changes if each.verb != "update" or _says_else(each)]
     name = f"{namespace}/(policies)"
     if not writes:
         return Check(name, None, None, expected, "as expected")
     said = ", ".join(dict.fromkeys(f"{_ABSENT[each.verb]} {namespace}/{each.name}" for each in writes))
-    return Check(name, None, None, expected, "mismatch", finding=Finding("PolicyDiffers", f"{said}.", OPERATOR))
+    return Check(name, None, None, expected, "mismatch", cause=Cause("PolicyDiffers", f"{said}.", OPERATOR))
 
 
 def _says_else(change: Change) -> bool:

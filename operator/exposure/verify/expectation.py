@@ -15,7 +15,7 @@ from exposure.model.objects import Pod, Service
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.verify.context import VerificationContext, names
 from exposure.verify.rules import Sender, egress_is_limited, ingress
-from exposure.verify.values import Backend, Expected, Target, Vantage
+from exposure.verify.values import Expected, ReadyEndpoint, Target, Vantage
 
 #: Public addresses far apart: what admits them all admits, as far as anybody can tell, every client.
 STRANGERS = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
@@ -23,10 +23,10 @@ CARRIERS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class PossibleArrival:
     """One way to arrive at one backend: whom the CNI sees, by which letter; `always`: every CNI admits it."""
 
-    backend: Backend
+    backend: ReadyEndpoint
     sender: Sender
     kind: SourceKind | None
     always: bool = False
@@ -66,36 +66,37 @@ def _translated(context: VerificationContext, target: Target, vantage: Vantage) 
     return Expected("allowed", f"admitted: the client, whatever its address is{_row_text(context, target, vantage)}")
 
 
-def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[Arrival]:
+def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[PossibleArrival]:
     """Every way in which a connection from `vantage` may arrive."""
     for backend in target.backends:
         if vantage.place == "node":
             if not vantage.node or vantage.node == backend.node:
-                yield Arrival(backend, Sender(), None, always=True)
+                yield PossibleArrival(backend, Sender(), None, always=True)
             if vantage.node != backend.node:
                 yield from _nodes(context, target, backend)
         elif vantage.place != "outside" or target.entry_point not in CARRIERS:
-            yield Arrival(backend, _own(context, target, vantage), None)
+            yield PossibleArrival(backend, _own(context, target, vantage), None)
         else:
             yield from _from_outside(context, target, vantage, backend)
 
 
 def _from_outside(
-    context: VerificationContext, target: Target, vantage: Vantage, backend: Backend
-) -> Iterator[Arrival]:
+    context: VerificationContext, target: Target, vantage: Vantage, backend: ReadyEndpoint
+) -> Iterator[PossibleArrival]:
     row = row_of(context, target)
     after_snat = context.facts.cni.position == "post"
     for kind in row.sources if row is not None else (SourceKind.CLIENTS,):
         match kind:
             case SourceKind.CLIENTS | SourceKind.OUTSIDE:
-                yield Arrival(backend, _own(context, target, vantage), SourceKind.CLIENTS)
+                yield PossibleArrival(backend, _own(context, target, vantage), SourceKind.CLIENTS)
             case SourceKind.NODES:
                 yield from _nodes(context, target, backend)
                 if after_snat:
-                    yield Arrival(backend, Sender(), None, always=True)
+                    yield PossibleArrival(backend, Sender(), None, always=True)
             case SourceKind.LOAD_BALANCER:
                 yield from (
-                    Arrival(backend, Sender(each), SourceKind.LOAD_BALANCER) for each in _balancers(context, target)
+                    PossibleArrival(backend, Sender(each), SourceKind.LOAD_BALANCER)
+                    for each in _balancers(context, target)
                 )
 
 
@@ -108,12 +109,12 @@ def _own(context: VerificationContext, target: Target, vantage: Vantage) -> Send
     return Sender(address, vantage.namespace, labels, context.namespace_labels(vantage.namespace), not by_identity)
 
 
-def _nodes(context: VerificationContext, target: Target, backend: Backend) -> Iterator[Arrival]:
+def _nodes(context: VerificationContext, target: Target, backend: ReadyEndpoint) -> Iterator[PossibleArrival]:
     wanted = family(own) if (own := address(backend.address or target.address)) is not None else "IPv4"
     for each in context.facts.snat:
         if family(each) == wanted:
             blocks = context.facts.cni.pod_ranges != "matched-by-identity"
-            yield Arrival(backend, Sender(str(each.network_address), blocks=blocks), SourceKind.NODES)
+            yield PossibleArrival(backend, Sender(str(each.network_address), blocks=blocks), SourceKind.NODES)
 
 
 def _balancers(context: VerificationContext, target: Target) -> list[str]:
@@ -140,7 +141,9 @@ def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
     return decide("node", True, policy, context.facts.cni.position)
 
 
-def admitted(policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None) -> bool:
+def admitted(
+    policies: tuple[NetworkPolicy, ...], arrival: PossibleArrival, target: Target, port: int | None = None
+) -> bool:
     """Whether `policies` let an arrival in, at the backend's port or at another one."""
     pod = pod_of(arrival.backend, target)
     if arrival.always or pod.host_network:
@@ -148,11 +151,11 @@ def admitted(policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Targ
     return ingress(policies, pod, arrival.sender, target.protocol, port or arrival.backend.port).allowed
 
 
-def pod_of(backend: Backend, target: Target) -> Pod:
+def pod_of(backend: ReadyEndpoint, target: Target) -> Pod:
     return backend.pod or Pod(target.namespace, "", ips=(backend.address,))
 
 
-def _who(arrival: Arrival) -> str:
+def _who(arrival: PossibleArrival) -> str:
     if arrival.always:
         return "the pod's own node, which is always admitted"
     match arrival.kind:
@@ -174,7 +177,7 @@ def _row_text(context: VerificationContext, target: Target, vantage: Vantage) ->
 
 
 def _depends(
-    context: VerificationContext, target: Target, found: list[Arrival], passing: list[Arrival], why: str
+    context: VerificationContext, target: Target, found: list[PossibleArrival], passing: list[PossibleArrival], why: str
 ) -> Expected:
     """Some ways pass and some do not: whose wish is it?"""
     exposure = context.by_name.get(target.exposure)
