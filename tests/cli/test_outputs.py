@@ -210,7 +210,12 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
         pytest.param("old/legacy", 0, "Ungoverned", id="an-entry-point-without-a-policy"),
         pytest.param("shop/nothing", 2, "There is no Service shop/nothing.", id="no-such-service"),
         pytest.param("nothing", 2, "There is no Service nothing.", id="no-such-name-anywhere"),
-        pytest.param("twin", 2, "Several namespaces have a Service twin: a, b. Choose one with -n.", id="ambiguous"),
+        pytest.param(
+            "twin",
+            2,
+            "Service twin exists in several namespaces: a, b. Choose one with -n.",
+            id="ambiguous",
+        ),
         pytest.param("a/twin", 0, "is behind no entry point", id="a-service-without-an-entry-point"),
     ],
 )

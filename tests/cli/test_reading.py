@@ -209,6 +209,96 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
     assert words in result.err
 
 
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        pytest.param("a: b: c\n", 1, "a colon follows where no key can stand", id="a-second-colon"),
+        pytest.param("a:\n  b: 1\n\tc: 2\n", 3, "the indentation has a tab", id="a-tab"),
+        pytest.param("a: %x\n", 1, "a value begins with a tab, %, @ or `", id="a-reserved-character"),
+        pytest.param("a: 1\nb\nc: 2\n", 3, "a key has no colon", id="no-colon"),
+        pytest.param("a:\n    b: 1\n  c: 2\n", 3, "a line does not fit those above", id="indentation"),
+        pytest.param("- a\nb: 1\n", 2, "a line does not fit the list above", id="indentation-of-a-list"),
+        pytest.param('a: "x\n', 2, "a quotation mark is not closed", id="a-quotation-mark"),
+        pytest.param("a: *x\n", 1, "an alias (*) has no anchor (&)", id="an-alias"),
+        pytest.param("a: &x 1\nb: &x 2\n", 2, "an anchor (&) is written twice", id="an-anchor-twice"),
+        pytest.param("a: !Ref x\n", 1, "a tag (!) is none of YAML's own", id="a-tag"),
+        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first", id="a-template"),
+        pytest.param('a: "\\q"\n', 1, "has an unknown escape", id="an-escape"),
+        pytest.param("%YAML 3.0\n---\na: 1\n", 1, "it cannot be read from here on", id="a-newer-yaml"),
+        pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),
+        pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
+        pytest.param(f'{{"a": {"1" * 5000}}}', 0, "a number with thousands of digits", id="a-huge-number-in-json"),
+        pytest.param("a: !!bool x\n", 0, "does not fit its YAML tag", id="no-boolean"),
+        pytest.param("a: !!timestamp x\n", 0, "does not fit its YAML tag", id="no-date"),
+        pytest.param("a: !!int ''\n", 0, "does not fit its YAML tag", id="no-number"),
+    ],
+)
+def test_what_is_no_yaml(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """The line, what is wrong, and what to do, in our own words: the library's speak of its parser."""
+    result = run("map", "-f", write("bad.yaml", text))
+    assert (2, "") == (result.status, result.out)
+    assert result.err.startswith(f"kubectl exposure: bad.yaml:{line}: " if line else "kubectl exposure: bad.yaml: ")
+    assert words in result.err
+
+
+OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        pytest.param(
+            POLICY.replace("kind: ExposurePolicy", "kind: ExposurePolcy"),
+            2,
+            "'ExposurePolcy' is no kind",
+            id="misspelt",
+        ),
+        pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, OURS, id="lower-case"),
+        pytest.param(
+            POLICY.replace("kind: ExposurePolicy\n", ""), 1, "kind: '' is no kind of exposure.dev", id="no-kind"
+        ),
+        pytest.param(
+            POLICY.replace("/v1alpha1", ""),
+            1,
+            "exposure.dev is not served; write exposure.dev/v1alpha1",
+            id="no-version",
+        ),
+        pytest.param(
+            POLICY.replace("apiVersion: exposure.dev/v1alpha1\n", ""), 1, "apiVersion: is missing", id="no-api-version"
+        ),
+        pytest.param(
+            "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolcyList\nitems:\n- metadata: {name: a}\n",
+            4,
+            "ExposurePolcy a: kind: 'ExposurePolcy' is no kind",
+            id="items-of-a-list",
+        ),
+    ],
+)
+def test_an_unknown_kind_of_ours_is_an_error(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """It was meant for the operator, and would be missing from the plan without a word."""
+    result = run("plan", "--exit-code", "-f", write("bad.yaml", text))
+    assert (2, "") == (result.status, result.out)
+    assert f"bad.yaml:{line}: " in result.err
+    assert words in result.err
+
+
+def test_exposures_are_passed_over(run: Run) -> None:
+    """The operator writes them; in a file they are no input, and no mistake."""
+    exposure = "{apiVersion: exposure.dev/v1alpha1, kind: Exposure, metadata: {name: service-web, namespace: shop}}\n"
+    assert ["shop/service-web"] == entry_points(run, "-f", "-", stdin=f"{SERVICE}---\n{exposure}")
+
+
+def test_a_version_that_is_not_read(run: Run, write: Write) -> None:
+    """Of another group's kind: a warning, because it may be newer than this command."""
+    name = write("route.yaml", "{apiVersion: gateway.networking.k8s.io/v9, kind: HTTPRoute, metadata: {name: a}}")
+    result = run("map", "-f", name)
+    assert (0, True) == (
+        result.status,
+        "route.yaml:1: gateway.networking.k8s.io/v9 HTTPRoute is passed over" in result.err,
+    )
+    assert "Write gateway.networking.k8s.io/v1." in result.err
+
+
 def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
     """The line of the field, although JSON readers keep none."""
     body = {

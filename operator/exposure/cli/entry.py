@@ -89,16 +89,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _subcommand_first(argv: list[str]) -> list[str]:
-    """The same arguments with the subcommand first: `-n shop map` is usual with kubectl, argparse takes `map -n shop`."""
+    """The same arguments with the subcommand first: kubectl takes `-n shop map`, argparse only `map -n shop`."""
     leading = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     add_input_options(leading)
     leading.add_argument("-o", "--output")
     leading.add_argument("rest", nargs=argparse.REMAINDER)
     try:
-        rest = leading.parse_known_args(argv)[0].rest
+        parsed, unknown = leading.parse_known_args(argv)
     except argparse.ArgumentError:
-        return argv  # The subcommand's own parser will name the argument.
-    return [*rest[:1], *argv[: len(argv) - len(rest)], *rest[1:]]
+        return argv  # The parser proper will name what is wrong.
+    rest: list[str] = parsed.rest
+    return [rest[0], *argv[: len(argv) - len(rest)], *rest[1:]] if rest else unknown
 
 
 def _version() -> str:

@@ -143,8 +143,8 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def _port(port: OpenPort) -> str:
     name = f"{port.name}: " if port.name else ""
-    kind = "the pods' port named" if isinstance(port.target, str) else "port"
-    return f"{name}{port.protocol} {port.port} at the entry point, {kind} {port.target} of the pods"
+    named = "named " if isinstance(port.target, str) else ""
+    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target} of the pods"
 
 
 def _source(source: Source) -> Iterator[str]:

@@ -21,7 +21,7 @@ FORMS = f"{METAVAR}, service/NAME, ingress/NAME, gateway/NAME or exposure/NAME"
 BAD_NAME = f"{{text}} is not the name of an object. Write {FORMS}, with -n for the namespace."
 NO_SUCH_PREFIX = f"{{text}}: {{prefix}} is neither a namespace nor a kind with entry points. Write {FORMS}."
 NO_SUCH_OBJECT = "There is no {kind} {name}. kubectl exposure map -A lists every entry point."
-SEVERAL_OBJECTS = "Several namespaces have a {kind} {name}: {namespaces}. Choose one with -n."
+SEVERAL_OBJECTS = "{kind} {name} exists in several namespaces: {namespaces}. Choose one with -n."
 
 
 @dataclass(frozen=True, slots=True)
