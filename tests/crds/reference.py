@@ -15,12 +15,12 @@ INTRODUCTION = f"""\
 Group and version: `exposure.dev/v1alpha1`. `kubectl get exposure-operator -A` lists all three kinds.
 `kubectl explain xp.spec.clients` shows the same texts as this page.
 
-- **An omitted field says nothing.** The API server fills in no default. Each field says what holds if it is omitted. Where
-  several policies set the isolation of one namespace, a denial that is written beats an allowance.
+- **An omitted field says nothing.** The API server fills in no default. Each field says what holds if it is omitted.
+  Where several policies set the isolation of one namespace, a denial that is written beats an allowance.
 - **`spec` is required.** `spec: {{}}` is valid: all its fields are omitted.
 - **The API server refuses invalid objects**, with a message that names the field. This needs Kubernetes 1.31 or newer.
-- **Address ranges** are CIDRs without host bits: `10.0.0.0/8`, not `10.1.2.3/8`. A single address is a /32 or /128. IPv4 is
-  never written inside IPv6 (`::ffff:…`).
+- **Address ranges** are CIDRs without host bits: `10.0.0.0/8`, not `10.1.2.3/8`. A single address is a /32 or /128.
+  IPv4 is never written inside IPv6 (`::ffff:…`).
 - **Lists are bounded**, as the tables say. Where status cuts a list off, a count beside it gives the whole number.
 """
 
