@@ -45,7 +45,7 @@ def test_a_namespace_that_is_not_there(run: Run, live: list[str]) -> None:
     result = run("map", "-n", "shpo", *live)
     assert (2, True) == (
         result.status,
-        "There is no namespace shpo in the cluster. Known there: default, " in result.err,
+        "There is no namespace shpo in the cluster. Known there: " in result.err,
     )
 
 

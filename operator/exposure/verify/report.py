@@ -33,7 +33,7 @@ def check_json(check: Check) -> dict[str, Any]:
         }
     document["expected"] = {"verdict": check.expected.verdict, "why": check.expected.why}
     if observed is not None:
-        document["seen"] = list(observed.outcomes)
+        document["observed"] = list(observed.outcomes)
     if cause is not None:
         document["cause"] = {"reason": cause.reason, "message": cause.message, "cure": cause.cure}
     if check.notes:
