@@ -6,14 +6,13 @@ from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, Rule
 
 SHOWN_PEERS = 4
-NAME_CONFLICT = "the operator did not write the NetworkPolicy of this name; rename or delete it"
+NAME_CONFLICT = "name conflict: the operator did not write the NetworkPolicy of this name; rename or delete it"
 
 
 def plan_text(plan: Plan) -> str:
     """One line a change, in the order in which they are made; keeps first. "" where there is nothing of ours."""
-    verbs: list[tuple[str, str, str]] = [(change.verb, change.name, tail(change)) for change in plan.changes]
-    verbs += [("conflict", name, NAME_CONFLICT) for name in plan.name_conflicts]
-    rows = [(f"{verb:<6} {plan.namespace}/{name}", text) for verb, name, text in verbs]
+    rows = [(f"{change.verb:<6} {plan.namespace}/{change.name}", tail(change)) for change in plan.changes]
+    rows += [(f"skip   {plan.namespace}/{name}", NAME_CONFLICT) for name in plan.name_conflicts]
     width = max((len(head) for head, _ in rows), default=0)
     return "".join(f"{head:<{width}}  {text}".rstrip() + "\n" for head, text in rows)
 
