@@ -25,27 +25,36 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        pytest.param(KUBECONFIG, "", "is not one: it is empty", id="empty"),
+        pytest.param(KUBECONFIG, "", "has no current-context. Give --context, one of: none.", id="empty"),
         pytest.param(KUBECONFIG, "a: [\n", "kubeconfig:2: is not YAML: a bracket is not closed", id="no-yaml"),
-        pytest.param(KUBECONFIG, "- a\n", "is not one: it holds no object", id="a-list"),
-        pytest.param(KUBECONFIG, "contexts: a\n", "contexts is not a list of entries with a name", id="no-entries"),
-        pytest.param("current-context: admin\n", "", "has no current-context. Give --context: admin.", id="no-context"),
+        pytest.param(KUBECONFIG, "- a\n", "has no current-context.", id="a-list"),
+        pytest.param(KUBECONFIG, "contexts: a\n", "has no current-context.", id="no-entries"),
         pytest.param(
-            "context: admin", "context: prod", "has no context prod. Give --context: admin.", id="no-such-context"
+            "current-context: admin\n", "", "has no current-context. Give --context, one of: admin.", id="no-context"
         ),
         pytest.param(
-            "cluster: local", "cluster: far", "names the cluster far, which is not there", id="no-such-cluster"
+            "context: admin",
+            "context: prod",
+            "has no context prod. Give --context, one of: admin.",
+            id="no-such-context",
         ),
         pytest.param(
-            "user: me", "user: you", "names the user you, which is not there. Its users: me.", id="no-such-user"
+            "cluster: local", "cluster: far", "names the cluster 'far', which is not there", id="no-such-cluster"
         ),
         pytest.param(
-            'server: "http://127.0.0.1:1"', "", "The server of cluster local in the kubeconfig is ''", id="no-server"
+            "user: me", "user: you", "names the user 'you', which is not there. Its users: me.", id="no-such-user"
+        ),
+        pytest.param(
+            'server: "http://127.0.0.1:1"', "", "Cluster local of the kubeconfig has the server ''", id="no-server"
         ),
         pytest.param("http://127.0.0.1:1", "localhost:1", "Write a URL such as https://", id="no-url"),
         pytest.param("127.0.0.1:1", "127.0.0.1:99999", "Write a URL such as https://", id="no-port"),
-        pytest.param("server:", "certificate-authority: gone.pem, server:", "names /", id="no-such-file"),
-        pytest.param("server:", 'certificate-authority-data: "a", server:', "is not base64", id="no-base64"),
+        pytest.param(
+            "token: secret", "tokenFile: gone", "a certificate, a key or a token of its cl", id="no-such-file"
+        ),
+        pytest.param(
+            'server: "http:', 'certificate-authority-data: a, server: "https:', "cannot be used: a cert", id="no-base64"
+        ),
         pytest.param(
             "token: secret", EXEC % "no-such-program", "The command no-such-program of user me", id="no-command"
         ),

@@ -184,7 +184,7 @@ def test_a_name_conflict_is_reported(run: Run, shop: list[str], write: Write) ->
     )
     given = [*shop, "-f", write("foreign.yaml", foreign)]
     assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
-    assert "skip   shop/exposure-to-web  name conflict: " in run("plan", *given).out
+    assert "skip   shop/exposure-to-web        name conflict: " in run("plan", *given).out
     result = json.loads(run("plan", "-o", "json", *given).out)
     assert [{"namespace": "shop", "name": "exposure-to-web"}] == result["nameConflicts"]
 

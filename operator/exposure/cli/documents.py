@@ -6,9 +6,11 @@ CRDs have it in an enum), 22:22 is no number to the base of sixty.
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,6 +26,7 @@ DEEPEST = 1000
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
+NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
 NOT_YAML = "is not YAML: {problem}"
 UNKNOWN_PROBLEM = "it cannot be read from here on. Compare it with a manifest that kubectl accepts."
 #: What libyaml finds, by a part of its message, and what to do.
@@ -90,6 +93,17 @@ class Document:
             except yaml.YAMLError:
                 return self.line
         return _line_in(node, path) if node is not None else self.line
+
+
+def read_text(name: str) -> str:
+    """The text of a file; `-`: of standard input."""
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(NOT_UTF8.format(name=name, position=error.start)) from error
 
 
 def documents(text: str, source: str) -> Iterator[Document]:

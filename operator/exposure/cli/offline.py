@@ -1,13 +1,12 @@
 """Manifests from files, folders and standard input into a `Snapshot`. No cluster and no credentials are needed."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from exposure.cli.admission import refusals, without_nulls
 from exposure.cli.command import UsageError
-from exposure.cli.documents import DEEPEST, TOO_DEEP, Document, documents, duplicate_key
+from exposure.cli.documents import DEEPEST, TOO_DEEP, Document, documents, duplicate_key, read_text
 from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
 from exposure.fields import BadField
@@ -25,7 +24,6 @@ WRITTEN_BY_THE_OPERATOR = "Exposure"
 OUR_KINDS = (*(kind.kind for kind in KINDS if kind.group == API_GROUP), WRITTEN_BY_THE_OPERATOR)
 
 NO_FILES = "{name}: this folder has no {suffixes} file. Give a file, or a folder with manifests."
-NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
 ONE_CONFIGURATION = "{place}: a configuration file holds one document. Remove the others."
 NOT_AN_OBJECT = "is not an object; a manifest begins with apiVersion and kind"
 NO_API_VERSION = "is missing; write {version}"
@@ -59,7 +57,7 @@ def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -
 
 def read_config(name: str) -> Config:
     """The component configuration in a file. UsageError names file, line and field."""
-    in_file = list(documents(_text(name), name))
+    in_file = list(documents(read_text(name), name))
     if len(in_file) > 1:
         raise UsageError(ONE_CONFIGURATION.format(place=in_file[1].place()))
     for document in in_file:
@@ -75,24 +73,14 @@ def _texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         path = Path(name)
         if name == "-":
-            yield "standard input", _text(name)
+            yield "standard input", read_text(name)
         elif not path.is_dir():
-            yield name, _text(name)
+            yield name, read_text(name)
         else:
             paths = sorted(path for path in path.rglob("*") if path.suffix in SUFFIXES and path.is_file())
             if not paths:
                 raise UsageError(NO_FILES.format(name=name, suffixes=", ".join(SUFFIXES)))
-            yield from ((str(path), _text(str(path))) for path in paths)
-
-
-def _text(name: str) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return raw.decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(NOT_UTF8.format(name=name, position=error.start)) from error
+            yield from ((str(path), read_text(str(path))) for path in paths)
 
 
 def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str, problems: list[str]) -> None:
