@@ -1,4 +1,4 @@
-"""A kubeconfig that cannot be used, and a server that is no Kubernetes API server: a message with the cure, status 2."""
+"""A kubeconfig that cannot be used, a server that is no Kubernetes API server: a message with the cure, status 2."""
 
 import json
 import threading

@@ -160,7 +160,8 @@ def test_an_explanation_as_json(run: Run) -> None:
         ),
         pytest.param(
             SHOP.replace("spec: {clients", "spec: {mode: Audit, clients") + AUDITED_NAMESPACE,
-            "Remove the annotation exposure.dev/mode from namespace shop. Set mode: Enforce in ExposurePolicy shop/edge.",
+            "Remove the annotation exposure.dev/mode from namespace shop. "
+            "Set mode: Enforce in ExposurePolicy shop/edge.",
             id="in-both",
         ),
     ],

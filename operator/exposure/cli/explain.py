@@ -1,4 +1,4 @@
-"""`kubectl exposure explain NAME`: every source, port and blind spot of an entry point, each with its reason and cure."""
+"""`kubectl exposure explain NAME`: every source, port and blind spot of an entry point, with its reason and cure."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from exposure.plan.resolved import ResolvedSnapshot
 
 NO_ENTRY_POINT = (
-    "{named} ({type}) is behind no entry point: it is no load balancer, none of its node ports or external IPs is open, and "
-    "no Ingress or Gateway leads to it."
+    "{named} ({type}) is behind no entry point: it is no load balancer, none of its node ports and external IPs is "
+    "open, and no Ingress or Gateway leads to it."
 )
 NO_ENTRY_POINT_OF_ANOTHER_KIND = "{named} is no entry point: no route of it leads to a Service."
 REMOVE_ANNOTATION = "Remove the annotation exposure.dev/mode from namespace {namespace}."
@@ -194,8 +194,9 @@ def _blind_spot(spot: BlindSpot) -> Iterator[str]:
 COMMAND = Command(
     name="explain",
     summary="every source, port and blind spot of one Service, Ingress or Gateway, with its reason and its cure",
-    description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is admitted and\n"
-    "why, by which row of the truth table and which documentation, and what no NetworkPolicy can hold back, with the cure.",
+    description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is\n"
+    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold back, with\n"
+    "the cure.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  kubectl exposure explain shop/web\n  kubectl exposure explain web -n shop -f manifests/\n"

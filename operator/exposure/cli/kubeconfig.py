@@ -17,7 +17,10 @@ from exposure.fields import Raw, mapping, objects, text
 
 DEFAULT = "~/.kube/config"
 
-NO_KUBECONFIG = "There is no kubeconfig {path}, so no cluster can be asked. Give --kubeconfig, or -f to read manifests without a cluster."
+NO_KUBECONFIG = (
+    "There is no kubeconfig {path}, so no cluster can be asked. Give --kubeconfig, or -f to read manifests without a "
+    "cluster."
+)
 NO_CURRENT_CONTEXT = "The kubeconfig {path} has no current-context. Give --context, one of: {known}."
 NO_SUCH_CONTEXT = "The kubeconfig {path} has no context {name}. Give --context, one of: {known}."
 NO_SUCH_ENTRY = (
@@ -25,12 +28,12 @@ NO_SUCH_ENTRY = (
 )
 BAD_SERVER = "Cluster {name} of the kubeconfig has the server {server!r}. Write a URL such as https://203.0.113.1:6443."
 NO_CREDENTIALS = (
-    "The command {command} of user {user} in the kubeconfig gives no credentials. Run kubectl get namespaces, which runs it "
-    "as well, and follow its message."
+    "The command {command} of user {user} in the kubeconfig gives no credentials. Run kubectl get namespaces, "
+    "which runs it as well, and follow its message."
 )
 NOT_USABLE = (
-    "Context {context} of the kubeconfig {path} cannot be used: a certificate, a key or a token of its cluster or its user "
-    "cannot be read. Check them with kubectl config view."
+    "Context {context} of the kubeconfig {path} cannot be used: a certificate, a key or a token of its cluster or its "
+    "user cannot be read. Check them with kubectl config view."
 )
 
 Entries = dict[str, dict[str, Raw]]

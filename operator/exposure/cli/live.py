@@ -28,7 +28,10 @@ ATTEMPTS = 3
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 CONFIG_MAP, CONFIG_KEY = "exposure-operator", "config.yaml"
 
-NO_ANSWER = "The cluster at {server} does not answer: {reason}. Check the server of the kubeconfig's context, and the network to it."
+NO_ANSWER = (
+    "The cluster at {server} does not answer: {reason}. Check the server of the kubeconfig's context, and the "
+    "network to it."
+)
 NO_ANSWER_REASONS: Mapping[str, str] = {
     "NameResolutionError": "its name cannot be resolved",
     "ConnectTimeoutError": f"no connection within {CONNECT_SECONDS:.0f} s",
@@ -38,7 +41,10 @@ NO_ANSWER_REASONS: Mapping[str, str] = {
     "ProxyError": "the proxy does not connect to it",
 }
 CONNECTION_BROKEN = "the connection breaks off"
-NOT_ACCEPTED = "The cluster at {server} does not accept these credentials (401 Unauthorized). Log in again, or give another --context."
+NOT_ACCEPTED = (
+    "The cluster at {server} does not accept these credentials (401 Unauthorized). Log in again, or give another "
+    "--context."
+)
 MAY_NOT_LIST = (
     "You may not list {resource} in all namespaces ({reason}). Ask for the verb list on {resource}, as ClusterRole "
     "exposure-operator-map has it."
@@ -53,7 +59,10 @@ NO_LIST = (
     "server of the kubeconfig's context is a Kubernetes API server."
 )
 LIST_EXPIRED = "{kind} objects cannot be listed: reading the list took longer than the API server keeps it. Try again."
-DEFAULT_CONFIGURATION = "The operator's ConfigMap {name} cannot be read ({reason}), so the default configuration is assumed. Give it with --config."
+DEFAULT_CONFIGURATION = (
+    "The operator's ConfigMap {name} cannot be read ({reason}), so the default configuration is assumed. Give it with "
+    "--config."
+)
 OBJECT_PASSED_OVER = "{kind} {name} is passed over: {error}"
 
 

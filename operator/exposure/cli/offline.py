@@ -14,7 +14,7 @@ from exposure.model.config import Config
 from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, Unreadable
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
-from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS, Kind
+from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS
 
 SUFFIXES = (".yaml", ".yml", ".json")
 #: So many refusals of one reading are printed; a file of another sort would otherwise fill the screen.
@@ -159,7 +159,7 @@ def _keep(
 
 
 def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, str]]:
-    """Other kinds are passed over, but not a mistake in a kind of API group exposure.dev: it would be missing silently."""
+    """Other kinds are passed over. A mistake in a kind of API group exposure.dev is not: it would go unnoticed."""
     if api_version == API_GROUP:
         yield "apiVersion", NOT_SERVED.format(written=api_version, version=API_VERSION)
     elif not api_version and kind_name in OUR_KINDS:

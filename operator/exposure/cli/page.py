@@ -29,8 +29,10 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   max-width: 1140px; padding: 0 1rem }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif }
 svg text { fill: var(--ink) } svg .head { font-weight: 600 } svg .blind-spot { fill: var(--blind-spot) }
-svg rect { fill: var(--soft); stroke: var(--line) } svg rect.entry-point { stroke: var(--entry-point); stroke-width: 1.5 }
-svg rect.has-blind-spot { stroke: var(--blind-spot) } svg rect.held { stroke: var(--held) } svg rect.open { stroke: var(--open) }
+svg rect { fill: var(--soft); stroke: var(--line) }
+svg rect.entry-point { stroke: var(--entry-point); stroke-width: 1.5 }
+svg rect.has-blind-spot { stroke: var(--blind-spot) }
+svg rect.held { stroke: var(--held) } svg rect.open { stroke: var(--open) }
 svg path { fill: none; stroke: var(--line); stroke-width: 1.5 } svg path.held { stroke: var(--held) }
 svg path.open { stroke: var(--open); stroke-dasharray: 5 3 } svg a { text-decoration: none }
 section { border-top: 1px solid var(--line); margin-top: 1.5rem } h2 { font-size: 1.1rem; overflow-wrap: anywhere }
@@ -45,7 +47,8 @@ def page(exposures: Sequence[Exposure]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(SECURITY, quote=True)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Entry points of the cluster</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<title>Entry points of the cluster</title>\n"
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Entry points of the cluster</h1>\n<p>{_summary(exposures)}</p>\n"
         f"{picture(exposures) if exposures else ''}{''.join(map(_section, exposures))}</body>\n</html>\n"
     )
@@ -59,8 +62,8 @@ def _summary(exposures: Sequence[Exposure]) -> str:
     blind_spots = ", ".join(f"{_text(reason)} ({count})" for reason, count in most_first)
     return (
         f"{_many(len(exposures), 'entry point')} in {_many(namespaces, 'namespace')}; {ungoverned} without a policy. "
-        f"Blind spots: {blind_spots or 'none known'}. A NetworkPolicy holds what a green line shows, and not what a dashed "
-        "red one shows."
+        f"Blind spots: {blind_spots or 'none known'}. What a green line shows is held by a NetworkPolicy; what a "
+        "dashed red line shows is not."
     )
 
 

@@ -33,8 +33,8 @@ def _arguments(parser: ArgumentParser) -> None:
         "--output",
         choices=("diff", "yaml", "json"),
         default="diff",
-        help="diff (the default): each change in one line, compared with the cluster, or with -f with the NetworkPolicies "
-        "in the files; yaml: every NetworkPolicy of the operator that should exist afterwards, changed or not; json: both",
+        help="diff (the default): each change in one line, compared with the cluster, or with -f with the "
+        "NetworkPolicies in the files; yaml: every NetworkPolicy of the operator that should exist afterwards; json: both",
     )
     parser.add_argument("--as-enforced", action="store_true", help="plan as if nothing were in mode Audit or Paused")
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything would be written")
@@ -70,7 +70,7 @@ def _run(arguments: Namespace) -> int:
 
 
 def _changes(plans: Sequence[Plan]) -> Iterator[str]:
-    """Each change in the plan's own words, and under the updates of a namespace the lines of the policies that change."""
+    """Each change in the words of the plan; after those of a namespace, the lines of its policies that change."""
     from exposure.plan import plan_text
 
     for plan in plans:

@@ -26,8 +26,8 @@ FILES_WITHOUT_PODS = "Probe pods need a cluster, and -f asks none. Leave out {pl
 NO_SUCH_NODE = "There is no Node {name}. kubectl get nodes lists those that --node can name."
 PROBE_FAILED = "{error} --from outside needs no pods."
 NO_IMAGE = (
-    "There is no image for the probe pods: Deployment {name} cannot be read ({reason}). Give --image, or --from outside, "
-    "which needs no pods."
+    "There is no image for the probe pods: Deployment {name} cannot be read ({reason}). Give --image, or --from "
+    "outside, which needs no pods."
 )
 LEFT_OVER = "{count} probe pods that an earlier run had left are deleted."
 NO_SUCH_PLACE = "{place} is none of {places}"
@@ -270,9 +270,9 @@ def _address(text: str) -> str:
 COMMAND = Command(
     name="verify",
     summary="real connections to every entry point and to the pods behind it: expected, and observed",
-    description="Connects to each entry point from where this command runs, and to the pods behind it from short-lived pods\n"
-    "in the cluster; compares what comes of it with the policies that should stand and with the truth table, and names\n"
-    "the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
+    description="Connects to each entry point from where this command runs, and to the pods behind it from\n"
+    "short-lived pods in the cluster. Compares what comes of it with the policies that should stand and with the truth table, and\n"
+    "names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  kubectl exposure verify --dry-run\n  kubectl exposure verify shop/web --from outside\n"

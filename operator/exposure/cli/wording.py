@@ -14,8 +14,8 @@ EFFECTS = {
     "Unproven": "unproven: what is let in cannot be known from here",
 }
 NO_ENTRY_POINTS = (
-    "No entry point: no object that was read makes a pod reachable from outside the cluster. Check -n, and that Services, "
-    "Ingresses and Gateways are among the files."
+    "No entry point: no object that was read makes a pod reachable from outside the cluster. Check -n; with -f, check "
+    "that Services, Ingresses and Gateways are among the files."
 )
 
 

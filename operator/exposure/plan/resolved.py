@@ -61,7 +61,7 @@ class ResolvedSnapshot:
         return next((policy for policy in policies if policy.name == ref.name), None)
 
     def planned(self, exposure: Exposure) -> list[NetworkPolicy]:
-        """The NetworkPolicies that an entry point in mode Audit would have in mode Enforce, and that are not written."""
+        """The NetworkPolicies that carry an entry point in mode Enforce, and that Audit does not write."""
         if exposure.mode != "Audit":
             return []
         needed = {Ref(to.namespace, TO_SERVICE + to.name) for to in (backend.service for backend in exposure.backends)}

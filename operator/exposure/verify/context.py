@@ -1,4 +1,4 @@
-"""What verification compares with: a resolved snapshot, the policies that are live, and those that should decide. Pure."""
+"""What verification compares with: a resolved snapshot, the live policies, and those that should decide. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -38,8 +38,8 @@ NOT_CREATED = (
 )
 DELETED_MEANWHILE = "The probe pod in namespace {namespace} was deleted before it answered. Run the command again."
 NO_ANSWER_IN_TIME = (
-    "The probe pod in namespace {namespace} did not answer in time: {reason}. Check that a node can schedule it and pull "
-    "its image."
+    "The probe pod in namespace {namespace} did not answer in time: {reason}. Check that it can be scheduled, and that "
+    "its node can pull its image."
 )
 NO_ANSWER = (
     "The probe pod in namespace {namespace} ended without an answer: {reason}. Its image must be the operator's own."

@@ -6,8 +6,8 @@
 seconds have passed, because the nodes learn about a new pod a moment after it has started.
 
 It writes one line to FILE: the pod's addresses, a semicolon, and one word for each target, with a letter for each
-connection: o open, r refused, u unreachable, s silent, n not tried. For some hundreds of targets that fits the 4096 bytes
-that Kubernetes keeps of a termination message.
+connection: o open, r refused, u unreachable, s silent, n not tried. For some hundreds of targets that fits the 4096
+bytes that Kubernetes keeps of a termination message.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM
 
 
 def attempt(address: str, port: int, protocol: str, timeout: float) -> str:
-    """One connection to an address or a host name; a letter. Sends nothing over TCP, and one empty datagram over UDP."""
+    """One connection to an address or host name; a letter. Sends nothing over TCP, one empty datagram over UDP."""
     if protocol not in _KINDS:
         return "n"
     try:

@@ -1,4 +1,4 @@
-"""What to connect to: the entry points' addresses from outside, the pods and ClusterIPs behind them from inside. Pure."""
+"""What to connect to: addresses of entry points from outside, pods and ClusterIPs behind them from inside. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

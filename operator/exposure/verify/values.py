@@ -51,7 +51,7 @@ class ReadyEndpoint:
 class Target:
     """One address and port to connect to.
 
-    `exposure`: namespace/name of the Exposure it belongs to; of the Service's namespace where no entry point leads to it
+    `exposure`: namespace/name of its Exposure; `namespace/(no entry point)` where no entry point leads to it
     `entry_point`: LoadBalancer, NodePort, ExternalIP or HostPort from outside; ClusterIP or Pod from inside
     `backends`: the ready endpoints behind it, any of which may answer
     `service_port`, `node_port`: the port of the Service that leads to it, and its node port; 0 where there is none
