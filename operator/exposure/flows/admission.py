@@ -70,7 +70,7 @@ class Admission:
         doubtful = False
         for name, policy in sorted(self._policies.get(own.namespace, {}).items()):
             rules = policy.spec.ingress if way == "ingress" else policy.spec.egress
-            if rules is None or not policy.spec.subject.matches(own.labels):
+            if rules is None or not policy.spec.pod_selector.matches(own.labels):
                 continue
             closing.append(name)
             verdicts = [self._rule(rule, own.namespace, other, protocol, port, receiver) for rule in rules]

@@ -210,7 +210,7 @@ def _unused_grants(
         came = [e.key.peer for e in incoming if e.key.service == str(served.service.ref) and e.counts.came_in]
         for policy in policies.get(served.service.namespace, {}).values():
             # Rules for more than this Service's pods say nothing about who should come to it.
-            if policy.spec.subject.empty or not policy.spec.subject.covers(LabelSelector(served.selector.labels)):
+            if policy.spec.pod_selector.empty or not policy.spec.pod_selector.covers(LabelSelector(served.selector.labels)):
                 continue
             for rule in policy.spec.ingress or ():
                 for peer in rule.peers or ():

@@ -50,7 +50,7 @@ def policy_spec(spec: Raw) -> PolicySpec:
     """A direction that policyTypes does not name is None, whatever its list holds: the API ignores it there too."""
     named = texts(spec, "policyTypes") or ("Ingress", *(("Egress",) if sequence(spec, "egress") else ()))
     return PolicySpec(
-        subject=label_selector(mapping(spec, "podSelector")),
+        pod_selector=label_selector(mapping(spec, "podSelector")),
         ingress=_rules(spec, "ingress", "from") if "Ingress" in named else None,
         egress=_rules(spec, "egress", "to") if "Egress" in named else None,
     )

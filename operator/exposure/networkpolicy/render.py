@@ -18,7 +18,7 @@ def network_policy_manifest(policy: NetworkPolicy) -> Manifest:
         metadata["ownerReferences"] = [owner_reference(owner) for owner in policy.owners]
     ingress, egress = policy.spec.ingress, policy.spec.egress
     spec: Manifest = {
-        "podSelector": selector(policy.spec.subject),
+        "podSelector": selector(policy.spec.pod_selector),
         "policyTypes": [way for way, rules in (("Ingress", ingress), ("Egress", egress)) if rules is not None],
     }
     if ingress is not None:

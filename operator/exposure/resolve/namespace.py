@@ -27,7 +27,7 @@ from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene, gather, host_po
 from exposure.resolve.overlaps import additive, is_ours, shared_pods
 from exposure.resolve.tenancy import Covering, bounds, cluster_meaning, covers, exceeds
 from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, grant_policy, isolation_policies
-from exposure.resolve.webhooks import webhook_spots
+from exposure.resolve.webhooks import webhook_blind_spots
 
 ALL_MODES = ("Enforce", "Audit", "Paused")
 
@@ -42,7 +42,8 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, memo: Memo 
     grants = scenes.grants(namespace)
     policies, audited, frozen = _policies(scene, grants, scenes.memo)
     standing = _standing(snapshot.network_policies.get(namespace, {}), audited or policies, frozen)
-    unreached = webhook_spots(scene, facts, grants, standing)
+    subjects = {name: grant.subject for name, grant in grants.items()}
+    unreached = webhook_blind_spots(scene, facts, subjects, standing)
     exposures = _service_exposures(scene, facts, grants, scenes, unreached)
     exposures += [front_exposure(front, snapshot, scenes, facts) for front in facts.fronts.get(namespace, ())]
     notes = (scene.note, host_ports_of_nobody(scene), *(spot.message for spot in unreached.get("", ())))
@@ -105,7 +106,7 @@ def _service_exposures(
     unreached: Mapping[str, list[BlindSpot]],
 ) -> list[Exposure]:
     denies = scenes.denies(scene.namespace.name)
-    shared = shared_pods(grants.values())
+    shared = shared_pods({name: grant.subject for name, grant in grants.items()})
     standing = scenes.snapshot.network_policies.get(scene.namespace.name, {})
     found: list[Exposure] = []
     for service in scene.services:
@@ -115,7 +116,8 @@ def _service_exposures(
         if grant is None:
             found.append(ungoverned_exposure(scene, facts, service, denies, unreached.get(service.name, ())))
             continue
-        more = [*shared.get(service.name, ()), *additive(grant, standing.values()), *unreached.get(service.name, ())]
+        foreign = additive(grant.subject, grant.ingress, standing.values())
+        more = [*shared.get(service.name, ()), *foreign, *unreached.get(service.name, ())]
         carrying = _carrying(scene, grant)
         more += _wall_spots(scene, [standing[name] for name in carrying if name in standing], denies)
         refs = tuple(Ref(scene.namespace.name, name) for name in carrying)
