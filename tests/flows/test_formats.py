@@ -123,19 +123,19 @@ def test_whisker_is_calico_with_other_names() -> None:
 )
 def test_vpc_records_of_the_default_format(line: str, expected: tuple[str, int]) -> None:
     """A security group's ACCEPT is an arrival, its REJECT is not a NetworkPolicy's refusal."""
-    flow = flow_of(vpc.Parser()(line))
+    flow = flow_of(vpc.VpcParser()(line))
     assert expected == (flow.verdict, flow.port)
 
 
 @pytest.mark.parametrize("status", ["NODATA", "SKIPDATA"])
 def test_vpc_records_without_data(status: str) -> None:
     """They are no flows."""
-    assert NO_DATA == vpc.Parser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}")
+    assert NO_DATA == vpc.VpcParser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}")
 
 
 def test_vpc_custom_format() -> None:
     """A header line names the fields; the packet's own addresses win, SYN-ACK is an answer."""
-    parser = vpc.Parser()
+    parser = vpc.VpcParser()
     assert NOT_A_FLOW == parser(
         "srcaddr dstaddr srcport dstport protocol tcp-flags pkt-srcaddr pkt-dstaddr flow-direction action"
     )

@@ -6,7 +6,7 @@ examples: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-exa
 on secondary addresses are named by them. `tcp-flags` is OR-ed over the interval: 2 is SYN (who opened), 18 SYN-ACK
 (who answered).
 
-ACCEPT and REJECT are the security groups' and network ACLs' verdict, never a NetworkPolicy's: a packet that was
+ACCEPT and REJECT are the verdict of security groups and network ACLs, never of a NetworkPolicy: a packet that was
 accepted here has only *arrived*.
 """
 
@@ -21,21 +21,23 @@ from exposure.flows.records import (
     BadLine,
     End,
     Flow,
+    LogVerdict,
     Parsed,
-    Verdict,
     port_number,
+    source_port_number,
+    text_of,
 )
 
 DEFAULT = [
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
     *("packets", "bytes", "start", "end", "action", "log-status"),
 ]
-ACTIONS: dict[str, Verdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
+ACTIONS: dict[str, LogVerdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
 SYN_ACK = 18
 
 
-class Parser:
-    """Holds the field order: the default one until a header line gives another, file by file."""
+class VpcParser:
+    """Holds the field order of one file: the default one, until a header line gives another."""
 
     def __init__(self) -> None:
         self._use(DEFAULT)
@@ -51,7 +53,7 @@ class Parser:
         self.enough = min(self.source, self.destination, self.port, self.protocol) >= 0
 
     def __call__(self, line: bytes | str) -> Parsed:
-        text = line if isinstance(line, str) else line.decode("utf-8", "replace")
+        text = text_of(line)
         parts = text.split()
         if "srcaddr" in text and is_header(parts):
             self._use([part.strip("${}") for part in parts])
@@ -68,7 +70,7 @@ class Parser:
         protocol = PROTOCOL_NUMBERS.get(parts[self.protocol])
         if protocol is None:
             if not parts[self.protocol].isdigit():
-                raise BadLine("a protocol that is no number")
+                raise BadLine("a protocol that is not a number")
             return NOT_A_CONNECTION
         reply = None
         if self.flags >= 0 and protocol == "TCP" and parts[self.flags].isdigit():
@@ -76,20 +78,16 @@ class Parser:
             if flags & SYN_ACK == SYN_ACK:
                 return REPLY
             reply = None if not flags & 2 else False
-        verdict: Verdict = "arrived"
-        if self.action >= 0:
-            found = ACTIONS.get(parts[self.action])
-            if found is None:
-                raise BadLine("an action that is neither ACCEPT nor REJECT")
-            verdict = found
-        source_port = parts[self.source_port] if self.source_port >= 0 else ""
+        verdict: LogVerdict | None = ACTIONS.get(parts[self.action]) if self.action >= 0 else "arrived"
+        if verdict is None:
+            raise BadLine("an action that is neither ACCEPT nor REJECT")
         return Flow(
             End(parts[self.source]),
             End(parts[self.destination]),
             protocol,
             port_number(parts[self.port]),
             verdict,
-            int(source_port) if source_port.isdigit() else 0,
+            source_port_number(parts[self.source_port]) if self.source_port >= 0 else 0,
             "",
             reply,
         )

@@ -28,8 +28,8 @@ def shared_pods(services: Mapping[str, Subject]) -> dict[str, list[BlindSpot]]:
     by_common: dict[object, list[str]] = {}
     for name, selected in services.items():
         if selected.selector is not None:
-            for common in (*selected.selector.labels, *(pod.name for pod in selected.pods)):
-                by_common.setdefault(common, []).append(name)
+            for label_or_pod in (*selected.selector.labels, *(pod.name for pod in selected.pods)):
+                by_common.setdefault(label_or_pod, []).append(name)
     others: dict[str, set[str]] = {}
     for common, names in by_common.items():
         is_pod = isinstance(common, str)
