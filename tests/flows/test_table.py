@@ -46,7 +46,8 @@ def test_heavy_rows_outlive_a_flood() -> None:
     regular = FlowKey("in", "a/b", FlowPeer("address", "198.51.100.7"), "TCP", 80)
     for number in range(5000):
         table.add(regular, "allowed")
-        table.add(FlowKey("in", "a/b", FlowPeer("address", f"20.{number // 250}.{number % 250}.1"), "TCP", 80), "allowed")
+        once = FlowPeer("address", f"20.{number // 250}.{number % 250}.1")
+        table.add(FlowKey("in", "a/b", once, "TCP", 80), "allowed")
     assert sum(table.rows[regular]) == 5000
 
 

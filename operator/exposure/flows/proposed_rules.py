@@ -104,7 +104,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         if len(rules) > MOST_RULES:
             yield f"      # NOT COVERED: {len(rules) - MOST_RULES} more destinations."
     if left_out:
-        yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule for them."
+        yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
 
 
 def _is_metadata(destination: Network) -> bool:
