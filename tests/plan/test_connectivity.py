@@ -229,6 +229,26 @@ def test_a_way_out_that_closes_is_lost_for_the_sender() -> None:
     assert ["lost    from app=web to any IPv4 address every port"] == lines([WALL, open_before], [WALL, out])
 
 
+def test_a_way_out_that_closes_is_lost_inside_the_namespace_too() -> None:
+    """The pod that is called keeps its policies; the pod that calls is isolated."""
+    closed = NetworkPolicy("shop", "exposure-to-cart", PolicySpec(selecting({"app": "cart"}), None, ()))
+    services = {"shop": {name: Service("shop", name, selector=(("app", name),)) for name in ("cart", "web")}}
+    assert [
+        "lost    from app=cart to any IPv4 address every port",
+        "lost    from pods app=cart in namespace shop to app=cart, app=web, other pods every port",
+    ] == lines([], [closed], services=services)
+
+
+def test_addresses_that_are_none_are_passed_over() -> None:
+    """A Node's InternalIP may be a host name, and what a pod reports is not checked by everything that reports it."""
+    office = to("web", {"app": "web"}, OFFICE)
+    pods = {"shop": {"w": Pod("shop", "w", (("app", "web"),), ("nonsense", ""))}}
+    nodes = {"n": Node("n", ("node-1.example",)), "m": Node("m", ("203.0.113.9",))}
+    assert ["gained  from the nodes, 203.0.113.0/24 to app=web tcp/8443"] == lines(
+        [WALL], [WALL, office], pods=pods, nodes=nodes
+    )
+
+
 def test_long_lists_are_cut_and_counted() -> None:
     """As many lines as a status may hold; the last one says how many more there are."""
     many = [Difference("lost", (f"10.0.0.{n}/32",), ("app=web",), "tcp/80") for n in range(5)]
