@@ -71,7 +71,7 @@ def test_every_format_leads_to_the_same_service(flows: Flows, log: str, incoming
 def test_the_proposal_is_a_policy_that_the_api_would_take(
     flows: Flows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It validates against the CRD, admits who was let in, and nobody who was dropped."""
+    """It validates against the CRD, admits the clients that were let in, and none that was dropped."""
     proposed = flows(fixture("hubble.json"), "-o", "yaml").out
     [policy] = [each for each in yaml.safe_load_all(proposed) if each]
     assert {"cidrs": ["198.51.100.7/32", "203.0.113.99/32"]} == policy["spec"]["clients"]

@@ -143,7 +143,7 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
         pytest.param(
             [WALL], [WALL, NAMED], {},
             ["gained  from pods app=cart in namespace shop to app=web tcp/http"],
-            id="a-name-stays-a-name-where-nobody-knows-its-number",
+            id="a-name-stays-a-name-where-its-number-is-not-known",
         ),
         pytest.param(
             [WALL], [WALL, NAMED], {"pods": {"shop": {"w": WEB_POD, "c": CART_POD}}},
@@ -223,7 +223,7 @@ def test_what_is_said(
 
 
 def test_a_way_out_that_closes_is_lost_for_the_sender() -> None:
-    """Egress is told from the pod that calls."""
+    """Egress is reported from the pod that calls."""
     out = to("web", {"app": "web"}, egress=())
     open_before = NetworkPolicy("shop", out.name, PolicySpec(out.spec.pod_selector, (), None), out.labels)
     assert ["lost    from app=web to any IPv4 address every port"] == lines([WALL, open_before], [WALL, out])

@@ -175,7 +175,7 @@ create shop/exposure-to-web  deny all egress from every pod
             [THEIRS], [WALL, WEB], [],
             """\
 create shop/exposure-default-deny  deny all ingress to every pod
-taken  shop/exposure-to-web        a NetworkPolicy of that name is not ours
+skip   shop/exposure-to-web        a NetworkPolicy of that name is not ours
 """,
             id="what-is-not-ours-is-told-and-left",
         ),

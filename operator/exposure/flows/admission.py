@@ -16,7 +16,7 @@ from exposure.networkpolicy.evaluate import Evaluator, Verdict
 from exposure.networkpolicy.matching import ConnectionEnd, Match
 from exposure.networkpolicy.values import Direction, NetworkPolicy, PolicyPort
 
-#: In reports, so that what the policies say is not taken for what the log says.
+#: In reports, so that what the policies say is not mistaken for what the log says.
 ANSWERS = {Verdict.ALLOWED: "admitted", Verdict.DENIED: "refused", Verdict.UNKNOWN: "unknown"}
 
 
@@ -111,9 +111,8 @@ class FlowAdmission:
         labels = pods[0].labels if pods else selector.labels if selector is not None else ()
         end = self._pods_end(pods, service.namespace, dict(labels))
         named = dict(end.named_ports)
-        # Without Pods, the EndpointSlices tell what the Service's own named port stands for.
-        for port in service.ports if len(service.ports) == 1 else ():
-            numbers = frozenset(number for protocol, number in served.ports if protocol == port.protocol)
+        for port, numbers in served.targets.items():
+            # Without Pods, the EndpointSlices tell what the names of the Service's own target ports stand for.
             if isinstance(port.target_port, str) and numbers:
                 named.setdefault((port.protocol, port.target_port), numbers)
         return replace(end, named_ports=named)

@@ -10,9 +10,10 @@ from exposure.flows.records import End, Flow
 from exposure.flows.table import FlowKey
 from exposure.labels import LabelSelector, Pairs, selecting
 from exposure.model.exposures import Exposure
-from exposure.model.objects import Ref, Service
+from exposure.model.objects import Ref, Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.resolve import ClusterFacts
+from exposure.resolve.ports import known_numbers
 
 #: Flows whose keys are remembered. A stream repeats itself; one that does not must not fill the memory either.
 REMEMBERED = 20_000
@@ -20,12 +21,16 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ServedService:
-    """A Service behind entry points. `ports` are its pods' numbers by protocol; `unresolved` are the protocols of those
-    target ports whose name stands for no number that is known."""
+    """A Service behind entry points.
+
+    `targets` are the numbers of its target ports in the pods: several where pods differ, none where a name is not
+    known. `ports` are all of them, by protocol; `unresolved` are the protocols of the unknown ones.
+    """
 
     service: Service
     selector: LabelSelector | None
     exposures: tuple[Exposure, ...]
+    targets: Mapping[ServicePort, frozenset[int]]
     ports: frozenset[tuple[str, int]]
     unresolved: frozenset[str]
 
@@ -129,33 +134,27 @@ def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[Serve
         if service is None:
             continue
         selector = selecting(dict(service.selector)) if service.selector else None
-        ports: set[tuple[str, int]] = set()
-        unresolved: set[str] = set()
-        for port in service.ports:
-            numbers = target_numbers(snapshot, service, selector, port.target_port, port.protocol, port.name)
-            ports |= {(port.protocol, number) for number in numbers}
-            if not numbers:
-                unresolved.add(port.protocol)
-        yield ServedService(service, selector, tuple(entry_points), frozenset(ports), frozenset(unresolved))
+        targets = {port: target_numbers(snapshot, service, selector, port) for port in service.ports}
+        ports = frozenset((port.protocol, number) for port, numbers in targets.items() for number in numbers)
+        unresolved = frozenset(port.protocol for port, numbers in targets.items() if not numbers)
+        yield ServedService(service, selector, tuple(entry_points), targets, ports, unresolved)
 
 
 def target_numbers(
-    snapshot: Snapshot, service: Service, selector: LabelSelector | None, target: int | str, protocol: str, name: str
+    snapshot: Snapshot, service: Service, selector: LabelSelector | None, port: ServicePort
 ) -> frozenset[int]:
-    """The numbers behind a target port: itself, or for a name what the EndpointSlices and the pods list."""
-    if isinstance(target, int):
-        return frozenset({target})
-    numbers = {
-        port.port
-        for endpoint_slice in snapshot.endpoint_slices.get(service.namespace, {}).values()
-        if endpoint_slice.service == service.name
-        for port in endpoint_slice.ports
-        if port.port is not None and (port.name or "") == name and port.protocol == protocol
-    }
-    for pod in snapshot.pods.get(service.namespace, {}).values():
-        if selector is not None and selector.matches(dict(pod.labels)):
-            numbers |= {port.port for port in pod.ports if port.name == target and port.protocol == protocol}
-    return frozenset(numbers)
+    """The numbers behind a target port: itself, or for a name what the EndpointSlices list, else the pods."""
+    if isinstance(port.target_port, int):
+        return frozenset({port.target_port})
+    slices = snapshot.endpoint_slices.get(service.namespace, {}).values()
+    pods = snapshot.pods.get(service.namespace, {}).values() if selector is not None else ()
+    return frozenset(
+        known_numbers(
+            port,
+            (each for each in slices if each.service == service.name),
+            (pod for pod in pods if selector is not None and selector.matches(dict(pod.labels))),
+        )
+    )
 
 
 def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService]) -> dict[str, tuple[str, ...]]:
@@ -176,19 +175,17 @@ def _before_dnat(
     """Where a client may have connected before kube-proxy rewrote the address, and to which Service and target port:
     load balancer, external, cluster and node addresses."""
     nodes = [ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)]
-    targets: dict[tuple[str, str, int], tuple[str, int]] = {}
+    called: dict[tuple[str, str, int], tuple[str, int]] = {}
     for name, served in services.items():
         service = served.service
         published = [each.ip for each in service.published if each.ip]
-        for port in service.ports:
-            numbers = target_numbers(snapshot, service, served.selector, port.target_port, port.protocol, port.name)
-            target = min(numbers) if numbers else port.port
+        for port, numbers in served.targets.items():
+            target = name, min(numbers, default=port.port)
             for ip in (*service.cluster_ips, *service.external_ips, *published):
-                targets[_canonical(ip), port.protocol, port.port] = name, target
-            if port.node_port:
-                for ip in nodes:
-                    targets.setdefault((_canonical(ip), port.protocol, port.node_port), (name, target))
-    return targets
+                called[_canonical(ip), port.protocol, port.port] = target
+            for ip in nodes if port.node_port else ():
+                called.setdefault((_canonical(ip), port.protocol, port.node_port), target)
+    return called
 
 
 def _canonical(ip: str) -> str:

@@ -11,19 +11,7 @@ goldmane/proto/api.proto: `protocol` for `proto`, labels as one string, Allow an
 import json
 from typing import Any
 
-from exposure.flows.records import (
-    NO_VERDICT,
-    NOT_A_CONNECTION,
-    PROTOCOL_NUMBERS,
-    PROTOCOLS,
-    BadLine,
-    End,
-    Flow,
-    LogVerdict,
-    Parsed,
-    Reporter,
-    port_number,
-)
+from exposure.flows.records import BadLine, End, Flow, LogVerdict, Parsed, Passed, Reporter, port_number, protocol_of
 
 ACTIONS: dict[str, LogVerdict] = {"allow": "allowed", "deny": "dropped"}
 REPORTERS: dict[str, Reporter] = {"src": "src", "dst": "dst", "fwd": ""}
@@ -39,11 +27,10 @@ def parse_object(raw: Any) -> Parsed:
         raise BadLine("not a flow of Calico's")
     verdict = ACTIONS.get(str(raw["action"]).lower())
     if verdict is None:
-        return NO_VERDICT
-    protocol = str(raw.get("proto") or raw.get("protocol") or "").upper()
-    protocol = PROTOCOL_NUMBERS.get(protocol, protocol)
-    if protocol not in PROTOCOLS:
-        return NOT_A_CONNECTION
+        return Passed.NO_VERDICT
+    protocol = protocol_of(str(raw.get("proto") or raw.get("protocol") or ""))
+    if not protocol:
+        return Passed.NOT_A_CONNECTION
     count = raw.get("num_flows")
     source_port = raw.get("source_port")
     return Flow(

@@ -10,20 +10,7 @@ ESTABLISHED).
 
 import re
 
-from exposure.flows.records import (
-    NO_VERDICT,
-    NOT_A_CONNECTION,
-    NOT_A_FLOW,
-    PROTOCOLS,
-    BadLine,
-    End,
-    Flow,
-    LogVerdict,
-    Parsed,
-    port_number,
-    source_port_number,
-    text_of,
-)
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
 
 TUPLES = re.compile(r"\b(src|dst|sport|dport)=(\S+)")
 PROTOCOL = re.compile(r"(?:^|[\s\]])(tcp|udp|sctp|icmp|icmpv6|udplite|dccp|gre|unknown)\s")
@@ -35,30 +22,26 @@ def parse(line: bytes | str) -> Parsed:
     tuples = TUPLES.findall(text)
     if not tuples:
         if SUMMARY.search(text):
-            return NOT_A_FLOW
+            return Passed.NOT_A_FLOW
         raise BadLine("no tuple of src= and dst=")
-    protocol = PROTOCOL.search(text)
-    if protocol is None:
+    named = PROTOCOL.search(text)
+    if named is None:
         raise BadLine("no protocol")
-    if protocol[1].upper() not in PROTOCOLS:
-        return NOT_A_CONNECTION
+    protocol = protocol_of(named[1])
+    if not protocol:
+        return Passed.NOT_A_CONNECTION
     values: dict[str, list[str]] = {"src": [], "dst": [], "sport": [], "dport": []}
     for key, value in tuples:
         values[key].append(value)
     if min(map(len, values.values())) < 2:
         raise BadLine("not two tuples")
     if "[DESTROY]" in text:
-        return NOT_A_FLOW
+        return Passed.NOT_A_FLOW
     if "[UPDATE]" in text and "ESTABLISHED" not in text:
-        return NO_VERDICT
-    return Flow(
-        End(values["src"][0]),
-        End(values["src"][1]),
-        protocol[1].upper(),
-        port_number(values["sport"][1]),
-        _verdict(text),
-        source_port_number(values["sport"][0]),
-    )
+        return Passed.NO_VERDICT
+    source, backend, *_ = values["src"]
+    source_port, port, *_ = values["sport"]
+    return flow_of_addresses(source, backend, protocol, port, _verdict(text), source_port, reply=False)
 
 
 def _verdict(text: str) -> LogVerdict:

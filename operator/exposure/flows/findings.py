@@ -10,6 +10,7 @@ from exposure.flows.attribution import Attribution, ServedService, target_number
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
 from exposure.labels import Pairs
 from exposure.model.exposures import Exposure, OpenPort
+from exposure.model.objects import ServicePort
 from exposure.model.snapshot import ByNamespace, Snapshot
 from exposure.networkpolicy.evaluate import Verdict
 from exposure.networkpolicy.matching import Match, peer_matches
@@ -107,11 +108,40 @@ def find(
 def _observed(
     served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
 ) -> list[ObservedFlow]:
-    clients = _KnownClients(rows)
+    clients = {
+        key.peer
+        for key, counts in rows
+        if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix")
+    }
+    neighbourhoods = {_neighbourhood(network(client.address)) for client in clients}
     return [
-        ObservedFlow(key, counts, admission.expected(key, served), _wanted(key, counts, clients))
+        ObservedFlow(key, counts, admission.expected(key, served), _wanted(key, counts, clients, neighbourhoods))
         for key, counts in rows
     ]
+
+
+def _neighbourhood(client: Network) -> Network:
+    """The /24 (IPv6: /64) around it."""
+    return client.supernet(new_prefix=min(client.prefixlen, 24 if client.version == 4 else 64))
+
+
+def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods: set[Network]) -> str:
+    """Why what was dropped may be missed; "" where nothing speaks for it. `clients` came in to exposed ports."""
+    if key.way != "in" or not key.exposed or counts.refused <= counts.came_in:
+        return ""
+    if key.peer.kind == "pod":
+        return "a workload of this cluster"
+    if key.peer.kind not in ("address", "prefix"):
+        return ""
+    if key.peer in clients:
+        return "it comes in at another port"
+    client = network(key.peer.address)
+    if _neighbourhood(client) in neighbourhoods:
+        return f"others of {_neighbourhood(client)} come in"
+    return "a private address" if any(inside(client, each) for each in PRIVATE) else ""
+
+
+WORDS_FOR_PEERS = {"outside": "outside (no address in the log)", "other": "others", "api-server": "the API server"}
 
 
 def peer_text(peer: FlowPeer) -> str:
@@ -125,14 +155,8 @@ def peer_text(peer: FlowPeer) -> str:
             return f"{peer.address} (a pod that is gone)"
         case "service":
             return f"Service {peer.address}"
-        case "outside":
-            return "outside (no address in the log)"
-        case "other":
-            return "others"
-        case "api-server":
-            return "the API server"
-        case _:
-            return peer.address
+        case kind:
+            return WORDS_FOR_PEERS.get(kind, peer.address)
 
 
 #: What names a workload, in the order of preference; the first set that a pod has is enough.
@@ -158,38 +182,6 @@ def identifying(labels: Pairs) -> Pairs:
     )
 
 
-class _KnownClients:
-    """Who came in to a Service's own ports: peers, and the /24 (IPv6: /64) around each."""
-
-    def __init__(self, rows: Iterable[tuple[FlowKey, Counts]]) -> None:
-        self.peers: set[FlowPeer] = set()
-        self.neighbourhoods: set[Network] = set()
-        for key, counts in rows:
-            if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix"):
-                self.peers.add(key.peer)
-                self.neighbourhoods.add(_neighbourhood(network(key.peer.address)))
-
-
-def _neighbourhood(client: Network) -> Network:
-    return client.supernet(new_prefix=min(client.prefixlen, 24 if client.version == 4 else 64))
-
-
-def _wanted(key: FlowKey, counts: Counts, clients: _KnownClients) -> str:
-    """Why what was dropped may be missed; "" where nothing speaks for it."""
-    if key.way != "in" or not key.exposed or counts.refused <= counts.came_in:
-        return ""
-    if key.peer.kind == "pod":
-        return "a workload of this cluster"
-    if key.peer.kind not in ("address", "prefix"):
-        return ""
-    if key.peer in clients.peers:
-        return "it comes in at another port"
-    client = network(key.peer.address)
-    if _neighbourhood(client) in clients.neighbourhoods:
-        return f"others of {_neighbourhood(client)} come in"
-    return "a private address" if any(inside(client, each) for each in PRIVATE) else ""
-
-
 def _unused_ports(
     snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
 ) -> Iterable[OpenPort]:
@@ -200,7 +192,8 @@ def _unused_ports(
     }
     for port in exposure.ports:
         for served in services:
-            numbers = target_numbers(snapshot, served.service, served.selector, port.target, port.protocol, port.name)
+            target = ServicePort(port.name, port.protocol, port.port, port.target)
+            numbers = target_numbers(snapshot, served.service, served.selector, target)
             # A name that stands for no known number: any port that came in may be it.
             if any(
                 (service, protocol) == (served.name, port.protocol) and (not numbers or number in numbers)

@@ -8,20 +8,7 @@ no verdict. The rule's prefix is all there is: one that says drop (reject, deny,
 
 import re
 
-from exposure.flows.records import (
-    NOT_A_CONNECTION,
-    PROTOCOL_NUMBERS,
-    PROTOCOLS,
-    REPLY,
-    BadLine,
-    End,
-    Flow,
-    LogVerdict,
-    Parsed,
-    port_number,
-    source_port_number,
-    text_of,
-)
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
 
 FIELDS = re.compile(r"\b(SRC|DST|PROTO|SPT|DPT)=(\S*)")
 DROPPING = re.compile(r"drop|reject|deny|denied|block", re.IGNORECASE)
@@ -36,23 +23,15 @@ def parse(line: bytes | str) -> Parsed:
     fields = dict(FIELDS.findall(packet.partition("[")[0]))
     if "SRC" not in fields or "DST" not in fields or "PROTO" not in fields:
         raise BadLine("a packet without SRC, DST or PROTO")
-    protocol = PROTOCOL_NUMBERS.get(fields["PROTO"], fields["PROTO"])
-    if protocol not in PROTOCOLS:
-        return NOT_A_CONNECTION
+    protocol = protocol_of(fields["PROTO"])
+    if not protocol:
+        return Passed.NOT_A_CONNECTION
     words = packet.split()
-    syn, ack = "SYN" in words, "ACK" in words
-    if protocol == "TCP" and syn and ack:
-        return REPLY
-    return Flow(
-        End(fields["SRC"]),
-        End(fields["DST"]),
-        protocol,
-        port_number(fields.get("DPT")),
-        _verdict(prefix),
-        source_port_number(fields.get("SPT", "")),
-        "",
-        False if syn else None,
-    )
+    if protocol == "TCP" and "SYN" in words and "ACK" in words:
+        return Passed.REPLY
+    reply = False if "SYN" in words else None
+    source, destination, port, source_port = (fields.get(name, "") for name in ("SRC", "DST", "DPT", "SPT"))
+    return flow_of_addresses(source, destination, protocol, port, _verdict(prefix), source_port, reply)
 
 
 def _verdict(prefix: str) -> LogVerdict:

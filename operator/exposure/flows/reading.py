@@ -1,11 +1,11 @@
 """Files to lines to flows: streaming, bounded, and without failing on lines that are not as they should be."""
 
-import contextlib
 import gzip
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
@@ -52,7 +52,7 @@ class Account:
         if isinstance(parsed, Flow):
             self.flows += 1
             return True
-        self.passed[parsed.reason] += 1
+        self.passed[parsed.value] += 1
         return False
 
 
@@ -82,21 +82,10 @@ def size_of(names: Iterable[str]) -> int | None:
 def flows(name: str, form: str, account: Account, progress: Progress | None = None) -> Iterator[Flow]:
     """The flows of one source; every line is counted in `account`. Raises UnreadableSource."""
     try:
-        with _opened(name) as (raw, lines):
-            yield from _flows(name, raw, lines, form, account, progress)
+        with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb", buffering=1 << 18) as raw:
+            yield from _flows(name, raw, _unpacked(raw), form, account, progress)
     except OSError as error:
         raise UnreadableSource(f"{name}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The bytes as they lie there, whose position is the progress, and the bytes of the text."""
-    if name == "-":
-        raw = sys.stdin.buffer
-        yield raw, _unpacked(raw)
-        return
-    with open(name, "rb", buffering=1 << 18) as file:
-        yield file, _unpacked(file)
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
@@ -109,6 +98,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 def _flows(
     name: str, raw: IO[bytes], lines: IO[bytes], form: str, account: Account, progress: Progress | None
 ) -> Iterator[Flow]:
+    """`raw` are the bytes as they lie there, whose position is the progress; `lines` are those of the text."""
     parser: Parser | None = None
     if form != "auto":
         parser = FORMATS[form]()

@@ -1,5 +1,6 @@
 """What a line of any flow log says, in one shape."""
 
+from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 #: allowed, dropped: a policy engine let it pass, or refused it. audit: let pass, and would be refused if audit mode
@@ -36,22 +37,19 @@ class Flow(NamedTuple):
     times: int = 1
 
 
-class PassedOver(NamedTuple):
-    """A line that was understood and says nothing about who may connect: the reason under which it is counted."""
+class Passed(StrEnum):
+    """Why a line that was understood is passed over: it says nothing about who may connect."""
 
-    reason: str
+    REPLY = "replies"
+    NOT_A_CONNECTION = "not TCP, UDP or SCTP"
+    NO_VERDICT = "no verdict"
+    NO_DATA = "no data"
+    NOT_A_FLOW = "not a flow"
 
 
-REPLY = PassedOver("replies")
-NOT_A_CONNECTION = PassedOver("not TCP, UDP or SCTP")
-NO_VERDICT = PassedOver("no verdict")
-NO_DATA = PassedOver("no data")
-NOT_A_FLOW = PassedOver("not a flow")
+Parsed: TypeAlias = Flow | Passed
 
-Parsed: TypeAlias = Flow | PassedOver
-
-PROTOCOL_NUMBERS = {"6": "TCP", "17": "UDP", "132": "SCTP"}
-PROTOCOLS = frozenset(PROTOCOL_NUMBERS.values())
+PROTOCOLS = {"6": "TCP", "17": "UDP", "132": "SCTP"}
 
 
 class BadLine(ValueError):
@@ -69,10 +67,25 @@ def port_number(value: object) -> int:
     return int(number)
 
 
+def protocol_of(written: str) -> str:
+    """TCP, UDP or SCTP, written as a name or as its number; "" for any other."""
+    name = PROTOCOLS.get(written, written.upper())
+    return name if name in PROTOCOLS.values() else ""
+
+
 def text_of(line: bytes | str) -> str:
     return line if isinstance(line, str) else line.decode("utf-8", "replace")
 
 
-def source_port_number(digits: str) -> int:
-    """A source port, which decides nothing but the direction of an answer: 0 where it is not readable."""
-    return int(digits) if digits.isdecimal() else 0
+def flow_of_addresses(
+    source: str,
+    destination: str,
+    protocol: str,
+    port: object,
+    verdict: LogVerdict,
+    source_port: str = "",
+    reply: bool | None = None,
+) -> Flow:
+    """A flow of a log that knows addresses alone; a source port that is not readable is left out."""
+    known = int(source_port) if source_port.isdecimal() else 0
+    return Flow(End(source), End(destination), protocol, port_number(port), verdict, known, "", reply)

@@ -65,9 +65,6 @@ class FlowTable:
             row = self.rows.setdefault(key, [0] * WIDTH)
         row[COLUMN[verdict, reporter]] += count
 
-    def total(self) -> int:
-        return sum(map(sum, self.rows.values()))
-
     def __iter__(self) -> Iterator[tuple[FlowKey, "Counts"]]:
         for key, row in self.rows.items():
             yield key, counts(key.way, row)

@@ -12,21 +12,7 @@ accepted here has only *arrived*.
 
 from collections.abc import Sequence
 
-from exposure.flows.records import (
-    NO_DATA,
-    NOT_A_CONNECTION,
-    NOT_A_FLOW,
-    PROTOCOL_NUMBERS,
-    REPLY,
-    BadLine,
-    End,
-    Flow,
-    LogVerdict,
-    Parsed,
-    port_number,
-    source_port_number,
-    text_of,
-)
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
 
 DEFAULT = [
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
@@ -57,7 +43,7 @@ class VpcParser:
         parts = text.split()
         if "srcaddr" in text and is_header(parts):
             self._use([part.strip("${}") for part in parts])
-            return NOT_A_FLOW
+            return Passed.NOT_A_FLOW
         if len(parts) == self.width + 1 and "T" in parts[0]:
             # CloudWatch's export to S3 puts its own timestamp before each record.
             del parts[0]
@@ -66,31 +52,24 @@ class VpcParser:
         if not self.enough:
             raise BadLine("the header names no address, port or protocol field")
         if self.status >= 0 and parts[self.status] in ("NODATA", "SKIPDATA"):
-            return NO_DATA
-        protocol = PROTOCOL_NUMBERS.get(parts[self.protocol])
-        if protocol is None:
+            return Passed.NO_DATA
+        protocol = protocol_of(parts[self.protocol])
+        if not protocol:
             if not parts[self.protocol].isdigit():
                 raise BadLine("a protocol that is not a number")
-            return NOT_A_CONNECTION
+            return Passed.NOT_A_CONNECTION
         reply = None
         if self.flags >= 0 and protocol == "TCP" and parts[self.flags].isdigit():
             flags = int(parts[self.flags])
             if flags & SYN_ACK == SYN_ACK:
-                return REPLY
+                return Passed.REPLY
             reply = None if not flags & 2 else False
         verdict: LogVerdict | None = ACTIONS.get(parts[self.action]) if self.action >= 0 else "arrived"
         if verdict is None:
             raise BadLine("an action that is neither ACCEPT nor REJECT")
-        return Flow(
-            End(parts[self.source]),
-            End(parts[self.destination]),
-            protocol,
-            port_number(parts[self.port]),
-            verdict,
-            source_port_number(parts[self.source_port]) if self.source_port >= 0 else 0,
-            "",
-            reply,
-        )
+        source_port = parts[self.source_port] if self.source_port >= 0 else ""
+        source, destination, port = parts[self.source], parts[self.destination], parts[self.port]
+        return flow_of_addresses(source, destination, protocol, port, verdict, source_port, reply)
 
 
 def is_header(parts: Sequence[str]) -> bool:

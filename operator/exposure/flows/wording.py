@@ -31,13 +31,12 @@ def listed_ports(ports: Iterable[tuple[str, int]]) -> str:
 
 def pods_peer(namespace: str, labels: Pairs, home: str) -> str:
     """A NetworkPolicyPeer in flow style: pods of a namespace, as a policy in namespace `home` names them."""
-    where = "" if namespace == home else selector("namespaceSelector", ((NAMESPACE_LABEL, namespace),)) + ", "
-    return f"{{{where}{selector('podSelector', labels)}}}"
+    where = "" if namespace == home else f"namespaceSelector: {_labels(((NAMESPACE_LABEL, namespace),))}, "
+    return f"{{{where}podSelector: {_labels(labels)}}}"
 
 
-def selector(kind: str, labels: Iterable[tuple[str, str]]) -> str:
-    pairs = ", ".join(f"{text(key)}: {text(value)}" for key, value in labels)
-    return f"{kind}: {{matchLabels: {{{pairs}}}}}"
+def _labels(labels: Pairs) -> str:
+    return f"{{matchLabels: {{{', '.join(f'{text(key)}: {text(value)}' for key, value in labels)}}}}}"
 
 
 def writable(namespace: str, labels: Iterable[tuple[str, str]]) -> bool:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 
-from exposure.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
+from exposure.addresses import WHOLE_FAMILY, Block, Network, block, family, inside, sort_key
 from exposure.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
@@ -130,16 +129,16 @@ def _together(parties: Sequence[Party]) -> Party:
     return Party(text, first.end, first.policies)
 
 
-def ranges_of(snapshot: Snapshot, blocks: Iterable[Block]) -> tuple[Party, ...]:
+def ranges_of(snapshot: Snapshot, ip_blocks: Iterable[Block]) -> tuple[Party, ...]:
     """The nodes, and each network that a block names, without the narrower ones; IPv6 only where some block is."""
     networks: set[Network] = {WHOLE_FAMILY["IPv4"]}
-    for block in blocks:
-        networks |= {WHOLE_FAMILY[family(block.cidr)], block.cidr, *block.excepts}
+    for each in ip_blocks:
+        networks |= {WHOLE_FAMILY[family(each.cidr)], each.cidr, *each.excepts}
     nodes = address_blocks(ip for _, node in sorted(snapshot.nodes.items()) for ip in node.internal_ips)
     ranges = [
-        Party(str(network), addresses_end([Block(ip_network(own))]), network=network)
+        Party(str(network), addresses_end([rest]), network=network)
         for network, inner in _nested(networks).items()
-        if (own := _own_address(network, inner)) is not None
+        if (rest := block(network, inner)) is not None
     ]
     return (*([Party("the nodes", addresses_end(nodes))] if nodes else []), *ranges)
 
@@ -158,18 +157,6 @@ def _nested(networks: Iterable[Network]) -> dict[Network, list[Network]]:
     return nested
 
 
-def _own_address(network: Network, inner: Iterable[Network]) -> Address | None:
-    """An address of `network` in none of `inner`, which are sorted and disjoint."""
-    address = network.network_address
-    for narrower in inner:
-        if address < narrower.network_address:  # type: ignore[operator]
-            return address
-        if narrower.broadcast_address == network.broadcast_address:
-            return None
-        address = narrower.broadcast_address + 1
-    return address
-
-
 def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, ...]:
     """The chosen ranges in few words: a wide one but the narrower ones in it that are not chosen."""
     here = {party.network for party in chosen if party.network is not None}
@@ -184,5 +171,5 @@ def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, .
         name = f"any {family(network)} address" if network.prefixlen == 0 else str(network)
         out = ", ".join(map(str, left_out(network)))
         texts.append(f"{name} but {out}" if out else name)
-    # What has exceptions of its own comes last: in a list, nothing after it can be taken for one more of them.
+    # What has exceptions of its own comes last: in a list, nothing after it looks like one more of them.
     return tuple(sorted(texts, key=lambda text: " but " in text))

@@ -8,7 +8,7 @@ def plan_text(plan: Plan) -> str:
     """One line a change, in the order in which they are made; keeps first. "" where there is nothing of ours."""
     rows = [(f"{each.verb:<6} {plan.namespace}/{each.name}", tail(each)) for each in plan.changes]
     rows += [
-        (f"taken  {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.name_conflicts
+        (f"skip   {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.name_conflicts
     ]
     width = max((len(head) for head, _ in rows), default=0)
     return "".join(f"{head:<{width}}  {text}".rstrip() + "\n" for head, text in rows)

@@ -49,9 +49,7 @@ class Around:
 
 
 def rules(spec: PolicySpec | None, way: Way) -> tuple[Rule, ...] | None:
-    if spec is None:
-        return None
-    return spec.ingress if way == "ingress" else spec.egress
+    return None if spec is None else spec.rules(way)
 
 
 def with_rules(spec: PolicySpec, way: Way, new: tuple[Rule, ...] | None) -> PolicySpec:
