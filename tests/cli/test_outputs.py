@@ -184,7 +184,7 @@ def test_somebody_elses_policy_is_left_alone(run: Run, shop: list[str], write: W
     )
     given = [*shop, "-f", write("foreign.yaml", foreign)]
     assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
-    assert "taken  shop/exposure-to-web" in run("plan", *given).out
+    assert "skip   shop/exposure-to-web" in run("plan", *given).out
 
 
 def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.snapshots import Json, named, node, policy, reasons, resolved, service, the_exposure
+from tests.unit.snapshots import Json, named, node, pod, policy, reasons, resolved, service, the_exposure
 
 API_SERVER, NODE = "192.0.2.5", "192.0.2.1"
 HOOK = service("hook", type="ClusterIP", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
@@ -90,6 +90,21 @@ def test_on_cilium_no_block_matches_a_node(address: str, expected: bool) -> None
     found = resolved(policy(), service(), node(), HOOK, calls(), api_server(address), cni="cilium")
     (cure,) = (s.cure for s in the_exposure(found, "service-web").blind_spots if s.reason == "WebhookUnreachable")
     assert "CiliumNetworkPolicy from kube-apiserver" in cure
+
+
+@pytest.mark.parametrize(
+    "tracks, expected",
+    [
+        pytest.param(["stable"], False, id="every-pod-is-reached"),
+        pytest.param(["stable", "canary"], True, id="one-of-two-is-not"),
+        pytest.param([], True, id="no-pod-is-known"),
+    ],
+)
+def test_every_pod_of_the_webhook_has_to_be_reached(tracks: list[str], expected: bool) -> None:
+    """The API server calls any of them: a policy for some of the pods is not enough."""
+    stable = {"podSelector": {"matchLabels": {"track": "stable"}}, "policyTypes": ["Ingress"], "ingress": [rule()]}
+    pods = [pod(f"hook-{track}", labels={"app": "hook", "track": track}) for track in tracks]
+    assert expected is reported(HOOK, calls(), named("NetworkPolicy", "stable", stable), *pods, api_server(API_SERVER))
 
 
 def test_an_entry_point_that_names_no_pods_shares_none_with_a_webhook() -> None:
