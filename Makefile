@@ -4,23 +4,34 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
-WORKERS ?= 2
-DEMO ?=
+PYTHON ?= python3## the Python that makes the virtual environments, 3.11 or newer
+WORKERS ?= 2## how many tests run at once
+PYTEST ?=## arguments of pytest, to run a part: make test PYTEST="tests/unit -k rules"; coverage is then not required
+DEMO ?=## --fast does not pause, --keep leaves the cluster running, --no-lab plays without packets
+LAB ?=## arguments of the lab: make lab LAB=--help
+BENCH ?=## arguments of the bench: make bench BENCH=--help
+UPGRADE ?=## make lock UPGRADE=--upgrade takes new versions of packages
+
+#: KUBEBUILDER_ASSETS    a folder with etcd, kube-apiserver and the others, in place of those that are built
+#: LAB_CNI               a kube-router binary that enforces policies in the lab, in place of the lab's own enforcer
+#: CI                    true: a skipped test is a failure
 PIP := -m pip install --quiet --disable-pip-version-check --require-virtualenv
 VENV := .venv/.ready
 ORACLE := .venv-oracle/.ready
 
-.PHONY: help test lint binaries demo lab bench lock clean prerequisites
+.PHONY: help test unit lint binaries demo lab bench docs lock clean prerequisites
 
+# The list is made from the comments behind the targets and the settings, so that it is complete.
 help:
-	@echo "make test    lint, types, layers, and every test (the first run builds the embedded cluster, which takes minutes)"
-	@echo "make demo    a walk through the product on an embedded cluster (DEMO=--fast does not pause)"
-	@echo "make lab     the packet lab: real connections, needs root; writes build/lab.json"
-	@echo "make bench   measures against a bare writer; writes build/bench.json"
-	@echo "make lint    ruff, mypy, import contracts"
-	@echo "make lock    resolves requirements/*.txt anew from pyproject.toml"
-	@echo "make clean   removes what the other targets made in this folder (binaries stay in ~/.cache/exposure-operator)"
+	@echo "make TARGET [SETTING=value …]"
+	@echo
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo
+	@echo "Settings:"
+	@sed -nE 's/^([A-Z]+) \?=[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo
+	@echo "Environment:"
+	@sed -nE 's/^#: ([A-Z_]+) +(.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 prerequisites:
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing. Debian: apt-get install python3 python3-venv"; exit 1; }
@@ -43,38 +54,46 @@ $(ORACLE): requirements/oracle.txt | prerequisites
 	@touch $@
 
 # In a step of its own, because pytest would swallow the progress line of a build that takes minutes.
-binaries: $(VENV)
+binaries: $(VENV) ## builds the embedded cluster (etcd, Kubernetes, MetalLB) once; it is kept in ~/.cache/exposure-operator
 	@.venv/bin/python -m tests.cluster.binaries
 	@.venv/bin/python -m tests.lab.metallb.build
 
-lint: $(VENV)
+lint: $(VENV) ## ruff, mypy and the import contracts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: lint binaries $(ORACLE)
+unit: $(VENV) ## the tests that need no cluster: under a minute
+	.venv/bin/python -m pytest -n $(WORKERS) --no-cov -m "not cluster and not lab" \
+	  $(or $(PYTEST),tests/unit tests/scenarios tests/plan tests/flows tests/cli tests/docs)
+
+docs: $(VENV) ## writes the reference pages and the CRDs' lists from the data and the code
+	.venv/bin/python -m tests.docs
+	.venv/bin/python -m tests.crds.reference
+
+test: lint binaries $(ORACLE) ## lint, types, layers, and every test; the first run builds the binaries, which takes minutes
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(PYTEST),--no-cov $(PYTEST),--cov --cov-report=term)
 
-demo: binaries
+demo: binaries ## a walk through the product on an embedded cluster
 	@.venv/bin/python -m tests.demo $(DEMO)
 
-lab: binaries $(ORACLE)
+lab: binaries $(ORACLE) ## the packet lab: real connections; needs root; writes build/lab.json
 	@.venv/bin/python -m tests.lab $(LAB)
 
-bench: binaries
+bench: binaries ## measures against a program that only writes; writes build/bench.json
 	@.venv/bin/python -m tests.bench $(BENCH)
 
 # Exact versions with hashes for every platform and every Python from 3.11 on, naming no index host. UPGRADE=--upgrade
 # takes what is new; without it only what pyproject.toml forces is moved.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-annotate --no-header $(UPGRADE)
-lock: | prerequisites
+lock: | prerequisites ## resolves requirements/*.txt anew from pyproject.toml
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python $(PIP) 'uv>=0.8'; }
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) --group oracle -o requirements/oracle.txt
 
-clean:
+clean: ## removes what the other targets made in this folder
 	rm -rf .venv .venv-oracle .venv-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find operator tests -name __pycache__ -prune -exec rm -rf {} +

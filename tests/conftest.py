@@ -12,9 +12,16 @@ from tests.cluster.fixtures import control_plane, fresh_control_plane, namespace
 
 __all__ = ["control_plane", "fresh_control_plane", "namespace"]
 
-CLUSTERS = frozenset({"control_plane", "fresh_control_plane"})
+CLUSTERS = frozenset({"control_plane", "fresh_control_plane", "cluster", "installed", "operated"})
 
 _skipped: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # `make unit` leaves out whatever needs an API server, wherever the test lies.
+    for item in items:
+        if CLUSTERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("cluster")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -116,6 +116,7 @@ def test_the_namespace_of_the_context_is_where_a_bare_name_is_looked_up(
     cluster.kubectl("delete", "service", "web", "-n", "default")
 
 
+@pytest.mark.cluster
 def test_a_cluster_without_our_crds_has_a_map_as_well(run: Run, tmp_path: Path) -> None:
     """Before anything is installed: every entry point, governed by nobody."""
     with ControlPlane(tmp_path / "bare", controllers=False) as bare:

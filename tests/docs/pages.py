@@ -15,9 +15,10 @@ from exposure.catalog.choices import (
     PROVIDER_IDS,
 )
 from exposure.catalog.cnis import CNIS, DETECTION, Cni
-from exposure.catalog.decision_table import ROWS, DecisionRow, Position, decide
+from exposure.catalog.decision_table import ROWS, decide
 from exposure.catalog.providers import PROFILES, SLUGS, Profile
-from exposure.model.exposures import SourceKind
+from exposure.model.exposures import DecisionRow, Position, SourceKind
+from tests.docs.rules_page import rules_page
 
 ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"
 CRDS = Path(__file__).resolve().parents[2] / "crds"
@@ -37,6 +38,7 @@ POSITIONS: tuple[Position, ...] = ("pre", "post", "preserving", "identity-snat",
 def pages() -> Iterator[tuple[Path, str]]:
     """Each page's path and whole text."""
     yield ROOT / "truth-table.md", truth_table()
+    yield ROOT / "rules.md", rules_page()
     yield ROOT / "cnis.md", cni_page()
     yield ROOT / "blind-spots.md", blind_spot_page()
     for slug in SLUGS:
@@ -74,7 +76,7 @@ def truth_table() -> str:
     rows = [
         [
             f"`{row.id}`",
-            row.delivery,
+            str(row.delivery),
             _kept(row.preserved),
             row.traffic_policy or "any",
             ", ".join(row.positions or ("any",)),

@@ -21,7 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from exposure.catalog.decision_table import ROWS, DecisionRow
+from exposure.catalog.decision_table import ROWS
+from exposure.model.exposures import DecisionRow
 from tests.lab import cells, churn, truth, verdicts
 from tests.lab.agreement import Agreement, compare
 from tests.lab.folders import FOLDER

@@ -8,8 +8,7 @@ from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import make_plan, plan_text
-from exposure.resolve.overlaps import MANAGED_BY
-from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
+from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
 
 
 def rule(cidr: str, port: int = 8443) -> Rule:

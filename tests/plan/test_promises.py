@@ -15,8 +15,7 @@ from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import is_ours, make_plan, same
-from exposure.resolve.overlaps import MANAGED_BY
-from exposure.resolve.wanted import DEFAULT_DENY, SAME_NAMESPACE
+from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
 from tests.examples import examples
 from tests.plan.evaluator import Party
 from tests.plan.simulator import HOME, End, Live, Room, carry_out

@@ -10,7 +10,7 @@ from exposure.fields import port
 from exposure.parse.kinds import KINDS
 from exposure.resolve import cluster_facts, resolve
 from exposure.resolve.attachment import hostnames_meet
-from exposure.resolve.cache import Memo
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.nodes import snat_networks, snat_sources
 from exposure.resolve.pod_ranges import pod_ranges
 from tests.unit.snapshots import (
@@ -277,15 +277,15 @@ def test_azure_npm_does_not_filter_cluster_traffic() -> None:
 
 
 def test_what_was_worked_out_before_never_shows() -> None:
-    """A memo saves work where every input is equal, and is forgotten by namespace."""
+    """A cache saves work where every input is equal, and is forgotten by namespace."""
     here = snapshot(policy(), service(), node())
-    known, memo = cluster_facts(here), Memo()
-    first = resolve(here, known, "shop", memo)
-    assert first == resolve(here, known, "shop", memo) == resolve(here, known, "shop")
-    memo.forget("other")
-    assert memo.grants
-    memo.forget("shop")
-    assert not memo.grants
+    known, cache = cluster_facts(here), ResolveCache()
+    first = resolve(here, known, "shop", cache)
+    assert first == resolve(here, known, "shop", cache) == resolve(here, known, "shop")
+    cache.forget("other")
+    assert cache.governed
+    cache.forget("shop")
+    assert not cache.governed
 
 
 FRONT = named(
@@ -333,7 +333,9 @@ def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
     "spec, message",
     [
         pytest.param(
-            {"entryPoints": ["LoadBalancer"]}, "opens no Ingress entry points", id="a-entry-point-that-is-not-opened"
+            {"entryPoints": ["LoadBalancer"]},
+            "does not select Ingress entry points",
+            id="a-entry-point-that-is-not-opened",
         ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),
         pytest.param({"clients": {"cidrs": ["2001:db8::/32"]}}, "", id="clients-of-the-other-family"),

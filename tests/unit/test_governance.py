@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from exposure.addresses import Block, network
+from exposure.labels import pairs
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyOutcome, Resolution
 from exposure.model.intent import Isolation
-from exposure.model.objects import Namespace
-from exposure.resolve import cluster_facts, cluster_outcomes
-from exposure.resolve.facts import is_system
-from exposure.resolve.governance import governor
-from exposure.resolve.tenancy import bounds, covering, merged, voices
+from exposure.model.objects import Namespace, Service
+from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
+from exposure.resolve.effective_policies import effective_policies
+from exposure.resolve.governance import govern
+from exposure.resolve.isolation import combined_isolation
+from exposure.resolve.limits import effective_limits
 from tests.unit.snapshots import (
     Json,
     admitted,
@@ -38,11 +40,11 @@ def governs(
     """The name of the policy that governs the Service `web`; "" where none does."""
     here = snapshot(*policies)
     own = list(here.exposure_policies.get("shop", {}).values())
-    above = covering(here, SHOP)
-    winner, _ = governor(
-        voices(own, above, bounds(above), ()), "web", labels or {"tier": "edge"}, frozenset(entry_points)
-    )
-    return "" if winner is None else winner.ref.name
+    matching = matching_cluster_policies(here, SHOP)
+    policies = effective_policies(own, matching, effective_limits(matching), ())
+    web = Service("shop", "web", labels=pairs(labels or {"tier": "edge"}))
+    governing = govern(web, policies, frozenset(entry_points)).policy
+    return "" if governing is None else governing.ref.name
 
 
 BY_NAME = policy("by-name", services={"names": ["web"]})
@@ -112,12 +114,12 @@ YES, NO = True, False
 def test_isolation_adds_up(said: list[Any], ingress: bool, egress: bool, same: bool) -> None:
     """An omitted field says nothing; defaults apply when nobody says anything; a written denial beats an allowance."""
     for order in permutations(said):
-        assert Isolation(ingress, egress, same) == merged(Isolation(**each) for each in order)
+        assert Isolation(ingress, egress, same) == combined_isolation(Isolation(**each) for each in order)
 
 
 def bound(*limits: Any) -> Any:
     here = snapshot(*(cluster_policy(f"c{n}", limits=each) for n, each in enumerate(limits)))
-    return bounds(covering(here, SHOP))
+    return effective_limits(matching_cluster_policies(here, SHOP))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_the_last_accepted_meaning_is_kept() -> None:
         cni="calico",
     )
     assert {"203.0.113.0/24"} == admitted(found)
-    assert "The last accepted meaning holds." in outcome_of(found).verdict.message
+    assert "The last accepted spec stays in force." in outcome_of(found).verdict.message
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ def test_a_remembered_profile_that_is_gone() -> None:
 )
 def test_namespaces_that_are_covered(spec: Any, reached: bool) -> None:
     """By labels; a policy that was never understood reaches nobody."""
-    assert reached == bool(covering(snapshot(cluster_policy(**spec)), SHOP))
+    assert reached == bool(matching_cluster_policies(snapshot(cluster_policy(**spec)), SHOP))
 
 
 @pytest.mark.parametrize(
@@ -328,9 +330,9 @@ def test_system_namespaces(name: str, system: list[str], included: list[str], re
     """No selector reaches a system namespace."""
     here = snapshot(cluster_policy(includeSystemNamespaces=included))
     configured = Config(system_namespaces=tuple(system))
-    assert is_system(name, configured) == (name != "shop")
+    assert is_system_namespace(name, configured) == (name != "shop")
     object.__setattr__(here, "config", configured)
-    assert reached == bool(covering(here, Namespace(name, (("kubernetes.io/metadata.name", name),))))
+    assert reached == bool(matching_cluster_policies(here, Namespace(name, (("kubernetes.io/metadata.name", name),))))
 
 
 def test_required_exposure_policies() -> None:
@@ -338,7 +340,7 @@ def test_required_exposure_policies() -> None:
     required = cluster_policy(requireExposurePolicy=True)
     without = resolved(required, service(), cni="cilium")
     assert set() == admitted(without)
-    assert "is required" in the_exposure(without, "service-web").refusal
+    assert "requires an ExposurePolicy" in the_exposure(without, "service-web").refusal
     assert {"0.0.0.0/0"} == admitted(resolved(required, policy(), service(), cni="cilium"))
 
 
@@ -369,24 +371,21 @@ def test_the_loser_says_so() -> None:
             "spec.defaults.ports[0]",
             id="contradiction",
         ),
-        pytest.param({"limits": {"ports": ["https"]}}, False, "spec.limits.ports[0]", id="unreadable"),
         pytest.param({"defaults": {"mode": "Audit"}}, True, "", id="its-own-defaults-may-audit"),
     ],
 )
 def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: str) -> None:
-    """Over all namespaces, a system one left out; a policy that contradicts itself is told."""
-    here = snapshot(named("Namespace", "shop"), named("Namespace", "kube-system"), cluster_policy(**spec))
-    (found,) = cluster_outcomes(here, cluster_facts(here))
-    assert (accepted, message in found.verdict.message) == (found.verdict.accepted, True)
-    assert (("shop",) if "limits" not in spec or spec["limits"]["ports"] == [443] else ()) == found.namespaces
+    """A ClusterExposurePolicy that contradicts itself is not accepted, and its status names the field as written."""
+    outcome = outcome_of(resolved(cluster_policy(**spec), service(), node()), "ClusterExposurePolicy")
+    assert (accepted, message in outcome.verdict.message) == (outcome.verdict.accepted, True)
 
 
 @pytest.mark.parametrize(
     "asked, allowed, mode, note",
     [
         pytest.param("Audit", ["Enforce", "Audit"], "Audit", "", id="allowed"),
-        pytest.param("Audit", ["Enforce"], "Enforce", "is not allowed here", id="forbidden"),
-        pytest.param("audit", ["Enforce"], "Enforce", "is none of", id="unknown"),
+        pytest.param("Audit", ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
+        pytest.param("audit", ["Enforce"], "Enforce", "is ignored", id="unknown"),
     ],
 )
 def test_the_annotation_of_a_namespace(asked: str, allowed: list[str], mode: str, note: str) -> None:

@@ -89,7 +89,7 @@ def test_a_shared_address_is_decided_by_the_class(labels: dict[str, str], kind: 
     address = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}}
     front = named("Ingress", "front", {"ingressClassName": "proxy", "rules": rules}, status=address)
     here = snapshot(*shared, known, front, service(type="ClusterIP"), pod("p", labels=labels), node(), cni="calico")
-    assert [kind] == [each.proxy.kind for each in cluster_facts(here).fronts["shop"]]
+    assert [kind] == [each.proxy.kind for each in cluster_facts(here).ingress_points["shop"]]
 
 
 def test_an_entry_point_counts_what_is_ready_behind_it() -> None:

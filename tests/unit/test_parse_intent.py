@@ -11,7 +11,7 @@ from exposure.labels import EVERYTHING
 from exposure.model.intent import ClusterSpec, Egress, ExposureSpec, Limits, Unreadable
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.parse.intent import cluster_exposure_policy, exposure_policy
-from exposure.resolve.tenancy import Bounds, exceeds
+from exposure.resolve.limits import NO_LIMITS, first_violation
 from tests.crds.test_bad_inputs import BAD_CLUSTER_SPECS, BAD_SPECS
 from tests.crds.test_good_inputs import (
     CLUSTER_EVERYTHING,
@@ -72,9 +72,10 @@ def test_unknown_profiles() -> None:
     """A load balancer that no row knows is refused, with those that are known."""
     for case in BAD_SPECS:
         if case.id in BY_RESOLVE:
-            field, message = exceeds(read(case.values[0]), Bounds(), ()) or ("", "")
-            assert f"spec.{case.values[1]}" == field
-            assert "aws-nlb-ip" in message
+            violation = first_violation(read(case.values[0]), NO_LIMITS, ())
+            assert violation is not None
+            assert f"spec.{case.values[1]}" == violation.field
+            assert "aws-nlb-ip" in violation.message
 
 
 @pytest.mark.parametrize("spec", GOOD_SPECS)

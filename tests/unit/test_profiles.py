@@ -8,7 +8,7 @@ from exposure.addresses import network
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.resolve import cluster_facts
-from exposure.resolve.clients import families_of, service_ranges
+from exposure.resolve.clients import families_of, own_ranges
 from exposure.resolve.profiles import Arrival, arrival, l7_profile, profile_of
 from tests.unit.snapshots import node, service, snapshot
 
@@ -317,8 +317,12 @@ def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origi
     """From the field, or an annotation that this controller honours; never wider than what is understood."""
     here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    found, where, spots = service_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
-    assert (ranges, origin, told) == (list(map(str, found)), where, [spot.reason for spot in spots])
+    found = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
+    assert (ranges, origin, told) == (
+        list(map(str, found.networks)),
+        found.origin,
+        [spot.reason for spot in found.blind_spots],
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from exposure.addresses import Block, network
+from exposure.catalog.decision_table import ROWS
 from exposure.labels import EVERYTHING, selecting
 from exposure.model.exposures import (
     BackendSummary,
@@ -32,7 +33,7 @@ OWNER = Owner("v1", "Service", "web", "uid-web")
 def source(kind: str = "Clients", *cidrs: str, cuts: tuple[str, ...] = (), **more: Any) -> Source:
     blocks = tuple(Block(network(each), tuple(map(network, cuts))) for each in cidrs)
     ports = (PolicyPort("TCP", 8080),)
-    return Source(SourceKind(kind), blocks, ports, "node-local-preserved", "Clients.", "https://example.com/", **more)
+    return Source(SourceKind(kind), blocks, ports, ROWS[2], "Clients.", "https://example.com/", **more)
 
 
 def exposure(**more: Any) -> Exposure:
@@ -128,7 +129,11 @@ def test_everything_about_an_entry_point() -> None:
     cut = source("Clients", "10.0.0.0/8", cuts=("10.244.0.0/16",))
     found = exposure_manifest(
         exposure(
-            sources=(cut, source("ProxyPods", peers=(PODS,))), blind_spots=(spot, bare), profile="metallb", cni="calico"
+            sources=(cut, source("ProxyPods", peers=(PODS,))),
+            blind_spots=(spot, bare),
+            profile="metallb",
+            delivery="node",
+            cni="calico",
         ),
         ready=True,
         now=NOW,
@@ -154,19 +159,6 @@ def test_everything_about_an_entry_point() -> None:
     )
     assert {"kind": "ExposurePolicy", "name": "edge", "namespace": "shop"} == status["policyRef"]
     assert [{"namespace": "shop", "name": "exposure-to-web"}] == status["networkPolicies"]
-
-
-@pytest.mark.parametrize(
-    "more, expected",
-    [
-        pytest.param({"profile": "aws-nlb-ip", "sources": ()}, "pod", id="by-profile-where-no-row-decided"),
-        pytest.param({"profile": "f5", "sources": ()}, "node", id="of-an-unknown-profile"),
-        pytest.param({"profile": "aws-nlb-ip"}, "node", id="by-the-row-that-decided"),
-    ],
-)
-def test_delivery(more: Any, expected: str) -> None:
-    """How the load balancer delivers, as decided."""
-    assert expected == exposure_status(exposure(**more))["delivery"]
 
 
 def test_an_entry_point_without_an_owner_or_a_policy() -> None:

@@ -3,10 +3,11 @@
 import pytest
 
 from exposure.addresses import Block, network
+from exposure.catalog.decision_table import ROWS
 from exposure.labels import selecting
 from exposure.model.exposures import Source, SourceKind
 from exposure.networkpolicy.values import Peer, PolicyPort
-from exposure.resolve.grants import source_rules
+from exposure.resolve.governed import source_rules
 
 PROXY = Peer(pods=selecting({"app": "proxy"}))
 
@@ -14,7 +15,7 @@ PROXY = Peer(pods=selecting({"app": "proxy"}))
 def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...] = ()) -> Source:
     blocks = tuple(Block(network(each)) for each in cidrs)
     targets = tuple(PolicyPort("TCP", each) for each in ports)
-    return Source(SourceKind.CLIENTS, blocks, targets, "row", "Clients.", "https://example.com/", peers)
+    return Source(SourceKind.CLIENTS, blocks, targets, ROWS[0], "Clients.", "https://example.com/", peers)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ One row a CNI. To add one: a row here with its source, a way to recognise it in 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from exposure.catalog.decision_table import Position
+from exposure.model.exposures import Position
 
 #: What nodes SNAT to, beyond InternalIPs: addresses in node annotations, or the n-th address of each podCIDR.
 NamedPorts: TypeAlias = Literal["by-name", "by-number"]

@@ -8,40 +8,12 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#networ
 https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-from exposure.model.exposures import SourceKind
-
-Delivery: TypeAlias = Literal["pod", "node"]
-Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
+from exposure.model.exposures import DecisionRow, Delivery, Position, SourceKind
 
 SOURCE_IP = "https://kubernetes.io/docs/tutorials/services/source-ip/"
 IP_BLOCK = "https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors"
 CILIUM_SOURCE_IP = "https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation"
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """One row; None fits anything. `sources` in the order in which they are explained."""
-
-    id: str
-    delivery: Delivery
-    preserved: bool | None
-    traffic_policy: str | None
-    positions: tuple[Position, ...] | None
-    sources: tuple[SourceKind, ...]
-    why: str
-    reference: str
-
-    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
-        return (
-            self.delivery == delivery
-            and self.preserved in (None, preserved)
-            and self.traffic_policy in (None, traffic_policy)
-            and (self.positions is None or position in self.positions)
-        )
-
+INGRESS = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
 
 CLIENTS, LOAD_BALANCER, HEALTH_CHECKS = SourceKind.CLIENTS, SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS
 NODES, OUTSIDE = SourceKind.NODES, SourceKind.OUTSIDE
@@ -69,6 +41,11 @@ ROWS: tuple[DecisionRow, ...] = (
     DecisionRow("node-cluster-identity",       "node", None,  "Cluster", ("identity-snat",),     (OUTSIDE,),
         "Cilium matches identities: what another node SNATed is matched by no ipBlock but a whole family", CILIUM_SOURCE_IP),
 )
+#: What admits a source beside the table.
+PODS_PROXY = DecisionRow("pods-proxy", None, None, None, None, (SourceKind.PROXY_PODS,), "the proxy's pods call", INGRESS)
+NODES_PROXY = DecisionRow("nodes-proxy", None, None, None, None, (NODES,), "the proxy shares its node's network", INGRESS)
+PEERS = DecisionRow("peers", None, None, None, None, (SourceKind.PEERS,), "the policy names these callers", IP_BLOCK)
+UNGOVERNED = DecisionRow("ungoverned", None, None, None, None, (CLIENTS,), "no policy governs the entry point", IP_BLOCK)
 # fmt: on
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exposure.addresses import Network, network
-from exposure.catalog.decision_table import Delivery
+from exposure.model.exposures import Delivery
 
 #: Where the load balancer's own addresses (L) come from: `configured` (policy or configuration), `published` (the
 #: addresses in the entry point's status), `none` (nothing ever arrives from them), or fixed networks.

@@ -118,7 +118,7 @@ def _source(source: Source) -> Iterator[str]:
     yield wrapped(f"{source.kind}  {who} on {ports}", "    ", "       ")
     yield wrapped(source.explanation, "       ")
     yield from _noted("entry point", source.entry_point)
-    yield from _noted("row", source.row)
+    yield from _noted("row", source.row.id)
     yield from _noted("see", source.reference)
 
 

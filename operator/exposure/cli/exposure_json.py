@@ -55,7 +55,7 @@ def source_json(source: Source) -> dict[str, Any]:
         "cidrs": [_block(each) for each in source.blocks],
         "peers": [peer(each) for each in source.peers],
         "ports": [port(each) for each in source.ports],
-        "row": source.row,
+        "row": source.row.id,
         "explanation": source.explanation,
         "reference": source.reference,
     }

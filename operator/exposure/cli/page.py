@@ -98,7 +98,7 @@ def _source(source: Source) -> str:
     reference = f"<br><small>{_text(source.reference)}</small>" if source.reference else ""
     return (
         f"<b>{_text(source.kind)}</b> {_text(source_text(source))} on {_text(ports or 'no port')}<br>"
-        f"{_text(source.explanation)}<br><small>row: {_text(source.row)}</small>{reference}"
+        f"{_text(source.explanation)}<br><small>row: {_text(source.row.id)}</small>{reference}"
     )
 
 

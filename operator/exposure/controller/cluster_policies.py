@@ -6,7 +6,7 @@ from exposure.controller.status import Report, Reporter, State
 from exposure.controller.store import Store
 from exposure.model.exposures import PolicyOutcome, PolicyRef, Verdict
 from exposure.model.intent import ClusterExposurePolicy
-from exposure.resolve.tenancy import cluster_meaning, covers
+from exposure.resolve.cluster_policies import cluster_policy_matches, with_accepted_meaning
 
 #: In a message; the list in the status holds more, and the count all.
 SHOWN = 3
@@ -60,14 +60,16 @@ class ClusterReporter:
         return report
 
     def _reached(self, policy: ClusterExposurePolicy) -> Iterator[str]:
-        spec = cluster_meaning(policy).spec
+        spec = with_accepted_meaning(policy).spec
         snapshot = self._store.snapshot
         return (
-            name for name, each in snapshot.namespaces.items() if not each.deleting and covers(spec, each, snapshot)
+            name
+            for name, each in snapshot.namespaces.items()
+            if not each.deleting and cluster_policy_matches(spec, each, snapshot.config)
         )
 
     def _outcome(self, policy: ClusterExposurePolicy, reached: list[str]) -> PolicyOutcome:
-        meaning = cluster_meaning(policy)
+        meaning = with_accepted_meaning(policy)
         verdict = meaning.verdict
         for namespace in reached:
             here = self._refused.get(namespace, {}).get(policy.name)

@@ -26,12 +26,12 @@ class Invalidation:
 
     def __init__(self, facts: ClusterFacts | None) -> None:
         self._survey = facts
-        fronts = [] if facts is None else [front for fronts in facts.fronts.values() for front in fronts]
+        fronts = [] if facts is None else [front for fronts in facts.ingress_points.values() for front in fronts]
         self._has_fronts = bool(fronts)
         self._proxies = frozenset(front.proxy.service.namespace for front in fronts if front.proxy.service)
         self._told: dict[str, set[str]] = {}
         for front in fronts:
-            for grant in front.grants:
+            for grant in front.routes:
                 if grant.backend.service.namespace != front.ref.namespace:
                     self._told.setdefault(grant.backend.service.namespace, set()).add(front.ref.namespace)
 

@@ -28,7 +28,7 @@ from exposure.controller.writer import Writer
 from exposure.model.config import Config
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import make_plan
-from exposure.resolve import Memo, resolve
+from exposure.resolve import ResolveCache, resolve
 
 LEASE_NAME = "exposure-operator"
 #: Of the ten seconds that a stop may take: for writes under way.
@@ -78,7 +78,7 @@ class Operator:
         self.reporter.verified = self.canary.condition
         self.queue = Queue(self._policies, self._reports, lambda: self.writer.has_room, self._refresh, self.metrics)
         self.probes = Probes(options.listen, self.missing, self.metrics)
-        self._memo = Memo()
+        self._cache = ResolveCache()
         self._states: dict[str, State] = {}
         #: Policies of the last complete pass: what differs from them while the plan does not is drift.
         self._settled: dict[str, tuple[NetworkPolicy, ...]] = {}
@@ -186,7 +186,7 @@ class Operator:
         if known is None or known.deleting:
             self._forget(namespace)
             return True
-        resolution = resolve(self.store.snapshot, self.store.cluster_facts(), namespace, self._memo)
+        resolution = resolve(self.store.snapshot, self.store.cluster_facts(), namespace, self._cache)
         live = self.store.policies.in_namespace(namespace)
         # The plan is what it was when it was last carried out: whatever there is to write, somebody else undid.
         drifted = self._settled.get(namespace) == resolution.policies
@@ -222,7 +222,7 @@ class Operator:
     def _forget(self, namespace: str) -> None:
         self._states.pop(namespace, None)
         self._settled.pop(namespace, None)
-        self._memo.forget(namespace)
+        self._cache.forget(namespace)
         self.reporter.forget(namespace)
         if self.cluster_reporter.forget(namespace):
             self.queue.reports.enqueue((CLUSTER,))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 from exposure.addresses import Block
 from exposure.model.objects import Ref
@@ -30,14 +31,49 @@ class SourceKind(StrEnum):
     PEERS = "Peers"
 
 
+#: Whether a load balancer sends to pods, or to nodes that forward.
+Delivery: TypeAlias = Literal["pod", "node"]
+#: Where a CNI filters: before or after SNAT, in a data plane that preserves addresses, or by identity (Cilium).
+Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A row of the decision table; None fits anything. `sources` in the order in which they are explained.
+
+    `delivery` None: a row beside the table, which fits nothing and names what else admits a source.
+    """
+
+    id: str
+    delivery: Delivery | None
+    preserved: bool | None
+    traffic_policy: str | None
+    positions: tuple[Position, ...] | None
+    sources: tuple[SourceKind, ...]
+    why: str
+    reference: str
+
+    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+        return (
+            self.delivery == delivery
+            and self.preserved in (None, preserved)
+            and self.traffic_policy in (None, traffic_policy)
+            and (self.positions is None or position in self.positions)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Addresses or pods that arrive, what they are, the row or rule that decided it, and why."""
+    """Addresses or pods that are admitted to `ports` of the pods, and the row that decided it.
+
+    `explanation` is a sentence, `reference` the documentation behind it. `peers` are pods (blocks for peers that a
+    policy names). `entry_point`: the kind of entry point by which the source arrives.
+    """
 
     kind: SourceKind
     blocks: tuple[Block, ...]
     ports: tuple[PolicyPort, ...]
-    row: str
+    row: DecisionRow
     explanation: str
     reference: str
     peers: tuple[Peer, ...] = ()
@@ -72,20 +108,27 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
+    """One entry point: what is open, from where, by which policy, and what no NetworkPolicy can hold.
+
+    `name` is that of the object that shows it; `owner` is the object that is the entry point. `refusal`: why something
+    stays closed. `default_deny`: whether a default deny of ours holds in the namespace.
+    """
+
     namespace: str
-    name: str
     owner: Owner
     entry_points: tuple[str, ...]
     addresses: tuple[str, ...]
-    ports: tuple[OpenPort, ...]
-    sources: tuple[Source, ...]
-    backends: tuple[BackendSummary, ...]
-    policy: PolicyRef | None
-    network_policies: tuple[Ref, ...]
-    blind_spots: tuple[BlindSpot, ...]
+    name: str = ""
+    ports: tuple[OpenPort, ...] = ()
+    sources: tuple[Source, ...] = ()
+    backends: tuple[BackendSummary, ...] = ()
+    policy: PolicyRef | None = None
+    network_policies: tuple[Ref, ...] = ()
+    blind_spots: tuple[BlindSpot, ...] = ()
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""
+    delivery: Delivery | None = None
     refusal: str = ""
     default_deny: bool = False
 

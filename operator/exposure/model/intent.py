@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from exposure.addresses import Block, Network
-from exposure.labels import LabelSelector
+from exposure.labels import Labels, LabelSelector
 from exposure.networkpolicy.values import Peer, Rule
 
 DEFAULT_ENTRY_POINTS = ("LoadBalancer", "Ingress", "Gateway")
@@ -59,6 +59,12 @@ class ExposureSpec:
     @property
     def selected_entry_points(self) -> tuple[str, ...]:
         return DEFAULT_ENTRY_POINTS if self.entry_points is None else self.entry_points
+
+    def selects(self, service: str, labels: Labels) -> bool:
+        """Whether the spec means a Service of this name and with these labels."""
+        if self.names is not None:
+            return service in self.names
+        return self.selector is None or self.selector.matches(labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ class Service:
     def ref(self) -> Ref:
         return Ref(self.namespace, self.name)
 
+    @property
+    def has_node_ports(self) -> bool:
+        """Whether its ports have node ports: allocated now, or kept from before although none are allocated now."""
+        return self.allocates_node_ports or any(port.node_port for port in self.ports)
+
     def annotation(self, key: str) -> str | None:
         return next((value for name, value in self.annotations if name == key), None)
 
@@ -180,6 +185,7 @@ class IngressClass:
     name: str
     controller: str
     default: bool = False
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ def _ingress_backend(namespace: str, raw: Raw) -> Backend | None:
 def ingress_class(raw: Raw) -> IngressClass:
     head = meta(raw)
     default = text(mapping(head, "annotations"), DEFAULT_INGRESS_CLASS) == "true"
-    return IngressClass(text(head, "name"), text(mapping(raw, "spec"), "controller"), default)
+    controller = text(mapping(raw, "spec"), "controller")
+    return IngressClass(text(head, "name"), controller, default, text(head, "creationTimestamp"))
 
 
 def gateway_class(raw: Raw) -> GatewayClass:

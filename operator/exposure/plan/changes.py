@@ -9,8 +9,7 @@ from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.values import NetworkPolicy, PolicySpec
 from exposure.plan.directions import writes_by_direction
 from exposure.plan.transition import BRIDGE, Around, Specs, Write
-from exposure.resolve.overlaps import MANAGED_BY, is_ours
-from exposure.resolve.wanted import DEFAULT_DENY, EXPLANATION
+from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION, MANAGED_BY, is_ours
 
 ARRIVING = "with what the other policies of these pods say, until they stand"
 LEAVING = "with what the other policies of these pods say, until all are gone"

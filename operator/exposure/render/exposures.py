@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exposure.catalog.cnis import CNIS
-from exposure.catalog.decision_table import ROWS
-from exposure.catalog.providers import PROFILES
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.exposures import Exposure, Source, SourceKind
 from exposure.networkpolicy.render import owner_reference
@@ -95,10 +93,7 @@ def exposure_status(exposure: Exposure) -> dict[str, Any]:
     }
     if exposure.profile:
         status["profile"] = exposure.profile
-        deliveries = {row.id: row.delivery for row in ROWS}
-        found = next((deliveries[s.row] for s in exposure.sources if s.row in deliveries), None)
-        profile = next((p for p in PROFILES.values() if p.slug == exposure.profile), None)
-        status["delivery"] = found or (profile.delivery if profile else "node")
+        status["delivery"] = exposure.delivery
     if exposure.policy is not None:
         ref = {"kind": exposure.policy.kind, "name": exposure.policy.name}
         status["policyRef"] = ref | ({"namespace": exposure.policy.namespace} if exposure.policy.namespace else {})
@@ -112,7 +107,7 @@ def _source(source: Source) -> dict[str, Any]:
         "ports": list(map(str, source.ports)),
         "entryPoint": source.entry_point,
         "explanation": source.explanation,
-        "row": source.row,
+        "row": source.row.id,
         "source": source.reference,
     }
     cuts = sorted({str(cut) for each in source.blocks for cut in each.excepts})

@@ -1,7 +1,7 @@
-"""Services × policies × cluster facts → exposures. Pure: no clock, no network, no Kopf."""
+"""Services × policies × cluster facts → what should exist, and what is reported. Pure: no clock, no I/O, no Kopf."""
 
-from exposure.resolve.cache import Memo
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.facts import ClusterFacts, cluster_facts
-from exposure.resolve.namespace import cluster_outcomes, resolve
+from exposure.resolve.pipeline import resolve
 
-__all__ = ["ClusterFacts", "Memo", "cluster_facts", "cluster_outcomes", "resolve"]
+__all__ = ["ClusterFacts", "ResolveCache", "cluster_facts", "resolve"]

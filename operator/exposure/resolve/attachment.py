@@ -53,7 +53,7 @@ def _attaches(snapshot: Snapshot, gateway: Gateway, route: Route, parent: Parent
 def _kind_allowed(listener: Listener, route: Route) -> bool:
     if listener.allowed_kinds:
         return RouteKind(GROUP, route.kind) in listener.allowed_kinds
-    # A protocol of somebody's own says nothing about kinds; its implementation decides.
+    # A protocol that the API does not define says nothing about kinds: its implementation decides.
     return route.kind in KINDS_BY_PROTOCOL.get(listener.protocol, (route.kind,))
 
 
@@ -80,14 +80,14 @@ def _hostnames_meet(listener: str, route: Route) -> bool:
     return any(hostnames_meet(listener, hostname) for hostname in route.hostnames)
 
 
-def hostnames_meet(one: str, other: str) -> bool:
+def hostnames_meet(left: str, right: str) -> bool:
     """Whether some host name is meant by both: `*.` stands for one or more labels."""
-    one, other = one.lower(), other.lower()
-    if one == other:
+    left, right = left.lower(), right.lower()
+    if left == right:
         return True
-    if one.startswith("*.") and other.startswith("*."):
-        return one.endswith(other[1:]) or other.endswith(one[1:])
-    wildcard, exact = (one, other) if one.startswith("*.") else (other, one)
+    if left.startswith("*.") and right.startswith("*."):
+        return left.endswith(right[1:]) or right.endswith(left[1:])
+    wildcard, exact = (left, right) if left.startswith("*.") else (right, left)
     return wildcard.startswith("*.") and exact.endswith(wildcard[1:])
 
 

@@ -1,38 +1,43 @@
-"""What was worked out for one Service is kept, so that a change costs one Service and not its namespace."""
+"""What was worked out for a Service is kept, so that a change costs one Service and not its namespace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from exposure.model.exposures import Exposure
 from exposure.model.objects import Ref
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.resolve.grants import Grant
+
+if TYPE_CHECKING:
+    from exposure.resolve.governed import GovernedService
 
 T = TypeVar("T")
-#: Inputs, and what came of them.
-Known: TypeAlias = tuple[tuple[Any, ...], T]
+#: The inputs of a result, and the result.
+Entry: TypeAlias = tuple[tuple[Any, ...], T]
 
 
 @dataclass(slots=True)
-class Memo:
-    """What was worked out before, by Service: used again only where every input is equal, so it never shows."""
+class ResolveCache:
+    """Results by Service. One is used again only where every input is equal, so the cache changes no outcome."""
 
-    grants: "dict[Ref, Known[Grant]]" = field(default_factory=dict)
-    policies: "dict[Ref, Known[NetworkPolicy | None]]" = field(default_factory=dict)
-    exposures: "dict[Ref, Known[Exposure]]" = field(default_factory=dict)
+    governed: "dict[Ref, Entry[GovernedService]]" = field(default_factory=dict)
+    policies: "dict[Ref, Entry[NetworkPolicy | None]]" = field(default_factory=dict)
+    exposures: "dict[Ref, Entry[Exposure]]" = field(default_factory=dict)
 
     def forget(self, namespace: str) -> None:
-        for table in (self.grants, self.policies, self.exposures):
+        for table in (self.governed, self.policies, self.exposures):
             for ref in [ref for ref in table if ref.namespace == namespace]:
                 del table[ref]
 
 
-def known(table: "dict[Ref, Known[T]]", ref: Ref, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """What `make` made of equal inputs before. Equal values are mostly the same objects, so comparing costs little."""
-    before = table.get(ref)
-    if before is not None and before[0] == inputs:
-        return before[1]
-    made = make()
-    table[ref] = (inputs, made)
-    return made
+def cached(table: "dict[Ref, Entry[T]]", ref: Ref, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
+    """The cached result for `ref` where its inputs equal `inputs`, else what `make` returns.
+
+    Equal inputs are mostly the same objects, so the comparison costs little.
+    """
+    entry = table.get(ref)
+    if entry is not None and entry[0] == inputs:
+        return entry[1]
+    result = make()
+    table[ref] = (inputs, result)
+    return result

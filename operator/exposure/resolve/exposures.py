@@ -1,272 +1,350 @@
-"""Exposures: each entry point of a namespace with what is open, from where, by which policy, and what nothing can hold."""
+"""Exposures: each entry point of a namespace with what is open, from where, by which policy, and its blind spots."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
-from exposure.catalog.decision_table import IP_BLOCK
+from exposure.catalog.decision_table import UNGOVERNED
+from exposure.catalog.providers import PROFILES, Profile
 from exposure.labels import selecting
-from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, PolicyRef, Source, SourceKind
+from exposure.model.exposures import (
+    BackendSummary,
+    BlindSpot,
+    Exposure,
+    OpenPort,
+    Source,
+    SourceKind,
+)
 from exposure.model.intent import Clients, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
-from exposure.model.snapshot import Snapshot
-from exposure.networkpolicy.values import Owner, PolicyPort
+from exposure.networkpolicy.values import Owner
+from exposure.resolve.cache import ResolveCache, cached
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.grants import Grant
-from exposure.resolve.ingress_points import Front, RouteGrant
-from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.ingress_points import BackendRoute, IngressPoint
+from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
+from exposure.resolve.limits import NO_LIMITS
+from exposure.resolve.network_policies import TO_SERVICE, is_ours
+from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port, selected
 from exposure.resolve.profiles import l7_profile, profile_of
-from exposure.resolve.tenancy import Bounds
+from exposure.resolve.view import NamespaceView
 
-UNGOVERNED_ROW = "ungoverned"
-PEERS_ROW = "peers"
-ORDER = {name: index for index, name in enumerate(REASONS)}
-
-
-def ordered(spots: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:
-    """Each blind spot once, in the order of the catalogue."""
-    return tuple(sorted(dict.fromkeys(spots), key=lambda spot: (ORDER[spot.reason], spot.message)))
+#: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
+LONGEST_NAME, HASH_LENGTH = 253, 8
+ORDER = {reason: index for index, reason in enumerate(REASONS)}
+#: Blind spots of a Service's own entry points, which say nothing about the way through an ingress point.
+OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 
 
-def governed_exposure(
-    scene: Scene,
-    facts: ClusterFacts,
-    grant: Grant,
-    more: Iterable[BlindSpot],
-    policies: tuple[Ref, ...],
-    default_deny: bool,
-) -> Exposure:
-    service = grant.service
-    spots = [*grant.spots, *more, *cluster_spots(facts)]
-    entry_points = shown_entry_points(service, scene, frozenset(grant.voice.spec.selected_entry_points))
-    through = frozenset(SERVICE_ENTRY_POINTS)
-    sources = tuple(source for source in grant.sources if source.entry_point in through)
-    targets = tuple(dict.fromkeys(target for each in grant.ports for target in each.targets))
-    if grant.voice.spec.peers and targets and not grant.voice.refused:
-        why = "The policy names these callers in peers."
-        peers = Source(SourceKind.PEERS, (), targets, PEERS_ROW, why, IP_BLOCK, grant.voice.spec.peers, entry_points[0])
-        sources = (*sources, peers)
-    opened = tuple(open_port(each.port) for each in grant.ports if each.targets and grant.ingress)
-    return Exposure(
-        namespace=service.namespace,
-        name=f"service-{service.name}",
-        owner=Owner("v1", "Service", service.name, service.uid),
-        entry_points=entry_points,
-        addresses=addresses_of(service),
-        ports=opened,
-        sources=sources,
-        backends=(backend(scene, service),),
-        policy=grant.voice.ref,
-        network_policies=policies,
-        blind_spots=ordered(spots),
-        mode=scene.mode or grant.voice.mode,
-        profile=grant.profile.slug,
+def finished(exposure: Exposure, facts: ClusterFacts, profile: Profile | None) -> Exposure:
+    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+    by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
+    governed = () if exposure.policy is None else cluster_blind_spots(facts)
+    return replace(
+        exposure,
+        name=exposure_name(exposure.owner),
+        addresses=tuple(dict.fromkeys(exposure.addresses)),
+        ports=tuple(dict.fromkeys(exposure.ports)),
+        network_policies=tuple(dict.fromkeys(exposure.network_policies)),
+        blind_spots=_in_order((*exposure.blind_spots, *governed)),
+        profile=profile.slug if profile else "",
+        delivery=next(by_row, profile.delivery if profile else None),
         cni=facts.cni.slug,
-        refusal=grant.refusal,
-        default_deny=default_deny,
     )
 
 
-def ungoverned_exposure(
-    scene: Scene, facts: ClusterFacts, service: Service, default_deny: bool, more: Iterable[BlindSpot] = ()
+def exposure_name(owner: Owner) -> str:
+    """`service-web`. A name too long for an object is cut, and ends in a hash that keeps it apart from others."""
+    full = f"{owner.kind.lower()}-{owner.name}"
+    if len(full) <= LONGEST_NAME:
+        return full
+    digest = sha256(full.encode()).hexdigest()[:HASH_LENGTH]
+    return f"{full[: LONGEST_NAME - HASH_LENGTH - 1].rstrip('-.')}-{digest}"
+
+
+def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
+    """What a cluster with this CNI cannot hold at any governed entry point."""
+    cni = facts.cni
+    return (
+        *(() if cni.enforces else (blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."),)),
+        *((blind_spot("CNIUnknown"),) if cni.slug == "unknown" else ()),
+        *((blind_spot("OwnNodeBypass", f"CNI: {cni.slug}."),) if cni.own_node_bypass else ()),
+    )
+
+
+def service_exposures(
+    view: NamespaceView, facts: ClusterFacts, webhooks: Mapping[str, list[BlindSpot]], cache: ResolveCache
+) -> list[Exposure]:
+    """An Exposure for each Service that is an entry point. `webhooks`: blind spots by the name of the Service."""
+    inputs = view.inputs
+    shared = shared_pods(view.governed.values())
+    exposures = []
+    for service in inputs.services:
+        if inputs.entry_points[service.name].isdisjoint(SERVICE_ENTRY_POINTS):
+            continue
+        of_webhooks = webhooks.get(service.name, [])
+        governed = view.governed.get(service.name)
+        if governed is None:
+            exposures.append(_ungoverned(view, facts, service, of_webhooks))
+            continue
+        blind_spots = (
+            *shared.get(service.name, ()),
+            *additive(governed, inputs.network_policies.values()),
+            *of_webhooks,
+            *_name_conflicts(view, governed),
+            *_not_isolated(view, governed),
+        )
+        carrying = view.carrying(governed)
+        slices = inputs.slices.get(service.name)
+        depends_on = (facts, governed, blind_spots, carrying, view.default_deny, inputs.mode, slices)
+        make = partial(_governed, view, facts, governed, blind_spots, carrying)
+        exposures.append(cached(cache.exposures, service.ref, depends_on, make))
+    return exposures
+
+
+def _governed(
+    view: NamespaceView,
+    facts: ClusterFacts,
+    governed: GovernedService,
+    blind_spots: tuple[BlindSpot, ...],
+    carrying: tuple[Ref, ...],
 ) -> Exposure:
-    """An entry point without a policy: what the load balancer itself lets in, unless a default-deny of ours stands there."""
+    service, policy = governed.service, governed.policy
+    entry_points = _shown(service, view.inputs, policy.spec.selected_entry_points)
+    sources = (
+        source if source.entry_point else replace(source, entry_point=entry_points[0])
+        for source in governed.sources
+        if source.entry_point in SERVICE_ENTRY_POINTS or source.kind is SourceKind.PEERS
+    )
+    exposure = Exposure(
+        namespace=service.namespace,
+        owner=Owner("v1", "Service", service.name, service.uid),
+        entry_points=entry_points,
+        addresses=_addresses(service),
+        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        sources=tuple(sources),
+        backends=(_backend(view.inputs, service),),
+        policy=policy.ref,
+        network_policies=carrying,
+        blind_spots=(*governed.blind_spots, *blind_spots),
+        mode=view.inputs.mode_of(policy),
+        refusal=governed.refusal,
+        default_deny=view.default_deny,
+    )
+    return finished(exposure, facts, governed.profile)
+
+
+def _ungoverned(
+    view: NamespaceView, facts: ClusterFacts, service: Service, blind_spots: Iterable[BlindSpot]
+) -> Exposure:
+    """Without a policy: what the load balancer itself lets in, unless a default deny of ours stands."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
     families = families_of(service, facts.pod_ranges.families)
-    entry_points = shown_entry_points(service, scene, frozenset())
-    spots = list(more)
-    sources: list[Source] = []
-    if not default_deny:
-        spots.append(blind_spot("Ungoverned"))
+    entry_points = _shown(service, view.inputs, ())
+    blind_spots, sources = list(blind_spots), list[Source]()
+    if not view.default_deny:
+        blind_spots.append(blind_spot("Ungoverned"))
         for entry_point in entry_points:
-            found = client_ranges(service, entry_point, profile, Clients(), Bounds(), families)
+            clients = client_ranges(service, entry_point, profile, Clients(), NO_LIMITS, families)
             why = "No policy governs this entry point: this is what the load balancer itself lets in."
             sources.append(
-                Source(
-                    SourceKind.CLIENTS, found.blocks, (), UNGOVERNED_ROW, why, profile.source, entry_point=entry_point
-                )
+                Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), entry_point)
             )
-            spots += found.spots
-    return Exposure(
+            blind_spots += clients.blind_spots
+    exposure = Exposure(
         namespace=service.namespace,
-        name=f"service-{service.name}",
         owner=Owner("v1", "Service", service.name, service.uid),
         entry_points=entry_points,
-        addresses=addresses_of(service),
-        ports=() if default_deny else tuple(open_port(port) for port in service.ports),
+        addresses=_addresses(service),
+        ports=() if view.default_deny else tuple(map(_open_port, service.ports)),
         sources=tuple(sources),
-        backends=(backend(scene, service),),
-        policy=None,
-        network_policies=(),
-        blind_spots=ordered(spots),
-        profile=profile.slug,
-        cni=facts.cni.slug,
-        default_deny=default_deny,
+        backends=(_backend(view.inputs, service),),
+        blind_spots=tuple(blind_spots),
+        default_deny=view.default_deny,
+    )
+    return finished(exposure, facts, profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where one route of an ingress point leads, and what of it is open. `service` None: there is none of that name."""
+
+    view: NamespaceView
+    service: Service | None = None
+    governed: GovernedService | None = None
+    profile: Profile | None = None
+    port: ServicePort | None = None
+    sources: tuple[Source, ...] = ()
+    carrying: tuple[Ref, ...] = ()
+    blind_spots: tuple[BlindSpot, ...] = ()
+
+
+def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
+    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
+    ways = [_way(point, route, views[route.backend.service.namespace]) for route in point.routes]
+    known = [way for way in ways if way.service is not None]
+    # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
+    denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
+    governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
+    blind_spots = [*_proxy_blind_spots(point), *(reported for way in ways for reported in way.blind_spots)]
+    if not governing and not denied:
+        blind_spots.append(blind_spot("Ungoverned"))
+    modes = set(governing.values())
+    backends = {way.service.ref: _backend(way.view.inputs, way.service) for way in known if way.service}
+    profiles = [way.profile for way in known if way.profile is not None]
+    exposure = Exposure(
+        namespace=point.ref.namespace,
+        owner=point.owner,
+        entry_points=(point.ref.kind,),
+        addresses=tuple(map(str, point.addresses)),
+        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
+        sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
+        backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
+        policy=next(iter(governing), None),
+        network_policies=tuple(ref for way in known for ref in way.carrying),
+        blind_spots=tuple(blind_spots),
+        mode=modes.pop() if len(modes) == 1 else "Enforce",
+        default_deny=denied,
+    )
+    return finished(exposure, facts, profiles[0] if profiles else PROFILES.get(point.proxy.profile))
+
+
+def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
+    backend = route.backend.service
+    service = next((service for service in view.inputs.services if service.name == backend.name), None)
+    if service is None:
+        return _Way(view, blind_spots=(_not_granted(route, ", which does not exist"),))
+    governed = view.governed.get(service.name)
+    way = _Way(view, service, governed)
+    if point.proxy.kind == "cloud":
+        profile = l7_profile(point.proxy.profile, point.ref.kind, dict(point.ref.annotations), service)
+        way = replace(way, profile=profile)
+    why_not = _why_not_granted(route, governed, service)
+    if governed is None:
+        ungranted = view.default_deny or not route.permitted
+        return replace(way, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else way
+    if why_not:
+        of_pods = governed.blind_spots if governed.pod_selector is None else ()
+        return replace(way, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
+    to_service = Ref(backend.namespace, TO_SERVICE + backend.name)
+    return replace(
+        way,
+        port=routed_port(service, route.backend.port),
+        carrying=tuple(ref for ref in view.carrying(governed) if ref == to_service),
+        sources=tuple(
+            source
+            for source in governed.sources
+            if source.entry_point == point.ref.kind and source.kind is not SourceKind.PEERS and _is_proxy(source, route)
+        ),
+        blind_spots=tuple(reported for reported in governed.blind_spots if reported.reason not in OF_THE_SERVICE_ALONE),
     )
 
 
-def cluster_spots(facts: ClusterFacts) -> list[BlindSpot]:
-    """What is blind at every governed entry point of a cluster with this CNI."""
-    found: list[BlindSpot] = []
-    cni = facts.cni
-    if not cni.enforces:
-        found.append(blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."))
-    if cni.slug == "unknown":
-        found.append(blind_spot("CNIUnknown"))
-    if cni.own_node_bypass:
-        found.append(blind_spot("OwnNodeBypass", f"CNI: {cni.slug}."))
-    return found
+def _is_proxy(source: Source, route: BackendRoute) -> bool:
+    """Whether this source of the backend stands for the proxy of the ingress point."""
+    peer = route.proxy.peer
+    return not source.peers if peer is None else peer in source.peers
 
 
-def shown_entry_points(service: Service, scene: Scene, asked: frozenset[str]) -> tuple[str, ...]:
-    """The entry points of the Service itself. The node ports behind a load balancer are one only where they are asked for."""
-    has = scene.entry_points[service.name]
-    behind = "NodePort" if "LoadBalancer" in has and "NodePort" not in asked else ""
-    return tuple(entry_point for entry_point in SERVICE_ENTRY_POINTS if entry_point in has and entry_point != behind)
+def _proxy_blind_spots(point: IngressPoint) -> tuple[BlindSpot, ...]:
+    match point.proxy.kind:
+        case "ambiguous":
+            return (blind_spot("ProxyAmbiguous", point.proxy.detail),)
+        case "missing":
+            return (blind_spot("ProxyNotFound", point.proxy.detail),)
+        case _:
+            return ()
 
 
-def addresses_of(service: Service) -> tuple[str, ...]:
+def _not_granted(route: BackendRoute, why: str) -> BlindSpot:
+    return blind_spot("BackendNotGranted", f"{route.route} leads to {route.backend.service}{why}.")
+
+
+def _why_not_granted(route: BackendRoute, governed: GovernedService | None, service: Service) -> str:
+    """Why the backend's policy does not open it to this route; "" where it does."""
+    if not route.permitted:
+        return "no ReferenceGrant permits it"
+    if governed is None:
+        return "no policy opens it, and a default deny holds"
+    kind, policy = route.ingress_point.kind, governed.policy
+    if kind not in policy.spec.selected_entry_points:
+        return f"{policy.ref} does not select {kind} entry points"
+    if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
+        # What another entry point of the Service is refused does not close this one.
+        return governed.refusal.rstrip(".")
+    port = routed_port(service, route.backend.port)
+    if port is None:
+        return "the Service has no such port"
+    if not any(ports.port == port and ports.targets for ports in governed.ports):
+        return f"port {port.port} is not among the ports that {policy.ref} exposes"
+    if route.proxy.kind in ("ambiguous", "missing"):
+        return "its proxy is not known"
+    return ""
+
+
+def _name_conflicts(view: NamespaceView, governed: GovernedService) -> tuple[BlindSpot, ...]:
+    """NetworkPolicies of others that hold the names of ours."""
+    inputs = view.inputs
+    if inputs.mode_of(governed.policy) == "Audit":
+        return ()
+    holders = (inputs.network_policies.get(name) for name in view.names_for(governed))
+    return tuple(
+        blind_spot("ForeignPolicySameName", f"NetworkPolicy {policy.namespace}/{policy.name}.")
+        for policy in holders
+        if policy is not None and not is_ours(policy)
+    )
+
+
+def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[BlindSpot, ...]:
+    if view.default_deny:
+        return ()
+    inputs = view.inputs
+    if inputs.mode_of(governed.policy) != "Audit" or not inputs.isolation("Enforce", "Audit").ingress:
+        return (blind_spot("NotIsolated", f"Namespace {inputs.name}."),)
+    detail = f"Namespace {inputs.name}: in mode Audit its default deny is planned, not written."
+    cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
+    return (blind_spot("NotIsolated", detail, cure=cure),)
+
+
+def _shown(service: Service, inputs: NamespaceInputs, selected_kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds of entry point that the Service is. Node ports behind a load balancer count only where selected."""
+    kinds = inputs.entry_points[service.name]
+    behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
+    return tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind)
+
+
+def _addresses(service: Service) -> tuple[str, ...]:
     published = tuple(map(str, service.published)) if service.type == "LoadBalancer" else ()
-    return tuple(dict.fromkeys((*published, *service.external_ips)))
+    return (*published, *service.external_ips)
 
 
-def open_port(port: ServicePort) -> OpenPort:
+def _open_port(port: ServicePort) -> OpenPort:
     return OpenPort(port.name, port.port, port.target_port, port.protocol)
 
 
-def backend(scene: Scene, service: Service) -> BackendSummary:
-    """Ready and known endpoints, counted once each; pods where no EndpointSlice is at hand."""
+def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
+    """Ready and known endpoints, each counted once; pods where no EndpointSlice is known."""
     ready: set[str] = set()
     known: set[str] = set()
-    for each in scene.slices.get(service.name, ()):
-        for endpoint in each.endpoints:
+    for endpoint_slice in inputs.slices.get(service.name, ()):
+        for endpoint in endpoint_slice.endpoints:
             key = endpoint.pod or ",".join(endpoint.addresses)
             known.add(key)
             if endpoint.ready:
                 ready.add(key)
-    selector = selecting(dict(service.selector or ()))
-    if not known and service.selector:
-        pods = selected(scene.pods, selector)
+    if not service.selector:
+        return BackendSummary(service.ref, "", len(ready), len(known))
+    selector = selecting(dict(service.selector))
+    if not known:
+        pods = selected(inputs.pods, selector)
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
-    return BackendSummary(service.ref, str(selector) if service.selector else "", len(ready), len(known))
+    return BackendSummary(service.ref, str(selector), len(ready), len(known))
 
 
-def front_exposure(front: Front, snapshot: Snapshot, scenes: "Scenes", facts: ClusterFacts) -> Exposure:
-    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
-    spots: list[BlindSpot] = []
-    match front.proxy.kind:
-        case "ambiguous":
-            spots.append(blind_spot("ProxyAmbiguous", front.proxy.detail))
-        case "missing":
-            spots.append(blind_spot("ProxyNotFound", front.proxy.detail))
-        case _:
-            pass
-    sources: list[Source] = []
-    ports: list[OpenPort] = []
-    backends: dict[Ref, BackendSummary] = {}
-    governors: list[PolicyRef] = []
-    carrying: list[Ref] = []
-    shut: list[bool] = []
-    profiles: list[str] = []
-    for route in front.grants:
-        target = route.backend.service
-        scene = scenes.of(target.namespace)
-        service = snapshot.services.get(target.namespace, {}).get(target.name)
-        if service is None:
-            spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}, which does not exist."))
-            continue
-        backends[target] = backend(scene, service)
-        if front.proxy.kind == "cloud":
-            profiles.append(
-                l7_profile(front.proxy.profile, front.ref.entry_point, dict(front.annotations), service).slug
-            )
-        shut.append(scenes.denies(target.namespace))
-        grant = scenes.grant(target)
-        why_not = not_granted(route, grant, service)
-        if grant is None:
-            if shut[-1] or not route.permitted:
-                spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
-            continue
-        governors.append(grant.voice.ref)
-        if grant.subject.selector is None:
-            spots += grant.subject.spots
-        port = routed_port(service, route.backend.port)
-        if why_not or port is None:
-            spots.append(blind_spot("BackendNotGranted", f"{route.route} leads to {target}: {why_not}."))
-            continue
-        ports.append(open_port(port))
-        carrying.append(Ref(target.namespace, f"exposure-to-{target.name}"))
-        sources += [
-            source
-            for source in grant.sources
-            if source.entry_point == front.ref.entry_point and _leads(source, front, route, grant)
-        ]
-        spots += [spot for spot in grant.spots if spot.reason not in ("SharedPods", "AdditivePolicy")]
-    if not shut:
-        # No route leads anywhere yet: what stands around the entry point itself decides.
-        shut.append(scenes.denies(front.ref.namespace))
-    if not governors and not all(shut):
-        spots.append(blind_spot("Ungoverned"))
-    if governors:
-        spots += cluster_spots(facts)
-    policy = governors[0] if governors else None
-    modes = {grant.voice.mode for target in backends if (grant := scenes.grant(target)) is not None}
-    return Exposure(
-        namespace=front.ref.namespace,
-        name=f"{front.ref.entry_point.lower()}-{front.ref.name}",
-        owner=front.owner,
-        entry_points=(front.ref.entry_point,),
-        addresses=tuple(dict.fromkeys(map(str, front.addresses))),
-        ports=tuple(dict.fromkeys(ports)),
-        sources=tuple(dict.fromkeys(sources)),
-        backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
-        policy=policy,
-        network_policies=tuple(dict.fromkeys(carrying)),
-        blind_spots=ordered(spots),
-        mode=next(iter(sorted(modes)), "Enforce") if len(modes) <= 1 else "Enforce",
-        profile=profiles[0] if profiles else front.proxy.profile,
-        cni=facts.cni.slug,
-        default_deny=all(shut),
-    )
-
-
-def _leads(source: Source, front: Front, route: RouteGrant, grant: Grant) -> bool:
-    """Whether this source of the backend stands for this entry point's proxy."""
-    if route.proxy.peer is not None:
-        return route.proxy.peer in source.peers
-    return not source.peers
-
-
-def not_granted(route: RouteGrant, grant: Grant | None, service: Service) -> str:
-    """Why the backend's policy does not open it to this route; "" where it does."""
-    if not route.permitted:
-        return "no ReferenceGrant permits it"
-    if grant is None:
-        return "no policy opens it, and a default-deny stands"
-    entry_point = route.front.entry_point
-    if entry_point not in grant.voice.spec.selected_entry_points:
-        return f"{grant.voice.ref} opens no {entry_point} entry points"
-    if grant.refusal and not any(source.entry_point == entry_point for source in grant.sources):
-        # What another entry point of the Service is refused does not close this one.
-        return grant.refusal.rstrip(".")
-    port = routed_port(service, route.backend.port)
-    if port is None:
-        return "the Service has no such port"
-    targets: tuple[PolicyPort, ...] = next((each.targets for each in grant.ports if each.port == port), ())
-    if not targets:
-        return f"port {port.port} is not among the ports that {grant.voice.ref} exposes"
-    if route.proxy.kind in ("ambiguous", "missing"):
-        return "the proxy is not known"
-    return ""
-
-
-class Scenes(Protocol):
-    """What other namespaces grant, looked up as the entry points that lead there ask for it."""
-
-    def of(self, namespace: str) -> Scene: ...
-
-    def grant(self, service: Ref) -> Grant | None: ...
-
-    def denies(self, namespace: str) -> bool: ...
+def _in_order(blind_spots: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:
+    """Each blind spot once, in the order of the catalog."""
+    return tuple(sorted(dict.fromkeys(blind_spots), key=lambda spot: (ORDER[spot.reason], spot.message)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from exposure.addresses import Network
 from exposure.catalog.cnis import Cni
@@ -11,7 +11,7 @@ from exposure.model.config import Config
 from exposure.model.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import PolicyPort
-from exposure.resolve.ingress_points import Front, RouteGrant, fronts_of, grants_by_backend
+from exposure.resolve.ingress_points import BackendRoute, IngressPoint, find_ingress_points, routes_by_backend
 from exposure.resolve.nodes import (
     agent_names,
     among_pods,
@@ -24,12 +24,29 @@ from exposure.resolve.nodes import (
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
 from exposure.resolve.ports import known_numbers
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 API_SERVER = Ref("default", "kubernetes")
+#: The facts that are kept by namespace, so that a change of one affects only some namespaces.
+BY_NAMESPACE = ("ingress_points", "routes", "webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCall:
+    """The API server calls the Service `service` of a namespace at `port`, because of `webhook`."""
+
+    webhook: Webhook
+    service: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """Cluster facts. `fronts` by the namespace of the entry point; `grants` by the backend Service they lead to."""
+    """`ingress_points` by their namespace; `routes` by the backend Service; `webhooks` by the called namespace.
+
+    `snat`: the addresses that nodes use when they SNAT; `snat_among_pods`: those that lie inside pod ranges.
+    """
 
     config: Config
     cni: Cni
@@ -44,34 +61,32 @@ class ClusterFacts:
     node_local_dns: bool
     api_server: tuple[EndpointSlice, ...]
     api_server_service: Service | None
-    fronts: Mapping[str, tuple[Front, ...]]
-    grants: Mapping[Ref, tuple[RouteGrant, ...]]
-    #: Admission webhooks by the namespace of the Service that is called, each with its name and port.
-    webhooks: Mapping[str, tuple[tuple[Webhook, str, int], ...]]
+    ingress_points: Mapping[str, tuple[IngressPoint, ...]]
+    routes: Mapping[Ref, tuple[BackendRoute, ...]]
+    webhooks: Mapping[str, tuple[WebhookCall, ...]]
 
     def affected(self, previous: "ClusterFacts | None") -> frozenset[str] | None:
         """The namespaces whose outcome may differ from what `previous` led to; None: all of them."""
         if previous is None:
             return None
-        by_namespace = ("fronts", "grants", "webhooks")
-        for each in fields(self):
-            if each.name not in by_namespace and getattr(self, each.name) != getattr(previous, each.name):
+        for field in fields(self):
+            if field.name not in BY_NAMESPACE and getattr(self, field.name) != getattr(previous, field.name):
                 return None
-        moved = {
-            ns
-            for now, before in ((self.fronts, previous.fronts), (self.webhooks, previous.webhooks))
-            for ns in {*now, *before}
-            if now.get(ns) != before.get(ns)
+        affected = {
+            *_changed(self.ingress_points, previous.ingress_points),
+            *_changed(self.webhooks, previous.webhooks),
+            *(backend.namespace for backend in _changed(self.routes, previous.routes)),
         }
-        for backend in {*self.grants, *previous.grants}:
-            if self.grants.get(backend) != previous.grants.get(backend):
-                moved.add(backend.namespace)
-        for fronts in (*self.fronts.values(), *previous.fronts.values()):
-            # A front's own Exposure tells of its backends, wherever they are.
-            for front in fronts:
-                if any(grant.backend.service.namespace in moved for grant in front.grants):
-                    moved.add(front.ref.namespace)
-        return frozenset(moved)
+        # The Exposure of an ingress point shows its backends, wherever they are.
+        for points in (*self.ingress_points.values(), *previous.ingress_points.values()):
+            for point in points:
+                if any(route.backend.service.namespace in affected for route in point.routes):
+                    affected.add(point.ref.namespace)
+        return frozenset(affected)
+
+
+def _changed(now: Mapping[K, V], before: Mapping[K, V]) -> set[K]:
+    return {key for key in {*now, *before} if now.get(key) != before.get(key)}
 
 
 def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
@@ -79,12 +94,12 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
     cni = detect_cni(snapshot, provider)
     ranges = pod_ranges(snapshot, cni)
     node_addresses = frozenset(
-        ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)
+        address for node in snapshot.nodes.values() for address in (*node.internal_ips, *node.external_ips)
     )
-    dns = [snapshot.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES]
-    dns_service = next((service for service in dns if service is not None), None)
-    slices = snapshot.endpoint_slices.get(API_SERVER.namespace, {}).values()
-    fronts = fronts_of(snapshot, provider, node_addresses)
+    dns_services = (snapshot.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES)
+    dns_service = next((service for service in dns_services if service is not None), None)
+    api_server_slices = snapshot.endpoint_slices.get(API_SERVER.namespace, {}).values()
+    ingress_points = find_ingress_points(snapshot, provider, node_addresses)
     return ClusterFacts(
         config=snapshot.config,
         cni=cni,
@@ -102,22 +117,26 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
             if is_agent_namespace(namespace)
             for pod in pods.values()
         ),
-        api_server=tuple(sorted((s for s in slices if s.service == API_SERVER.name), key=lambda s: s.name)),
+        api_server=tuple(
+            sorted(
+                (known for known in api_server_slices if known.service == API_SERVER.name), key=lambda known: known.name
+            )
+        ),
         api_server_service=snapshot.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
-        fronts=fronts,
-        grants=grants_by_backend(fronts),
-        webhooks=webhooks_by_namespace(snapshot),
+        ingress_points=ingress_points,
+        routes=routes_by_backend(ingress_points),
+        webhooks=webhook_calls(snapshot),
     )
 
 
-def webhooks_by_namespace(snapshot: Snapshot) -> dict[str, tuple[tuple[Webhook, str, int], ...]]:
+def webhook_calls(snapshot: Snapshot) -> dict[str, tuple[WebhookCall, ...]]:
     """Which Services the API server calls, by namespace: validating webhooks first, each sort by name."""
-    found: dict[str, list[tuple[Webhook, str, int]]] = {}
+    calls: dict[str, list[WebhookCall]] = {}
     for webhooks in (snapshot.validating_webhooks, snapshot.mutating_webhooks):
         for _, webhook in sorted(webhooks.items()):
             for service, port in webhook.services:
-                found.setdefault(service.namespace, []).append((webhook, service.name, port))
-    return {namespace: tuple(called) for namespace, called in found.items()}
+                calls.setdefault(service.namespace, []).append(WebhookCall(webhook, service.name, port))
+    return {namespace: tuple(in_namespace) for namespace, in_namespace in calls.items()}
 
 
 def _dns_ports(snapshot: Snapshot, cni: Cni, service: Service) -> tuple[PolicyPort, ...]:
@@ -125,22 +144,24 @@ def _dns_ports(snapshot: Snapshot, cni: Cni, service: Service) -> tuple[PolicyPo
 
     Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.
     """
-    slices = [s for s in snapshot.endpoint_slices.get(service.namespace, {}).values() if s.service == service.name]
+    slices = [
+        each for each in snapshot.endpoint_slices.get(service.namespace, {}).values() if each.service == service.name
+    ]
     pods = [
         pod
         for pod in snapshot.pods.get(service.namespace, {}).values()
         if service.selector and set(service.selector) <= set(pod.labels)
     ]
-    found: set[PolicyPort] = set()
-    for port in (each for each in service.ports if each.port == DNS_PORT):
+    ports: set[PolicyPort] = set()
+    for port in (port for port in service.ports if port.port == DNS_PORT):
         if isinstance(port.target_port, int):
-            found |= {PolicyPort(protocol, port.target_port) for protocol in ("TCP", "UDP")}
+            ports |= {PolicyPort(protocol, port.target_port) for protocol in ("TCP", "UDP")}
         elif cni.named_ports == "by-name":
-            found.add(PolicyPort(port.protocol, port.target_port))
+            ports.add(PolicyPort(port.protocol, port.target_port))
         else:
             numbers = known_numbers(port, slices, pods) or (DNS_TARGETS[service.namespace],)
-            found |= {PolicyPort(port.protocol, number) for number in numbers}
-    return tuple(sorted(found, key=str))
+            ports |= {PolicyPort(port.protocol, number) for number in numbers}
+    return tuple(sorted(ports, key=str))
 
 
 def _minor(version: str) -> tuple[int, int]:
@@ -150,10 +171,3 @@ def _minor(version: str) -> tuple[int, int]:
         return int(parts[0]), int("".join(c for c in parts[1] if c.isdigit()))
     except (ValueError, IndexError):
         return 0, 0
-
-
-def is_system(namespace: str, config: Config) -> bool:
-    """Whether no ClusterExposurePolicy reaches this namespace unless it names it."""
-    return namespace == config.operator_namespace or any(
-        fnmatchcase(namespace, pattern) for pattern in ("kube-*", *config.system_namespaces)
-    )

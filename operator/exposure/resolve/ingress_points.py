@@ -1,12 +1,12 @@
-"""Ingresses and Gateways as entry points: which proxy stands behind each, found by its address, and where its routes lead."""
+"""Ingress points: each Ingress and Gateway with the proxy that serves it, found by its address, and its routes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exposure.catalog.choices import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
-from exposure.labels import NAMESPACE_LABEL, selecting
-from exposure.model.objects import Backend, Gateway, Ingress, PublishedAddress, Ref, Service
+from exposure.labels import NAMESPACE_LABEL, Pairs, selecting
+from exposure.model.objects import Backend, Gateway, Ingress, IngressClass, PublishedAddress, Ref, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import Owner, Peer
 from exposure.resolve.attachment import attached_backends
@@ -18,12 +18,14 @@ PART_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of")
 INGRESS_PORTS = frozenset({80, 443})
 
 #: `pods`: the proxy's pods call the backend; `nodes`: a proxy that shares its node's network; `cloud`: a load balancer
-#: without pods (`profile`); `ambiguous` and `missing`: nobody can be named, and nothing is granted.
+#: without pods (`profile`); `ambiguous` and `missing`: the proxy is not known, and nothing is granted.
 ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
+    """`detail` says in a sentence why it is this one, or why it is not known."""
+
     kind: ProxyKind
     peer: Peer | None = None
     service: Ref | None = None
@@ -32,10 +34,26 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteGrant:
-    """One way from an entry point to a backend: `permitted` is False where a ReferenceGrant is missing."""
+class IngressPointRef:
+    """`kind` is Ingress or Gateway; `annotations`: those of the object by which its load balancer delivers."""
 
-    front: "FrontRef"
+    kind: str
+    namespace: str
+    name: str
+    annotations: Pairs = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRoute:
+    """One way from an ingress point to a backend Service. `route` is the object that leads there.
+
+    `permitted` is False where the route crosses namespaces and no ReferenceGrant permits it.
+    """
+
+    ingress_point: IngressPointRef
     backend: Backend
     proxy: Proxy
     route: str
@@ -43,204 +61,190 @@ class RouteGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontRef:
-    entry_point: str
-    namespace: str
-    name: str
+class IngressPoint:
+    ref: IngressPointRef
+    owner: Owner
+    addresses: tuple[PublishedAddress, ...]
+    proxy: Proxy
+    routes: tuple[BackendRoute, ...]
 
-    def __str__(self) -> str:
-        return f"{self.entry_point} {self.namespace}/{self.name}"
+
+def find_ingress_points(
+    snapshot: Snapshot, provider: str | None, node_addresses: frozenset[str]
+) -> dict[str, tuple[IngressPoint, ...]]:
+    """Every Ingress and Gateway of the cluster, by namespace, sorted by kind and name."""
+    ingresses = [ingress for by_name in snapshot.ingresses.values() for ingress in by_name.values()]
+    gateways = [gateway for by_name in snapshot.gateways.values() for gateway in by_name.values()]
+    if not ingresses and not gateways:
+        return {}
+    proxies = _Proxies(snapshot, _load_balancers_by_address(snapshot), node_addresses)
+    default_class = default_ingress_class(snapshot.ingress_classes.values())
+    made = _services_made_for_gateways(snapshot) if gateways else {}
+    points = [
+        *(_ingress(ingress, proxies, provider, default_class) for ingress in ingresses),
+        *(_gateway(gateway, proxies, made.get(gateway.ref, ())) for gateway in gateways),
+    ]
+    by_namespace: dict[str, list[IngressPoint]] = {}
+    for point in sorted(points, key=lambda point: (point.ref.namespace, point.ref.kind, point.ref.name)):
+        by_namespace.setdefault(point.ref.namespace, []).append(point)
+    return {namespace: tuple(here) for namespace, here in by_namespace.items()}
+
+
+def routes_by_backend(points: Mapping[str, tuple[IngressPoint, ...]]) -> dict[Ref, tuple[BackendRoute, ...]]:
+    """The permitted routes to each backend Service."""
+    by_backend: dict[Ref, list[BackendRoute]] = {}
+    for in_namespace in points.values():
+        for point in in_namespace:
+            for route in point.routes:
+                if route.permitted:
+                    by_backend.setdefault(route.backend.service, []).append(route)
+    return {backend: tuple(routes) for backend, routes in by_backend.items()}
+
+
+def default_ingress_class(classes: Iterable[IngressClass]) -> IngressClass | None:
+    """The newest of those marked as default, then by name: as the API server chooses where several are.
+
+    kubernetes/kubernetes, plugin/pkg/admission/network/defaultingressclass/admission.go, getDefaultClass
+    """
+    by_name = sorted((known for known in classes if known.default), key=lambda known: known.name)
+    return max(by_name, key=lambda known: known.created, default=None)
+
+
+def _ingress(
+    ingress: Ingress, proxies: "_Proxies", provider: str | None, default_class: IngressClass | None
+) -> IngressPoint:
+    class_name = ingress.ingress_class or (default_class.name if default_class else None)
+    known = proxies.snapshot.ingress_classes.get(class_name or "")
+    controller = known.controller if known else ""
+    profile = L7_BY_CONTROLLER.get(controller) or L7_BY_CLASS.get(class_name or "")
+    if class_name is None and provider == "gce":
+        profile = L7_BY_CLASS["gce"]
+    ref = IngressPointRef("Ingress", ingress.namespace, ingress.name, ingress.annotations)
+    if profile:
+        proxy = Proxy("cloud", profile=profile, detail=f"class {class_name or 'gce'}")
+    else:
+        candidates = proxies.serving(ingress.published, INGRESS_PORTS)
+        proxy = proxies.choose(candidates, ingress.published, _last_part(controller))
+    routes = tuple(BackendRoute(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
+    owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
+    return IngressPoint(ref, owner, ingress.published, proxy, routes)
+
+
+def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, ...]) -> IngressPoint:
+    known = proxies.snapshot.gateway_classes.get(gateway.gateway_class)
+    controller = known.controller if known else ""
+    single_cluster_class = gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)
+    profile = L7_BY_CLASS.get(single_cluster_class) or L7_BY_CONTROLLER.get(controller)
+    ref = IngressPointRef("Gateway", gateway.namespace, gateway.name, gateway.annotations)
+    if profile:
+        proxy = Proxy("cloud", profile=profile, detail=f"class {gateway.gateway_class}")
+    else:
+        listening = frozenset(listener.port for listener in gateway.listeners)
+        candidates = proxies.serving(gateway.published, listening)
+        # A Service made for this Gateway beats one found by an address, which may be shared or not published yet.
+        candidates = (
+            tuple(service for service in candidates if service in made_for_it)
+            or candidates
+            or tuple(service for service in made_for_it if any(port.port in listening for port in service.ports))
+        )
+        proxy = proxies.choose(candidates, gateway.published, _last_part(controller))
+    routes = tuple(
+        BackendRoute(ref, backend, proxy, route, permitted)
+        for backend, route, permitted in attached_backends(proxies.snapshot, gateway)
+    )
+    owner = Owner(gateway.api_version, "Gateway", gateway.name, gateway.uid)
+    return IngressPoint(ref, owner, gateway.published, proxy, routes)
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
-    ref: FrontRef
-    owner: Owner
-    addresses: tuple[PublishedAddress, ...]
-    listening: tuple[int, ...]
-    proxy: Proxy
-    grants: tuple[RouteGrant, ...]
-    annotations: tuple[tuple[str, str], ...] = ()
+class _Proxies:
+    """The Services that may be the proxy of an ingress point."""
 
+    snapshot: Snapshot
+    by_address: Mapping[str, tuple[Service, ...]]
+    node_addresses: frozenset[str]
 
-def fronts_of(snapshot: Snapshot, provider: str | None, node_addresses: frozenset[str]) -> dict[str, tuple[Front, ...]]:
-    """Every Ingress and Gateway of the cluster, by namespace, in the order of their names."""
-    if not any(snapshot.ingresses.values()) and not any(snapshot.gateways.values()):
-        return {}
-    publishers, made = _publishers(snapshot), _made_for_gateways(snapshot)
-    found: dict[str, list[Front]] = {}
-    for ingresses in snapshot.ingresses.values():
-        for ingress in ingresses.values():
-            found.setdefault(ingress.namespace, []).append(
-                _ingress_front(snapshot, ingress, publishers, provider, node_addresses)
-            )
-    for gateways in snapshot.gateways.values():
-        for gateway in gateways.values():
-            own = made.get(gateway.ref, ())
-            found.setdefault(gateway.namespace, []).append(
-                _gateway_front(snapshot, gateway, publishers, own, node_addresses)
-            )
-    return {
-        ns: tuple(sorted(fronts, key=lambda f: (f.ref.entry_point, f.ref.name))) for ns, fronts in sorted(found.items())
-    }
+    def serving(self, published: Iterable[PublishedAddress], ports: frozenset[int]) -> tuple[Service, ...]:
+        """LoadBalancer Services that publish one of the addresses and serve one of the ports, sorted by name."""
+        serving = {
+            service.ref: service
+            for address in published
+            for service in self.by_address.get(str(address), ())
+            if any(port.port in ports for port in service.ports)
+        }
+        return tuple(serving[ref] for ref in sorted(serving, key=str))
 
+    def choose(
+        self, candidates: tuple[Service, ...], published: tuple[PublishedAddress, ...], controller: str
+    ) -> Proxy:
+        """Of several candidates, those of the class's controller; one that is left is the proxy."""
+        if len(candidates) > 1 and controller:
+            of_controller = tuple(service for service in candidates if controller in self._part_names(service))
+            candidates = of_controller or candidates
+        if len(candidates) > 1:
+            names = ", ".join(str(service.ref) for service in candidates)
+            return Proxy("ambiguous", detail=f"Services that publish it: {names}.")
+        if candidates:
+            return self._proxy_of(candidates[0])
+        if any(str(address) in self.node_addresses for address in published):
+            return Proxy("nodes", detail="its address is a node's")
+        return Proxy("missing", detail=f"Published addresses: {', '.join(map(str, published)) or 'none yet'}.")
 
-def grants_by_backend(fronts: Mapping[str, tuple[Front, ...]]) -> dict[Ref, tuple[RouteGrant, ...]]:
-    by_backend: dict[Ref, list[RouteGrant]] = {}
-    for each in (grant for entry_points in fronts.values() for front in entry_points for grant in front.grants):
-        if each.permitted:
-            by_backend.setdefault(each.backend.service, []).append(each)
-    return {backend: tuple(grants) for backend, grants in by_backend.items()}
-
-
-def _ingress_front(
-    snapshot: Snapshot,
-    ingress: Ingress,
-    publishers: Mapping[str, tuple[Service, ...]],
-    provider: str | None,
-    node_addresses: frozenset[str],
-) -> Front:
-    class_name = ingress.ingress_class or next(
-        (each.name for each in snapshot.ingress_classes.values() if each.default), None
-    )
-    known = snapshot.ingress_classes.get(class_name or "")
-    controller = known.controller if known else ""
-    cloud = L7_BY_CONTROLLER.get(controller) or L7_BY_CLASS.get(class_name or "")
-    if class_name is None and provider == "gce":
-        cloud = L7_BY_CLASS["gce"]
-    ref = FrontRef("Ingress", ingress.namespace, ingress.name)
-    if cloud:
-        proxy = Proxy("cloud", profile=cloud, detail=f"class {class_name or 'gce'}")
-    else:
-        candidates = _serving(publishers, ingress.published, INGRESS_PORTS)
-        proxy = _choose(snapshot, candidates, ingress.published, node_addresses, _last_part(controller))
-    grants = tuple(RouteGrant(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
-    owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
-    listening = (80, 443) if ingress.tls else (80,)
-    return Front(ref, owner, ingress.published, listening, proxy, grants, ingress.annotations)
-
-
-def _gateway_front(
-    snapshot: Snapshot,
-    gateway: Gateway,
-    publishers: Mapping[str, tuple[Service, ...]],
-    own: tuple[Service, ...],
-    node_addresses: frozenset[str],
-) -> Front:
-    ref = FrontRef("Gateway", gateway.namespace, gateway.name)
-    known = snapshot.gateway_classes.get(gateway.gateway_class)
-    controller = known.controller if known else ""
-    cloud = L7_BY_CLASS.get(gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)) or L7_BY_CONTROLLER.get(
-        controller
-    )
-    listening = tuple(sorted({listener.port for listener in gateway.listeners}))
-    if cloud:
-        proxy = Proxy("cloud", profile=cloud, detail=f"class {gateway.gateway_class}")
-    else:
-        candidates = _serving(publishers, gateway.published, frozenset(listening))
-        # Made for this Gateway beats found by its address, which others may share or which may not be published yet.
-        candidates = (
-            tuple(each for each in candidates if each in own)
-            or candidates
-            or tuple(each for each in own if any(port.port in listening for port in each.ports))
+    def _proxy_of(self, service: Service) -> Proxy:
+        if not service.selector:
+            return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
+        selector = selecting(dict(service.selector))
+        pods = [
+            pod
+            for pod in self.snapshot.pods.get(service.namespace, {}).values()
+            if not pod.finished and selector.matches(dict(pod.labels))
+        ]
+        if pods and all(pod.host_network for pod in pods):
+            return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} use hostNetwork")
+        return Proxy(
+            "pods", Peer(pods=selector, namespaces=selecting({NAMESPACE_LABEL: service.namespace})), service.ref
         )
-        proxy = _choose(snapshot, candidates, gateway.published, node_addresses, _last_part(controller))
-    grants = tuple(
-        RouteGrant(ref, backend, proxy, route, permitted)
-        for backend, route, permitted in attached_backends(snapshot, gateway)
-    )
-    owner = Owner(gateway.api_version, "Gateway", gateway.name, gateway.uid)
-    return Front(ref, owner, gateway.published, listening, proxy, grants, gateway.annotations)
+
+    def _part_names(self, service: Service) -> Iterator[str]:
+        """What the labels of a Service's pods say they are part of; its selector says so too."""
+        selector = dict(service.selector or ())
+        yield from (value for key, value in selector.items() if key in PART_LABELS)
+        for pod in self.snapshot.pods.get(service.namespace, {}).values():
+            labels = dict(pod.labels)
+            if selector and selector.items() <= labels.items():
+                yield from (labels[key] for key in PART_LABELS if key in labels)
 
 
-def _publishers(snapshot: Snapshot) -> dict[str, tuple[Service, ...]]:
+def _load_balancers_by_address(snapshot: Snapshot) -> dict[str, tuple[Service, ...]]:
     """LoadBalancer Services by each address or host name that they publish."""
-    found: dict[str, list[Service]] = {}
+    by_address: dict[str, list[Service]] = {}
     for services in snapshot.services.values():
         for service in services.values():
             if service.type == "LoadBalancer":
-                for published in service.published:
-                    found.setdefault(str(published), []).append(service)
-    return {key: tuple(each) for key, each in found.items()}
+                for address in service.published:
+                    by_address.setdefault(str(address), []).append(service)
+    return {address: tuple(services) for address, services in by_address.items()}
 
 
-def _serving(
-    publishers: Mapping[str, tuple[Service, ...]], published: Iterable[PublishedAddress], ports: frozenset[int]
-) -> tuple[Service, ...]:
-    found: dict[Ref, Service] = {}
-    for each in published:
-        for service in publishers.get(str(each), ()):
-            if any(port.port in ports for port in service.ports):
-                found[service.ref] = service
-    return tuple(found[ref] for ref in sorted(found, key=str))
-
-
-def _choose(
-    snapshot: Snapshot,
-    candidates: tuple[Service, ...],
-    published: tuple[PublishedAddress, ...],
-    node_addresses: frozenset[str],
-    part: str,
-) -> Proxy:
-    if len(candidates) > 1 and part:
-        candidates = tuple(each for each in candidates if part in _part_names(snapshot, each)) or candidates
-    names = ", ".join(str(each.ref) for each in candidates)
-    if len(candidates) > 1:
-        return Proxy("ambiguous", detail=f"Published by {names}.")
-    if candidates:
-        return _proxy_of(snapshot, candidates[0])
-    if any(str(each) in node_addresses for each in published):
-        return Proxy("nodes", detail="the entry point's address is a node's")
-    shown = ", ".join(map(str, published)) or "none yet"
-    return Proxy("missing", detail=f"Published addresses: {shown}.")
-
-
-def _proxy_of(snapshot: Snapshot, service: Service) -> Proxy:
-    if not service.selector:
-        return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
-    wanted = selecting(dict(service.selector))
-    pods = [
-        p
-        for p in snapshot.pods.get(service.namespace, {}).values()
-        if not p.finished and wanted.matches(dict(p.labels))
-    ]
-    if pods and all(pod.host_network for pod in pods):
-        return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} share their nodes' network")
-    namespaces = selecting({NAMESPACE_LABEL: service.namespace})
-    return Proxy("pods", Peer(pods=wanted, namespaces=namespaces), service.ref)
-
-
-def _made_for_gateways(snapshot: Snapshot) -> dict[Ref, tuple[Service, ...]]:
-    """The Services that are owned by a Gateway or labelled for it, by that Gateway."""
-    if not any(snapshot.gateways.values()):
-        return {}
-    found: dict[Ref, list[Service]] = {}
+def _services_made_for_gateways(snapshot: Snapshot) -> dict[Ref, tuple[Service, ...]]:
+    """The Services that are owned by a Gateway or labelled for it, by that Gateway, sorted by name."""
+    by_gateway: dict[Ref, list[Service]] = {}
     for _, services in sorted(snapshot.services.items()):
         for _, service in sorted(services.items()):
             for gateway in gateways_of(service):
-                found.setdefault(gateway, []).append(service)
-    return {gateway: tuple(own) for gateway, own in found.items()}
+                by_gateway.setdefault(gateway, []).append(service)
+    return {gateway: tuple(services) for gateway, services in by_gateway.items()}
 
 
 def gateways_of(service: Service) -> set[Ref]:
-    """The Gateways whose data plane this Service says it is: by owner, or by the labels of its implementation."""
+    """The Gateways whose data plane this Service claims to be: by owner, or by the labels of its implementation."""
     labels = dict(service.labels)
-    found = {Ref(service.namespace, owner.name) for owner in service.owners if owner.kind == "Gateway"}
+    gateways = {Ref(service.namespace, owner.name) for owner in service.owners if owner.kind == "Gateway"}
     if GATEWAY_NAME_LABEL in labels:
-        found.add(Ref(service.namespace, labels[GATEWAY_NAME_LABEL]))
+        gateways.add(Ref(service.namespace, labels[GATEWAY_NAME_LABEL]))
     if all(key in labels for key in OWNING_GATEWAY_LABELS):
-        found.add(Ref(*(labels[key] for key in OWNING_GATEWAY_LABELS)))
-    return found
-
-
-def _part_names(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """What the labels of a Service's pods say they are part of; the selector itself says so too."""
-    wanted = dict(service.selector or ())
-    yield from (value for key, value in wanted.items() if key in PART_LABELS)
-    for pod in snapshot.pods.get(service.namespace, {}).values():
-        labels = dict(pod.labels)
-        if wanted and wanted.items() <= labels.items():
-            yield from (labels[key] for key in PART_LABELS if key in labels)
+        gateways.add(Ref(*(labels[key] for key in OWNING_GATEWAY_LABELS)))
+    return gateways
 
 
 def _last_part(controller: str) -> str:

@@ -1,138 +1,147 @@
-"""One namespace, gathered for resolving: its Services with their entry points, its pods, the policies that speak there."""
+"""Everything that resolving one namespace reads, gathered once: Services, pods, policies, limits, modes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exposure.labels import NAMESPACE_LABEL, selecting
 from exposure.model.intent import MODES, Isolation
 from exposure.model.objects import EndpointSlice, Namespace, Pod, Ref, Service
 from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.resolve.cluster_policies import matching_cluster_policies
+from exposure.resolve.effective_policies import EffectivePolicy, effective_policies
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.governance import Voice, governor
+from exposure.resolve.governance import UNGOVERNED, Governance, govern
+from exposure.resolve.isolation import combined_isolation
+from exposure.resolve.limits import EffectiveLimits, effective_limits
 from exposure.resolve.ports import LabelledPod
-from exposure.resolve.tenancy import Bounds, Covering, bounds, covering, merged, voices
 
-#: Entry points by which a Service itself is one; Ingress and Gateway entry points are objects of their own.
+#: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.
 SERVICE_ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
-
-SHOWN_HOST_PORTS = 8
+#: Host ports named in a message.
+LISTED_HOST_PORTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class NamespaceInputs:
+    """`entry_points`, `slices` and `governance` are by the name of the Service; `all_pods` as the snapshot has them.
+
+    `mode`: what the namespace's annotation asks for, as far as limits allow it; `mode_note`: why it is ignored.
+    """
+
     namespace: Namespace
     services: tuple[Service, ...]
     entry_points: dict[str, frozenset[str]]
     pods: tuple[LabelledPod, ...]
+    all_pods: tuple[Pod, ...]
     slices: dict[str, tuple[EndpointSlice, ...]]
-    coverings: tuple[Covering, ...]
-    limit: Bounds
-    voices: tuple[Voice, ...]
-    governors: dict[str, tuple[Voice | None, tuple[Voice, ...]]]
+    network_policies: dict[str, NetworkPolicy]
+    limits: EffectiveLimits
+    policies: tuple[EffectivePolicy, ...]
+    governance: dict[str, Governance]
     mode: str | None
-    note: str
+    mode_note: str
 
-    def governor_of(self, service: str) -> Voice | None:
-        return self.governors.get(service, (None, ()))[0]
+    @property
+    def name(self) -> str:
+        return self.namespace.name
 
-    def isolation(self, modes: Iterable[str]) -> Isolation:
-        wanted = frozenset(modes)
-        return merged(voice.spec.isolation for voice in self.voices if voice.mode in wanted)
+    def isolation(self, *modes: str) -> Isolation:
+        """What the policies in one of these modes ask for together."""
+        return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
+
+    def mode_of(self, policy: EffectivePolicy) -> str:
+        """The namespace's annotation beats the mode of a policy."""
+        return self.mode or policy.mode
 
 
-def gather(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Scene:
+def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> NamespaceInputs:
     namespace = snapshot.namespaces.get(name) or Namespace(name, ((NAMESPACE_LABEL, name),))
-    services = tuple(snapshot.services.get(name, {})[key] for key in sorted(snapshot.services.get(name, {})))
-    living = tuple(service for service in services if not service.deleting)
-    pods = tuple(LabelledPod(dict(pod.labels), pod) for _, pod in sorted(snapshot.pods.get(name, {}).items()))
+    services = tuple(service for _, service in sorted(snapshot.services.get(name, {}).items()) if not service.deleting)
+    snapshot_pods = snapshot.pods.get(name, {})
+    pods = tuple(LabelledPod(dict(pod.labels), pod) for _, pod in sorted(snapshot_pods.items()))
     slices: dict[str, list[EndpointSlice]] = {}
-    for _, each in sorted(snapshot.endpoint_slices.get(name, {}).items()):
-        slices.setdefault(each.service, []).append(each)
-    with_host_port = [each for each in pods if not each.pod.finished and _has_host_port(each.pod)]
-    entry_points = {service.name: entry_points_of(service, with_host_port, facts) for service in living}
-    coverings = covering(snapshot, namespace)
-    limit = bounds(coverings)
-    policies = [p for _, p in sorted(snapshot.exposure_policies.get(name, {}).items())]
-    heard = voices(policies, coverings, limit, living)
-    mode, note = _mode(namespace, limit)
-    return Scene(
-        namespace,
-        living,
-        entry_points,
-        pods,
-        {service: tuple(each) for service, each in slices.items()},
-        coverings,
-        limit,
-        heard,
-        {s.name: _governed(s, entry_points[s.name], heard, coverings) for s in living if entry_points[s.name]}
-        if heard
-        else {},
-        mode,
-        note,
+    for _, endpoint_slice in sorted(snapshot.endpoint_slices.get(name, {}).items()):
+        slices.setdefault(endpoint_slice.service, []).append(endpoint_slice)
+    with_host_port = [pod for pod in pods if not pod.pod.finished and has_host_port(pod.pod)]
+    entry_points = {service.name: entry_points_of(service, with_host_port, facts) for service in services}
+    matching = matching_cluster_policies(snapshot, namespace)
+    limits = effective_limits(matching)
+    policies = effective_policies(snapshot.exposure_policies.get(name, {}).values(), matching, limits, services)
+    required = any(policy.spec is not None and policy.spec.require_exposure_policy for policy in matching)
+    mode, mode_note = _namespace_mode(namespace, limits)
+    return NamespaceInputs(
+        namespace=namespace,
+        services=services,
+        entry_points=entry_points,
+        pods=pods,
+        all_pods=tuple(snapshot_pods.values()),
+        slices={service: tuple(of_service) for service, of_service in slices.items()},
+        network_policies=dict(snapshot.network_policies.get(name, {})),
+        limits=limits,
+        policies=policies,
+        governance={
+            service.name: govern(service, policies, entry_points[service.name], requires_exposure_policy=required)
+            if policies and entry_points[service.name]
+            else UNGOVERNED
+            for service in services
+        },
+        mode=mode,
+        mode_note=mode_note,
     )
 
 
-def _governed(
-    service: Service, entry_points: frozenset[str], heard: tuple[Voice, ...], coverings: tuple[Covering, ...]
-) -> tuple[Voice | None, tuple[Voice, ...]]:
-    """Who governs; where an ExposurePolicy is required and none covers the Service, the one who requires it refuses."""
-    required = any(each.spec is not None and each.spec.require_exposure_policy for each in coverings)
-    found, losers = governor(heard, service.name, dict(service.labels), entry_points)
-    if found is not None and found.cluster and required:
-        found = _refusing(found)
-    return found, tuple(losers)
-
-
-def _refusing(voice: Voice) -> Voice:
-    return replace(voice, refused=True)
-
-
-def _mode(namespace: Namespace, limit: Bounds) -> tuple[str | None, str]:
-    """What the namespace's own annotation asks for, as far as the limits let it, and what is to be said about it."""
+def _namespace_mode(namespace: Namespace, limits: EffectiveLimits) -> tuple[str | None, str]:
+    """The mode that the namespace's annotation asks for, and why it is ignored where it is."""
     asked = namespace.mode
     if asked is None:
         return None, ""
     if asked not in MODES:
-        return None, f"The annotation exposure.dev/mode: {asked} is none of {', '.join(MODES)}, and is passed over."
-    if limit.modes is not None and asked not in limit.modes:
-        return None, f"The annotation exposure.dev/mode: {asked} is not allowed here by limits.allowModes."
+        return None, f"The annotation exposure.dev/mode: {asked} is ignored. Use one of {', '.join(MODES)}."
+    if limits.modes is not None and asked not in limits.modes:
+        allowed = ", ".join(limits.modes) or "none"
+        return None, (
+            f"The annotation exposure.dev/mode: {asked} is ignored, because limits.allowModes of a "
+            f"ClusterExposurePolicy does not allow it here. Allowed: {allowed}."
+        )
     return asked, ""
 
 
-def _has_host_port(pod: Pod) -> bool:
+def has_host_port(pod: Pod) -> bool:
     return not pod.host_network and any(port.host_port for port in pod.ports)
 
 
-def host_ports_of_nobody(scene: Scene) -> str:
-    """A sentence about the host ports of pods that no Service selects: nothing stands for them that could be opened."""
-    selectors = [selecting(dict(service.selector)) for service in scene.services if service.selector]
-    found = {
+def unselected_host_ports(inputs: NamespaceInputs) -> str:
+    """A sentence about host ports of pods that no Service selects, which nothing can open; "" where there are none."""
+    selectors = [selecting(dict(service.selector)) for service in inputs.services if service.selector]
+    host_ports = {
         (port.host_port, port.protocol)
-        for each in scene.pods
-        if not each.pod.finished and _has_host_port(each.pod) and not any(by.matches(each.labels) for by in selectors)
-        for port in each.pod.ports
+        for pod in inputs.pods
+        if not pod.pod.finished
+        and has_host_port(pod.pod)
+        and not any(selector.matches(pod.labels) for selector in selectors)
+        for port in pod.pod.ports
         if port.host_port
     }
-    if not found:
+    if not host_ports:
         return ""
-    shown = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(found)[:SHOWN_HOST_PORTS])
-    return f"No Service stands before the pods with hostPort {shown}: nothing is opened for them."
+    listed = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(host_ports)[:LISTED_HOST_PORTS])
+    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Add a Service."
 
 
-def entry_points_of(service: Service, with_host_port: Iterable[LabelledPod], facts: ClusterFacts) -> frozenset[str]:
-    """The kinds of entry points that a Service stands behind, asked for or not."""
-    found: set[str] = set()
+def entry_points_of(
+    service: Service, pods_with_host_port: Iterable[LabelledPod], facts: ClusterFacts
+) -> frozenset[str]:
+    """The kinds of entry points by which a Service can be reached, selected by a policy or not."""
+    kinds = {route.ingress_point.kind for route in facts.routes.get(Ref(service.namespace, service.name), ())}
     if service.type == "LoadBalancer":
-        found.add("LoadBalancer")
-    if service.type in ("NodePort", "LoadBalancer") and (
-        service.type == "NodePort" or service.allocates_node_ports or any(port.node_port for port in service.ports)
-    ):
-        found.add("NodePort")
+        kinds.add("LoadBalancer")
+    if service.type == "NodePort" or (service.type == "LoadBalancer" and service.has_node_ports):
+        kinds.add("NodePort")
     if service.external_ips and service.type != "ExternalName":
-        found.add("ExternalIP")
+        kinds.add("ExternalIP")
     if service.selector:
-        by = selecting(dict(service.selector))
-        if any(by.matches(each.labels) for each in with_host_port):
-            found.add("HostPort")
-    found |= {grant.front.entry_point for grant in facts.grants.get(Ref(service.namespace, service.name), ())}
-    return frozenset(found)
+        selector = selecting(dict(service.selector))
+        if any(selector.matches(pod.labels) for pod in pods_with_host_port):
+            kinds.add("HostPort")
+    return frozenset(kinds)

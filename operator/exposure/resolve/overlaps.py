@@ -1,6 +1,6 @@
 """What else touches the same pods: other exposed Services, and NetworkPolicies that are not ours."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from exposure.catalog.blind_spots import blind_spot
@@ -9,60 +9,54 @@ from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Namespace
 from exposure.networkpolicy.matching import allowed_within
 from exposure.networkpolicy.text import peers_text, ports_text
-from exposure.networkpolicy.values import NetworkPolicy, Rule
-from exposure.resolve.subjects import Subject
-
-MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
-
-
-def is_ours(policy: NetworkPolicy) -> bool:
-    """Whether the operator wrote this NetworkPolicy: only then may it be changed or deleted."""
-    return MANAGED_BY in policy.labels
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.network_policies import is_ours
 
 
-def shared_pods(services: Mapping[str, Subject]) -> dict[str, list[BlindSpot]]:
+def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot]]:
     """For each Service, the other exposed Services that select pods of its own.
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    by_common: dict[object, list[str]] = {}
-    for name, selected in services.items():
-        if selected.selector is not None:
-            for label_or_pod in (*selected.selector.labels, *(pod.name for pod in selected.pods)):
-                by_common.setdefault(label_or_pod, []).append(name)
+    by_common: dict[object, list[GovernedService]] = {}
+    for governed in services:
+        if governed.pod_selector is not None:
+            for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods)):
+                by_common.setdefault(label_or_pod, []).append(governed)
     others: dict[str, set[str]] = {}
-    for common, names in by_common.items():
+    for common, sharing in by_common.items():
         is_pod = isinstance(common, str)
-        for name, other in permutations(names, 2):
-            if is_pod or _nested(services[name], services[other]):
-                others.setdefault(name, set()).add(other)
+        for governed, other in permutations(sharing, 2):
+            if is_pod or _nested(governed, other):
+                others.setdefault(governed.service.name, set()).add(other.service.name)
     return {
         name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(names))}.")]
         for name, names in others.items()
     }
 
 
-def _nested(one: Subject, other: Subject) -> bool:
-    left, right = one.selector, other.selector
+def _nested(governed: GovernedService, other: GovernedService) -> bool:
+    left, right = governed.pod_selector, other.pod_selector
     return left is not None and right is not None and (left.covers(right) or right.covers(left))
 
 
-def additive(selected: Subject, ingress: tuple[Rule, ...], policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
-    """NetworkPolicies that are not ours and allow connections to the selected pods that `ingress` may not allow."""
+def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
+    """NetworkPolicies that are not ours and allow connections to the Service's pods that our own may not allow."""
     for policy in sorted(policies, key=lambda policy: policy.name):
-        if is_ours(policy) or not policy.spec.ingress or not _selects(policy, selected):
+        if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
             continue
-        receiver = pods_end(selected.pods, Namespace(policy.namespace), {})
+        receiver = pods_end(governed.pods, Namespace(policy.namespace), {})
         for rule in policy.spec.ingress:
-            if not allowed_within(rule, ingress, policy.namespace, receiver):
+            if not allowed_within(rule, governed.ingress, policy.namespace, receiver):
                 admits = f"{peers_text(rule.peers)} to {ports_text(rule.ports)}"
                 yield blind_spot("AdditivePolicy", f"NetworkPolicy {policy.namespace}/{policy.name} admits {admits}.")
                 break
 
 
-def _selects(policy: NetworkPolicy, selected: Subject) -> bool:
+def _selects(policy: NetworkPolicy, governed: GovernedService) -> bool:
     """Whether a policy selects one of the pods, or would select a pod with the Service's labels and no others."""
-    if selected.selector is None:
+    if governed.pod_selector is None:
         return False
-    label_sets = (selected.selector.labels, *(pod.labels for pod in selected.pods))
+    label_sets = (governed.pod_selector.labels, *(pod.labels for pod in governed.pods))
     return any(policy.spec.pod_selector.matches(dict(labels)) for labels in label_sets)

@@ -17,15 +17,18 @@ from exposure.networkpolicy.evaluate import Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match, ports_match
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, Scene
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.ports import known_numbers, selected
-from exposure.resolve.subjects import Subject
 
 
 def webhook_blind_spots(
-    scene: Scene, facts: ClusterFacts, governed: Mapping[str, Subject], policies: Iterable[NetworkPolicy]
+    inputs: NamespaceInputs,
+    facts: ClusterFacts,
+    governed: Mapping[str, GovernedService],
+    policies: Iterable[NetworkPolicy],
 ) -> dict[str, list[BlindSpot]]:
-    """By Service, the webhooks that the API server cannot reach through `policies`. `governed`: Services, by name.
+    """By Service, the webhooks that the API server cannot reach through `policies`.
 
     Reported where a governed entry point shares the webhook's pods; where none does, at every governed entry point of
     the namespace, else at every entry point. A namespace without any entry point (cert-manager's, say) has it under "",
@@ -33,25 +36,24 @@ def webhook_blind_spots(
     """
     blind_spots: dict[str, list[BlindSpot]] = {}
     evaluator = Evaluator(policies)
-    for webhook, name, number in facts.webhooks.get(scene.namespace.name, ()):
-        service = next((service for service in scene.services if service.name == name), None)
-        port = next((port for port in service.ports if port.port == number), None) if service else None
+    for call in facts.webhooks.get(inputs.namespace.name, ()):
+        service = next((service for service in inputs.services if service.name == call.service), None)
+        port = next((port for port in service.ports if port.port == call.port), None) if service else None
         if service is None or port is None or not service.selector or service.type == "ExternalName":
             continue
         selector = selecting(dict(service.selector))
-        pods = selected(scene.pods, selector)
-        numbers = frozenset(known_numbers(port, scene.slices.get(service.name, ()), pods))
+        pods = selected(inputs.pods, selector)
+        numbers = frozenset(known_numbers(port, inputs.slices.get(service.name, ()), pods))
         asked = PolicyPort("TCP", port.target_port)
-        ends = _pod_ends(
-            service.namespace, selector, pods, {("TCP", str(port.target_port)): numbers} if numbers else {}
-        )
+        named_ports = {("TCP", str(port.target_port)): numbers} if numbers else {}
+        ends = _pod_ends(service.namespace, selector, pods, named_ports)
         if all(_is_reached(evaluator, end, asked, facts) for end in ends):
             continue
-        exposed = [each for each, kinds in scene.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
-        here = [each for each in exposed if each in governed]
-        sharing = [each for each in here if _shares(governed[each], selector)]
-        for each in sharing or here or exposed or [""]:
-            blind_spots.setdefault(each, []).append(_blind_spot(webhook, service, port, facts))
+        exposed = [name for name, kinds in inputs.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
+        here = [name for name in exposed if name in governed]
+        sharing = [name for name in here if _shares(governed[name], selector)]
+        for name in sharing or here or exposed or [""]:
+            blind_spots.setdefault(name, []).append(_blind_spot(call.webhook, service, port, facts))
     return blind_spots
 
 
@@ -94,13 +96,12 @@ def _may_be_for_the_api_server(rule: Rule, facts: ClusterFacts) -> bool:
     )
 
 
-def _shares(governed: Subject, selector: LabelSelector) -> bool:
-    own = governed.selector
+def _shares(governed: GovernedService, selector: LabelSelector) -> bool:
+    own = governed.pod_selector
     if own is None:
         return False
-    return (
-        own.covers(selector) or selector.covers(own) or any(selector.matches(dict(pod.labels)) for pod in governed.pods)
-    )
+    pods = any(selector.matches(dict(pod.labels)) for pod in governed.pods)
+    return pods or own.covers(selector) or selector.covers(own)
 
 
 def api_server_addresses(facts: ClusterFacts) -> tuple[Network, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from exposure.addresses import address, covered, family, network
-from exposure.catalog.decision_table import ROWS, DecisionRow, decide
+from exposure.catalog.decision_table import decide
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
-from exposure.model.exposures import SourceKind
+from exposure.model.exposures import DecisionRow, SourceKind
 from exposure.model.objects import Namespace, Pod, Service
 from exposure.networkpolicy.evaluate import Decision, Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match
@@ -141,10 +141,8 @@ def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
         return None
     exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
     for source in exposure.sources if exposure else ():
-        if source.entry_point == target.entry_point:
-            for row in ROWS:
-                if row.id == source.row:
-                    return row
+        if source.entry_point == target.entry_point and source.row.delivery is not None:
+            return source.row
     service = _service(context, target)
     policy = "Local" if target.entry_point == "HostPort" or service is None else service.external_traffic_policy
     return decide("node", True, policy, context.facts.cni.position)

@@ -1,0 +1,54 @@
+"""Which ClusterExposurePolicies match a namespace, and with which accepted meaning."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from exposure.model.config import Config
+from exposure.model.exposures import Verdict
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, Unreadable
+from exposure.model.objects import Namespace
+from exposure.model.snapshot import Snapshot
+
+ACCEPTED = Verdict(True, "Accepted", "Every field is valid and within every limit.")
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingClusterPolicy:
+    """A ClusterExposurePolicy that matches a namespace. `spec` is its accepted meaning; None: it never had one."""
+
+    policy: ClusterExposurePolicy
+    spec: ClusterSpec | None
+    verdict: Verdict
+
+
+def matching_cluster_policies(snapshot: Snapshot, namespace: Namespace) -> tuple[MatchingClusterPolicy, ...]:
+    """The ClusterExposurePolicies that match a namespace, by name."""
+    policies = (policy for _, policy in sorted(snapshot.cluster_exposure_policies.items()))
+    accepted = map(with_accepted_meaning, policies)
+    return tuple(policy for policy in accepted if cluster_policy_matches(policy.spec, namespace, snapshot.config))
+
+
+def with_accepted_meaning(policy: ClusterExposurePolicy) -> MatchingClusterPolicy:
+    """The policy with its spec or, where that is invalid, with the last spec that was accepted."""
+    if isinstance(policy.spec, ClusterSpec):
+        return MatchingClusterPolicy(policy, policy.spec, ACCEPTED)
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    return MatchingClusterPolicy(policy, last if isinstance(last, ClusterSpec) else None, invalid(policy.spec))
+
+
+def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, config: Config) -> bool:
+    if spec is None:
+        return False
+    if is_system_namespace(namespace.name, config):
+        return namespace.name in spec.include_system_namespaces
+    return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
+
+
+def is_system_namespace(name: str, config: Config) -> bool:
+    """Whether a ClusterExposurePolicy reaches this namespace only by naming it."""
+    patterns = ("kube-*", *config.system_namespaces)
+    return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def invalid(spec: Unreadable) -> Verdict:
+    return Verdict(False, "Invalid", f"{spec.field}: {spec.message}. The last accepted spec stays in force.")

@@ -1,0 +1,152 @@
+"""Which policies hold in a namespace, and with which meaning: what is written, or what was accepted last."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exposure.model.exposures import PolicyRef, Verdict
+from exposure.model.intent import ClusterSpec, ExposurePolicy, ExposureSpec, Unreadable
+from exposure.model.objects import Service
+from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
+from exposure.resolve.isolation import isolates
+from exposure.resolve.limits import EffectiveLimits, first_violation, within_limits
+
+
+@dataclass(frozen=True, slots=True)
+class EffectivePolicy:
+    """A policy as it holds in one namespace: `spec` is its accepted meaning, `verdict` judges what is written.
+
+    `refused`: no meaning was ever accepted, or an ExposurePolicy is required. It still governs, and grants nothing.
+    `last_accepted`: the spec that status remembers, where it may be needed. `cluster`: a ClusterExposurePolicy.
+    """
+
+    ref: PolicyRef
+    spec: ExposureSpec
+    verdict: Verdict
+    created: str
+    generation: int
+    uid: str = ""
+    refused: bool = False
+    cluster: bool = False
+    last_accepted: ExposureSpec | None = None
+
+    @property
+    def mode(self) -> str:
+        return self.spec.mode or "Enforce"
+
+
+def effective_policies(
+    policies: Iterable[ExposurePolicy],
+    matching: Sequence[MatchingClusterPolicy],
+    limits: EffectiveLimits,
+    services: Sequence[Service],
+) -> tuple[EffectivePolicy, ...]:
+    """Every policy that holds in a namespace: ExposurePolicies by name, then ClusterExposurePolicies by name."""
+    effective = [
+        *(_exposure_policy(policy, limits, services) for policy in sorted(policies, key=lambda policy: policy.name)),
+        *(_cluster_policy(policy, limits, services) for policy in matching),
+    ]
+    return tuple(_refused_if_audit_would_cut(policy, effective, limits) for policy in effective)
+
+
+def _exposure_policy(policy: ExposurePolicy, limits: EffectiveLimits, services: Sequence[Service]) -> EffectivePolicy:
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    effective = EffectivePolicy(
+        ref=PolicyRef("ExposurePolicy", policy.name, policy.namespace),
+        spec=ExposureSpec(),
+        verdict=ACCEPTED,
+        created=policy.created,
+        generation=policy.generation,
+        uid=policy.uid,
+        last_accepted=last if isinstance(last, ExposureSpec) else None,
+    )
+    return _judged(effective, policy.spec, limits, services)
+
+
+def _cluster_policy(
+    matching: MatchingClusterPolicy, limits: EffectiveLimits, services: Sequence[Service]
+) -> EffectivePolicy:
+    """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
+    policy = matching.policy
+    last = policy.last_accepted.spec if policy.last_accepted else None
+    effective = EffectivePolicy(
+        ref=PolicyRef("ClusterExposurePolicy", policy.name),
+        spec=ExposureSpec(),
+        verdict=ACCEPTED,
+        created=policy.created,
+        generation=policy.generation,
+        uid=policy.uid,
+        cluster=True,
+        last_accepted=_defaults(last) if isinstance(last, ClusterSpec) else None,
+    )
+    # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
+    own_limits = replace(limits, modes=None)
+    effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)
+    verdict = effective.verdict if matching.verdict.accepted else matching.verdict
+    return replace(effective, verdict=verdict)
+
+
+def _defaults(spec: ClusterSpec) -> ExposureSpec:
+    return replace(spec.defaults, isolation=spec.isolation)
+
+
+def _judged(
+    policy: EffectivePolicy, written: ExposureSpec | Unreadable, limits: EffectiveLimits, services: Sequence[Service]
+) -> EffectivePolicy:
+    """The policy with what is written, or with what was accepted last and the reason for that."""
+    if isinstance(written, Unreadable):
+        return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
+    policy = replace(policy, spec=written)
+    violation = first_violation(written, limits, services)
+    if violation is None:
+        # Only an Audit may still be refused, by what other policies say.
+        return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
+    message = f"{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}"
+    return _with_last_accepted(replace(policy, verdict=Verdict(False, violation.reason, message)), limits)
+
+
+def _with_last_accepted(policy: EffectivePolicy, limits: EffectiveLimits) -> EffectivePolicy:
+    """The policy with its last accepted spec, within the limits of today. Without one, it grants nothing.
+
+    Where only an Audit was accepted, nothing was granted either: to enforce that spec would open entry points.
+    """
+    last = policy.last_accepted
+    if last is None:
+        return replace(policy, spec=replace(policy.spec, mode=None), refused=True)
+    if last.mode == "Audit":
+        return replace(policy, spec=replace(last, mode=None), refused=True)
+    return replace(policy, spec=within_limits(last, limits))
+
+
+def _field(policy: EffectivePolicy, field: str) -> str:
+    """The path of a field as it is written: what a ClusterExposurePolicy says of Services stands under `defaults`."""
+    return field.replace("spec.", "spec.defaults.", 1) if policy.cluster else field
+
+
+def _what_holds(policy: EffectivePolicy) -> str:
+    if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
+        return "No earlier spec was accepted, so nothing is granted."
+    return "The last accepted spec stays in force."
+
+
+def _refused_if_audit_would_cut(
+    policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: EffectiveLimits
+) -> EffectivePolicy:
+    """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
+    if policy.mode != "Audit" or policy.refused:
+        return policy
+    isolating = next(
+        (
+            other
+            for other in policies
+            if other is not policy and other.mode == "Enforce" and isolates(other.spec.isolation)
+        ),
+        None,
+    )
+    if isolating is None:
+        return policy
+    message = (
+        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
+        f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. "
+        f"{_what_holds(policy)}"
+    )
+    return _with_last_accepted(replace(policy, verdict=Verdict(False, "AuditWouldCut", message)), limits)

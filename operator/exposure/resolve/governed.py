@@ -1,0 +1,171 @@
+"""Governed Services: each Service that a policy governs, with what the rules decided for it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+from exposure.addresses import Block, union
+from exposure.catalog.decision_table import PEERS
+from exposure.catalog.providers import Profile
+from exposure.labels import EVERYTHING, LabelSelector
+from exposure.model.exposures import BlindSpot, Source
+from exposure.model.intent import MODES
+from exposure.model.objects import Pod, Service
+from exposure.networkpolicy.values import Peer, PolicyPort, Rule
+from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.clients import families_of
+from exposure.resolve.delivery import DeliveryInputs, deliveries
+from exposure.resolve.effective_policies import EffectivePolicy
+from exposure.resolve.facts import ClusterFacts
+from exposure.resolve.ingress_points import BackendRoute
+from exposure.resolve.inputs import NamespaceInputs
+from exposure.resolve.ports import ServicePorts, exposed_ports, target_ports
+from exposure.resolve.profiles import profile_of
+from exposure.resolve.rules import Case, decide_access
+from exposure.resolve.selected_pods import select_pods
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedService:
+    """`ingress` () admits no connection; `egress` None leaves it unrestricted. `refusal`: why something stays closed.
+
+    `pod_selector` None: no NetworkPolicy can select its pods. `ports` are the Service ports that the policy exposes.
+    """
+
+    service: Service
+    policy: EffectivePolicy
+    profile: Profile
+    pod_selector: LabelSelector | None
+    pods: tuple[Pod, ...]
+    ports: tuple[ServicePorts, ...]
+    sources: tuple[Source, ...]
+    ingress: tuple[Rule, ...]
+    egress: tuple[Rule, ...] | None
+    blind_spots: tuple[BlindSpot, ...]
+    refusal: str = ""
+
+    @property
+    def open_ports(self) -> tuple[ServicePorts, ...]:
+        return tuple(ports for ports in self.ports if ports.targets) if self.ingress else ()
+
+
+def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> dict[str, GovernedService]:
+    """The governed Services of a namespace, by name. Equal inputs are not worked out again."""
+    isolation = {mode: inputs.isolation(mode, "Enforce") for mode in MODES}
+    governed = {}
+    for service in inputs.services:
+        policy = inputs.governance[service.name].policy
+        if policy is None:
+            continue
+        routes = facts.routes.get(service.ref, ())
+        # Without a default deny there is no same-namespace policy either, so each Service's own policy admits it.
+        here = isolation[policy.mode]
+        same_namespace = not here.ingress and bool(here.allow_same_namespace)
+        depends_on = (
+            facts,
+            service,
+            policy,
+            inputs.limits,
+            inputs.entry_points[service.name],
+            routes,
+            inputs.slices.get(service.name, ()),
+            inputs.all_pods,
+            same_namespace,
+        )
+        make = partial(_governed, inputs, facts, service, policy, routes, same_namespace)
+        governed[service.name] = cached(cache.governed, service.ref, depends_on, make)
+    return governed
+
+
+def _governed(
+    inputs: NamespaceInputs,
+    facts: ClusterFacts,
+    service: Service,
+    policy: EffectivePolicy,
+    routes: tuple[BackendRoute, ...],
+    same_namespace: bool,
+) -> GovernedService:
+    slices = inputs.slices.get(service.name, ())
+    pods = select_pods(service, inputs.pods, slices, facts)
+    profile = profile_of(service, policy.spec.load_balancer, facts)
+    families = families_of(service, facts.pod_ranges.families)
+    exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
+    ports = target_ports(service, exposed, facts.cni, slices, pods.pods)
+    with_targets = tuple(exposed for exposed in ports if exposed.targets)
+    delivered = deliveries(
+        DeliveryInputs(service, policy, inputs, facts, profile, families, with_targets, routes, pods)
+    )
+    access = decide_access(Case(service, policy, inputs.limits, facts, families, pods, ports, delivered))
+    sources = _sorted(_merged(access.sources), policy)
+    return GovernedService(
+        service=service,
+        policy=policy,
+        profile=profile,
+        pod_selector=pods.selector if access.selectable else None,
+        pods=pods.pods,
+        ports=() if access.refused else ports,
+        sources=sources,
+        ingress=() if access.refused else _ingress(sources, same_namespace),
+        egress=access.egress,
+        blind_spots=tuple(dict.fromkeys(access.blind_spots)),
+        refusal=access.refusal,
+    )
+
+
+def _merged(sources: Sequence[Source]) -> Sequence[Source]:
+    """One source for those that differ in their ports alone."""
+    if len({(source.kind, source.entry_point) for source in sources}) == len(sources):
+        return sources
+    ports_by_source: dict[Source, list[PolicyPort]] = {}
+    for source in sources:
+        ports_by_source.setdefault(replace(source, ports=()), []).extend(source.ports)
+    return [replace(source, ports=tuple(dict.fromkeys(ports))) for source, ports in ports_by_source.items()]
+
+
+def _sorted(sources: Sequence[Source], policy: EffectivePolicy) -> tuple[Source, ...]:
+    """By entry point, in the order in which the policy selects them; peers come last."""
+    order = {entry_point: index for index, entry_point in enumerate(policy.spec.selected_entry_points)}
+    return tuple(sorted(sources, key=lambda source: (source.row is PEERS, order.get(source.entry_point, len(order)))))
+
+
+def _ingress(sources: tuple[Source, ...], same_namespace: bool) -> tuple[Rule, ...]:
+    """The rules of the Service's policy: what arrives at its entry points, then the peers as they are written."""
+    rules = [*source_rules(source for source in sources if source.row is not PEERS)]
+    rules += [
+        Rule(source.peers, tuple(sorted(source.ports, key=port_order))) for source in sources if source.row is PEERS
+    ]
+    if same_namespace:
+        rules.append(Rule((Peer(pods=EVERYTHING),), None))
+    return tuple(rules)
+
+
+def source_rules(sources: Iterable[Source]) -> tuple[Rule, ...]:
+    """The fewest rules that admit each source at its ports: ports that admit the same peers share one."""
+    return _source_rules(tuple((source.blocks, source.peers, source.ports) for source in sources))
+
+
+# Services that admit the same sources share their rules, in time and in memory.
+@lru_cache(maxsize=4096)
+def _source_rules(
+    sources: tuple[tuple[tuple[Block, ...], tuple[Peer, ...], tuple[PolicyPort, ...]], ...],
+) -> tuple[Rule, ...]:
+    by_port: dict[PolicyPort, tuple[list[Block], list[Peer]]] = {}
+    for blocks, peers, ports in sources:
+        for port in ports:
+            blocks_at_port, peers_at_port = by_port.setdefault(port, ([], []))
+            blocks_at_port += blocks
+            peers_at_port += peers
+    by_peers: dict[tuple[Peer, ...], list[PolicyPort]] = {}
+    for port, (blocks_at_port, peers_at_port) in by_port.items():
+        from_blocks = (Peer(block) for block in union(blocks_at_port))
+        admitted = (*from_blocks, *sorted(set(peers_at_port), key=str))
+        if admitted:
+            by_peers.setdefault(admitted, []).append(port)
+    rules = [Rule(admitted, tuple(sorted(ports, key=port_order))) for admitted, ports in by_peers.items()]
+    return tuple(sorted(rules, key=lambda rule: [port_order(port) for port in rule.ports or ()]))
+
+
+def port_order(port: PolicyPort) -> tuple[str, bool, int, str]:
+    """Sorts ports by protocol, numbers before names."""
+    number = port.port if isinstance(port.port, int) else 0
+    return port.protocol, isinstance(port.port, str), number, str(port.port)

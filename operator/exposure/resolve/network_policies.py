@@ -1,0 +1,137 @@
+"""The NetworkPolicies of a namespace: default deny, same namespace, and one for each governed Service."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from exposure.labels import EVERYTHING, Pairs
+from exposure.model.exposures import Source
+from exposure.model.intent import Isolation
+from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
+from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.inputs import NamespaceInputs
+
+DEFAULT_DENY = "exposure-default-deny"
+SAME_NAMESPACE = "exposure-same-namespace"
+TO_SERVICE = "exposure-to-"
+EXPLANATION = "exposure.dev/explanation"
+SERVICE_LABEL = "exposure.dev/service"
+POLICY_LABEL = "exposure.dev/policy"
+MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
+#: Addresses and pods of one source that an explanation lists.
+LISTED = 4
+
+
+def is_ours(policy: NetworkPolicy) -> bool:
+    """Whether the operator wrote this NetworkPolicy. Only then may it be changed or deleted."""
+    return MANAGED_BY in policy.labels
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPolicies:
+    """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
+
+    `frozen`: the names of those that a policy in mode Paused leaves as they are.
+    """
+
+    enforced: tuple[NetworkPolicy, ...] = ()
+    audited: tuple[NetworkPolicy, ...] = ()
+    frozen: frozenset[str] = frozenset()
+
+    @property
+    def enforced_names(self) -> frozenset[str]:
+        return frozenset(policy.name for policy in self.enforced)
+
+    def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
+        """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
+        kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]
+        planned = self.audited or self.enforced
+        return [*kept, *(policy for policy in planned if policy.name not in self.frozen)]
+
+
+def planned_policies(
+    inputs: NamespaceInputs, governed: Mapping[str, GovernedService], cache: ResolveCache
+) -> PlannedPolicies:
+    """What should exist in a namespace, by the modes of its policies and of the namespace itself."""
+    if not inputs.policies:
+        return PlannedPolicies()
+    by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
+    for service in governed.values():
+        policy = cached(cache.policies, service.service.ref, (service,), partial(service_policy, service))
+        if policy is not None:
+            by_mode[service.policy.mode].append(policy)
+    modes = {policy.mode for policy in inputs.policies}
+    isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
+    frozen = {policy.name for policy in by_mode["Paused"]}
+    if isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused")) != isolating:
+        # What isolates the namespace depends on a paused policy, so it stays as it is.
+        frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
+        isolating = []
+    audited: tuple[NetworkPolicy, ...] = ()
+    if "Audit" in (inputs.mode, *modes):
+        # The whole picture: grants and denials as they would be, were everything that is audited enforced.
+        if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
+        audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
+    if inputs.mode == "Audit":
+        return PlannedPolicies(audited=audited)
+    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen))
+
+
+def _sorted(policies: Iterable[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
+    return tuple(sorted(policies, key=lambda policy: policy.name))
+
+
+def isolation_policies(namespace: str, isolation: Isolation) -> list[NetworkPolicy]:
+    """The default deny and, where it is asked for, the same-namespace policy, in the directions that are isolated."""
+    directions = [name for name, on in (("ingress", isolation.ingress), ("egress", isolation.egress)) if on]
+    if not directions:
+        return []
+    deny = PolicySpec(EVERYTHING, () if isolation.ingress else None, () if isolation.egress else None)
+    explanation = f"Denies all {' and '.join(directions)} of every pod that no other policy allows."
+    policies = [_policy(namespace, DEFAULT_DENY, deny, explanation)]
+    if isolation.allow_same_namespace:
+        rules = (Rule((Peer(pods=EVERYTHING),), None),)
+        spec = PolicySpec(EVERYTHING, rules if isolation.ingress else None, rules if isolation.egress else None)
+        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace reach each other."))
+    return policies
+
+
+def service_policy(governed: GovernedService) -> NetworkPolicy | None:
+    """The policy of one governed Service; None where no NetworkPolicy can select its pods."""
+    if governed.pod_selector is None:
+        return None
+    service = governed.service
+    labels = ((SERVICE_LABEL, service.name), (POLICY_LABEL, governed.policy.ref.name))
+    owners = (Owner("v1", "Service", service.name, service.uid),) if service.uid else ()
+    spec = PolicySpec(governed.pod_selector, governed.ingress, governed.egress)
+    return _policy(service.namespace, TO_SERVICE + service.name, spec, explanation_of(governed), labels, owners)
+
+
+def _policy(
+    namespace: str,
+    name: str,
+    spec: PolicySpec,
+    explanation: str,
+    labels: Pairs = (),
+    owners: tuple[Owner, ...] = (),
+) -> NetworkPolicy:
+    return NetworkPolicy(
+        namespace, name, spec, tuple(sorted((MANAGED_BY, *labels))), ((EXPLANATION, explanation),), owners
+    )
+
+
+def explanation_of(governed: GovernedService) -> str:
+    """One sentence: who may reach which ports of the Service's pods, and by which policy."""
+    service = f"Service {governed.service.name}"
+    if not governed.ingress:
+        return f"Admits no connection to {service}: {governed.refusal or 'the policy opens nothing.'}"
+    who = "; ".join(dict.fromkeys(map(_listed, governed.sources))) or "the same namespace"
+    ports = (str(port) for rule in governed.ingress for port in rule.ports or ())
+    return f"Admits {who} to {', '.join(dict.fromkeys(ports)) or 'every port'} of {service}, by {governed.policy.ref}."
+
+
+def _listed(source: Source) -> str:
+    names = [str(name) for name in (*source.blocks, *source.peers)]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{source.kind} {', '.join(names[:LISTED])}{more}"

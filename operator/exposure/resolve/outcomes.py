@@ -1,0 +1,50 @@
+"""What became of each policy in a namespace: accepted or not, in which mode, and what it means for each Service."""
+
+from collections.abc import Mapping
+
+from exposure.model.exposures import PolicyOutcome, ServiceOutcome
+from exposure.resolve.effective_policies import EffectivePolicy
+from exposure.resolve.governed import GovernedService
+from exposure.resolve.inputs import NamespaceInputs
+
+
+def policy_outcomes(
+    inputs: NamespaceInputs, governed: Mapping[str, GovernedService], note: str
+) -> tuple[PolicyOutcome, ...]:
+    """`note` is what every policy of the namespace reports beside its own outcome."""
+    return tuple(
+        PolicyOutcome(
+            policy=policy.ref,
+            generation=policy.generation,
+            verdict=policy.verdict,
+            mode=inputs.mode_of(policy),
+            services=tuple(sorted(_services(inputs, governed, policy), key=lambda outcome: outcome.name)),
+            uid=policy.uid,
+            note=note,
+        )
+        for policy in inputs.policies
+    )
+
+
+def _services(
+    inputs: NamespaceInputs, governed: Mapping[str, GovernedService], policy: EffectivePolicy
+) -> list[ServiceOutcome]:
+    outcomes = [
+        ServiceOutcome(name, service.refusal or _summary(service))
+        for name, service in governed.items()
+        if service.policy.ref == policy.ref
+    ]
+    for name, governance in inputs.governance.items():
+        winner = governance.policy
+        if winner is not None and any(loser.ref == policy.ref for loser in governance.overruled):
+            outcomes.append(
+                ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False)
+            )
+    return outcomes
+
+
+def _summary(governed: GovernedService) -> str:
+    """`Opens 2 ports to Clients, HealthChecks.`"""
+    count = len(governed.open_ports)
+    kinds = ", ".join(dict.fromkeys(source.kind for source in governed.sources))
+    return f"Opens {count} {'port' if count == 1 else 'ports'} to {kinds or 'no source'}."

@@ -1,0 +1,69 @@
+"""Rules that refuse: the whole Service, or one of its entry points."""
+
+from exposure.addresses import whole_families
+from exposure.catalog.blind_spots import blind_spot
+from exposure.model.exposures import BlindSpot
+from exposure.resolve.rules.access import Access, Case
+
+
+def refuse_external_name(case: Case, access: Access) -> None:
+    """An ExternalName Service is a DNS alias. No pods stand behind it, so no NetworkPolicy is written."""
+    if case.service.type == "ExternalName":
+        _refuse_pods(access, blind_spot("ExternalName", f"Service {case.service.ref}."))
+
+
+def refuse_without_selector(case: Case, access: Access) -> None:
+    """A Service without a selector gets no NetworkPolicy: an empty podSelector would open the whole namespace."""
+    if case.selected.selector is None:
+        _refuse_pods(access, blind_spot("SelectorMissing", f"Service {case.service.ref}."))
+
+
+def refuse_host_network_pods(case: Case, access: Access) -> None:
+    """No NetworkPolicy selects pods that use hostNetwork. Where all pods do, none is written.
+
+    Where only some pods use hostNetwork, the others are opened, and the blind spot is reported.
+    """
+    selected = case.selected
+    if selected.only_host_network:
+        detail = f"All pods of Service {case.service.ref}: {selected.listed_host_network}."
+        _refuse_pods(access, blind_spot("HostNetworkBackends", detail))
+    elif selected.host_network:
+        detail = f"Some pods of Service {case.service.ref}: {selected.listed_host_network}."
+        access.report(blind_spot("HostNetworkBackends", detail))
+
+
+def refuse_unaccepted_policy(case: Case, access: Access) -> None:
+    """A policy that never was accepted still governs: nothing is opened, and the egress that it restricts stays closed.
+
+    So it is where a ClusterExposurePolicy requires an ExposurePolicy and none covers the Service.
+    """
+    policy = case.policy
+    if policy.refused:
+        required = "A ClusterExposurePolicy requires an ExposurePolicy here, and none covers this Service."
+        access.refuse(required if policy.verdict.accepted else policy.verdict.message)
+        access.egress = None if access.egress is None else ()
+
+
+def refuse_public_entry_points(case: Case, access: Access) -> None:
+    """Where limits.allowPublic is false, a Service's own entry point stays closed if its clients hold a whole family."""
+    if case.limits.allow_public:
+        return
+    for delivery in case.deliveries:
+        if delivery.route is None and whole_families(block.cidr for block in delivery.clients.blocks):
+            refusal = f"limits.allowPublic is false, and the clients at {delivery.entry_point} are everyone."
+            access.close(delivery.entry_point, refusal)
+
+
+def refuse_disjoint_client_ranges(case: Case, access: Access) -> None:
+    """Where the policy's clients, its limits and the Service's ranges have no address in common, none is admitted."""
+    refusal = "The clients of the policy, its limits and the Service's source ranges have no address in common."
+    for delivery in case.deliveries:
+        if not delivery.clients.blocks:
+            # Behind a proxy the ranges cannot be held anyway: the entry point of the proxy says who may come in.
+            access.close(delivery.entry_point, refusal if delivery.route is None else "")
+
+
+def _refuse_pods(access: Access, reason: BlindSpot) -> None:
+    access.report(reason)
+    access.refuse(reason.message)
+    access.selectable = False

@@ -1,0 +1,73 @@
+"""The words of docs/glossary.md, held: in code, in messages and in the docs."""
+
+import ast
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "operator" / "exposure"
+#: Whole words, in any case. What to write in their place stands in docs/glossary.md.
+BANNED = re.compile(
+    r"\b(doors?|rooms?|walls?|bells?|rings?|rung|voices?|scenes?|survey(s|ed)?|fronts?(?! ends?\b)|bearings?|grounds?"
+    r"|told|taken|carv(e|es|ed|ing)|strays?|nobody|somebody)\b",
+    re.IGNORECASE,
+)
+#: Local names that say nothing about what they hold.
+EMPTY_NAMES = frozenset({"each", "found", "got", "said", "told", "seen", "one"})
+READ = (
+    "operator/",
+    "docs/",
+    "crds/",
+    "manifests/",
+    "examples/",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "Makefile",
+)
+#: The glossary names what not to say.
+NOT_READ = frozenset({"docs/glossary.md"})
+
+
+def tracked() -> Iterator[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        path = ROOT / name
+        if name.startswith(READ) and name not in NOT_READ and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_private_language() -> None:
+    """A word that only the authors understand hides what the code does."""
+    lines = [
+        f"{path.relative_to(ROOT)}:{number}: {word[0]}"
+        for path in tracked()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for word in BANNED.finditer(line.replace("_", " "))
+    ]
+    assert [] == lines
+
+
+def test_no_two_classes_of_one_name() -> None:
+    """A reader who finds a class by its name finds the right one."""
+    names = Counter(node.name for _, module in modules() for node in ast.walk(module) if isinstance(node, ast.ClassDef))
+    assert [] == sorted(name for name, count in names.items() if count > 1)
+
+
+def test_local_names_say_what_they_hold() -> None:
+    """`policy`, `service`, `rule`, `block`: a name that fits everything says nothing."""
+    lines = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.id}"
+        for path, module in modules()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES
+    ]
+    assert [] == lines

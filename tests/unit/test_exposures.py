@@ -1,0 +1,163 @@
+"""Exposures: one for each entry point, with what follows for it from policies, modes and names."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from exposure.model.exposures import Exposure
+from exposure.networkpolicy.values import Owner
+from exposure.resolve import cluster_facts, resolve
+from exposure.resolve.exposures import exposure_name
+from tests.unit.snapshots import (
+    Json,
+    cluster_policy,
+    named,
+    node,
+    policy,
+    resolved,
+    service,
+    snapshot,
+    the_exposure,
+)
+
+PUBLISHED = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}}
+
+
+def ingress(name: str = "shop", **spec: Any) -> Json:
+    """An Ingress that leads to the Service `web`, on port 80."""
+    rules = [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]
+    return named("Ingress", name, {"rules": rules, **spec}, status=PUBLISHED)
+
+
+def namespace(mode: str | None) -> Json:
+    return named("Namespace", "shop", annotations={"exposure.dev/mode": mode} if mode else {})
+
+
+def live(name: str) -> Json:
+    """A NetworkPolicy that the operator wrote earlier."""
+    labels = {"app.kubernetes.io/managed-by": "exposure-operator"}
+    return named("NetworkPolicy", name, {"podSelector": {}, "policyTypes": ["Ingress"]}, labels=labels)
+
+
+def carrying(exposure: Exposure) -> set[str]:
+    return {ref.name for ref in exposure.network_policies}
+
+
+@pytest.mark.parametrize("exposure", ["service-web", "ingress-shop"])
+@pytest.mark.parametrize(
+    "annotation, spec, live_policies, mode, network_policies",
+    [
+        pytest.param(None, {}, [], "Enforce", {"exposure-to-web"}, id="enforced"),
+        pytest.param("Audit", {}, [], "Audit", set(), id="the-namespace-is-audited"),
+        pytest.param(None, {"mode": "Audit"}, [], "Audit", set(), id="the-policy-is-audited"),
+        pytest.param("Paused", {}, [], "Paused", set(), id="paused-before-anything-was-written"),
+        pytest.param("Paused", {}, ["exposure-to-web"], "Paused", {"exposure-to-web"}, id="paused-afterwards"),
+        pytest.param(None, {"mode": "Paused"}, [], "Paused", set(), id="the-policy-is-paused-before-anything"),
+        pytest.param(
+            None, {"mode": "Paused"}, ["exposure-to-web"], "Paused", {"exposure-to-web"}, id="the-policy-afterwards"
+        ),
+    ],
+)
+def test_the_mode_and_the_policies_that_carry_an_entry_point(
+    exposure: str, annotation: Any, spec: Any, live_policies: list[str], mode: str, network_policies: set[str]
+) -> None:
+    """At a Service as at an Ingress: the mode in force, and only NetworkPolicies that exist or are planned."""
+    resolution = resolved(
+        namespace(annotation),
+        policy(**spec),
+        cluster_policy(limits={"allowModes": ["Enforce", "Audit", "Paused"]}, isolation={"ingress": False}),
+        service(ip="203.0.113.20"),
+        service("proxy", ip="203.0.113.10"),
+        ingress(),
+        node(),
+        *map(live, live_policies),
+        cni="calico",
+    )
+    shown = the_exposure(resolution, exposure)
+    assert (mode, network_policies) == (shown.mode, carrying(shown) - {"exposure-default-deny"})
+
+
+@pytest.mark.parametrize(
+    "annotation, spec, cure",
+    [
+        pytest.param(
+            "Audit", {"isolation": {"ingress": True}}, "Remove the annotation exposure.dev/mode", id="by-the-annotation"
+        ),
+        pytest.param(None, {"mode": "Audit", "isolation": {"ingress": True}}, "Set mode: Enforce", id="by-the-policy"),
+        pytest.param(None, {"isolation": {"ingress": False}}, "Set isolation.ingress: true", id="not-asked-for"),
+    ],
+)
+def test_the_cure_of_a_namespace_that_is_not_isolated(annotation: Any, spec: Any, cure: str) -> None:
+    """It names what keeps the default deny from being written."""
+    allowed = cluster_policy(limits={"allowModes": ["Enforce", "Audit"]}, isolation={"ingress": False})
+    resolution = resolved(namespace(annotation), policy(**spec), allowed, service(), node(), cni="calico")
+    cures = [
+        found.cure for found in the_exposure(resolution, "service-web").blind_spots if found.reason == "NotIsolated"
+    ]
+    assert len(cures) == 1
+    assert cures[0].startswith(cure)
+
+
+@pytest.mark.parametrize(
+    "classes, used",
+    [
+        pytest.param([("a", ""), ("b", "")], "a", id="by-name-where-none-is-older"),
+        pytest.param([("a", "2026-01-01T00:00:00Z"), ("b", "2026-02-01T00:00:00Z")], "b", id="the-newest"),
+        pytest.param([("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:00Z")], "a", id="then-by-name"),
+    ],
+)
+def test_several_default_ingress_classes(classes: list[tuple[str, str]], used: str) -> None:
+    """As the API server chooses (its admission plugin DefaultIngressClass), whatever order they were read in."""
+    made = [
+        named(
+            "IngressClass",
+            name,
+            {"controller": f"example.org/{name}"},
+            annotations={"ingressclass.kubernetes.io/is-default-class": "true"},
+            creationTimestamp=created,
+        )
+        for name, created in classes
+    ]
+    shared = [service(name, ip="203.0.113.10", selector={"app.kubernetes.io/name": name}) for name, _ in classes]
+    for order in permutations(made):
+        here = snapshot(*order, *shared, ingress(), node(), cni="calico")
+        (point,) = cluster_facts(here).ingress_points["shop"]
+        assert point.proxy.service is not None
+        assert used == point.proxy.service.name
+
+
+@pytest.mark.parametrize(
+    "kind, name, expected",
+    [
+        pytest.param("Service", "web", "service-web", id="kind-and-name"),
+        pytest.param("Ingress", "a" * 245, f"ingress-{'a' * 245}", id="as-long-as-a-name-may-be"),
+    ],
+)
+def test_names(kind: str, name: str, expected: str) -> None:
+    assert expected == exposure_name(Owner("v1", kind, name, ""))
+
+
+def test_names_that_are_too_long_are_cut_and_stay_apart() -> None:
+    """An object's name has at most 253 characters; an Ingress may use all of them."""
+    names = {exposure_name(Owner("networking.k8s.io/v1", "Ingress", f"{'a' * 240}.{n:08}", "")) for n in range(50)}
+    assert 50 == len(names)
+    assert {True} == {len(name) <= 253 and name[0].isalnum() and ".-" not in name for name in names}
+
+
+def test_a_violation_names_the_entry_of_the_list() -> None:
+    """Of several peers, the one that is outside the limits."""
+    inside = {"podSelector": {}}
+    outside = {"ipBlock": {"cidr": "198.51.100.0/24"}}
+    resolution = resolved(
+        policy(peers=[inside, outside]), cluster_policy(limits={"clients": {"cidrs": ["203.0.113.0/24"]}}), service()
+    )
+    verdict = next(each.verdict for each in resolution.outcomes if each.policy.kind == "ExposurePolicy")
+    assert verdict.message.startswith("spec.peers[1].ipBlock: ")
+
+
+def test_a_route_to_a_service_that_does_not_exist() -> None:
+    """The Exposure of an Ingress names it."""
+    here = snapshot(ingress(), node(), cni="calico")
+    (exposure,) = resolve(here, cluster_facts(here), "shop").exposures
+    assert "leads to shop/web, which does not exist" in " ".join(each.message for each in exposure.blind_spots)
