@@ -151,7 +151,7 @@ def target_numbers(
     return frozenset(
         known_numbers(
             port,
-            (each for each in slices if each.service == service.name),
+            (endpoint_slice for endpoint_slice in slices if endpoint_slice.service == service.name),
             (pod for pod in pods if selector is not None and selector.matches(dict(pod.labels))),
         )
     )
@@ -178,7 +178,7 @@ def _before_dnat(
     called: dict[tuple[str, str, int], tuple[str, int]] = {}
     for name, served in services.items():
         service = served.service
-        published = [each.ip for each in service.published if each.ip]
+        published = [entry.ip for entry in service.published if entry.ip]
         for port, numbers in served.targets.items():
             target = name, min(numbers, default=port.port)
             for ip in (*service.cluster_ips, *service.external_ips, *published):

@@ -34,7 +34,8 @@ class Ends:
             for service in services.values()
             for ip in (*service.cluster_ips, *(published.ip for published in service.published if published.ip))
         }
-        self._api = {ip for each in facts.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
+        endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
+        self._api = {ip for endpoint in endpoints for ip in endpoint.addresses}
         self._api_service = facts.api_server_service
         self._nodes = facts.node_addresses
         self._snat: tuple[Network, ...] = facts.snat
@@ -138,4 +139,5 @@ def workload_labels(labels: Iterable[tuple[str, str]]) -> Pairs:
 
 
 def _as_numbers(networks: Iterable[Network]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(each.network_address), int(each.broadcast_address)) for each in networks if each.version == 4)
+    v4 = (network for network in networks if network.version == 4)
+    return tuple((int(network.network_address), int(network.broadcast_address)) for network in v4)

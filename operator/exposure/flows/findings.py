@@ -138,7 +138,7 @@ def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods
     client = network(key.peer.address)
     if _neighbourhood(client) in neighbourhoods:
         return f"others of {_neighbourhood(client)} come in"
-    return "a private address" if any(inside(client, each) for each in PRIVATE) else ""
+    return "a private address" if any(inside(client, private) for private in PRIVATE) else ""
 
 
 WORDS_FOR_PEERS = {"outside": "outside (no address in the log)", "other": "others", "api-server": "the API server"}

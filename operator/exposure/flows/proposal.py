@@ -156,7 +156,9 @@ def _clients(
     yield "  clients:"
     yield "    cidrs:"
     for prefix in clients.prefixes:
-        doubt = "; REFUSED by the policies as they are" if any(inside(each, prefix.cidr) for each in refused) else ""
+        doubt = (
+            "; REFUSED by the policies as they are" if any(inside(client, prefix.cidr) for client in refused) else ""
+        )
         yield f"      - {prefix.cidr}  # {many(prefix.seen)}, {prefix.weight} records{doubt}"
     if clients.left_out:
         yield f"      # NOT COVERED: {clients.left_out} more addresses with {clients.left_weight} records."

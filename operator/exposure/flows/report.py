@@ -45,8 +45,13 @@ def finding_json(finding: ExposureFindings, most: int) -> Manifest:
         "unusedGrants": [{"networkPolicy": grant.policy, "peer": grant.peer} for grant in finding.unused_grants],
         "perhapsWanted": [{**_flow(flow), "why": flow.wanted} for flow in finding.wanted[:most]],
         "contradictions": [
-            {"reason": each.reason, "service": each.service, "message": each.message, "records": each.records}
-            for each in finding.contradictions[:most]
+            {
+                "reason": contradiction.reason,
+                "service": contradiction.service,
+                "message": contradiction.message,
+                "records": contradiction.records,
+            }
+            for contradiction in finding.contradictions[:most]
         ],
     }
 

@@ -82,12 +82,12 @@ class Evaluator:
         selecting = self._selected_by(direction, pod)
         if not selecting:
             return ports.every(receiver)
-        found: PortSet = frozenset()
+        opened: PortSet = frozenset()
         for policy, selected in selecting:
             for rule in policy.spec.rules(direction) or ():
                 if min(selected, self._peers_match(rule, policy.namespace, peer)) is Match.YES:
-                    found |= ports.of(rule.ports, receiver)
-        return found
+                    opened |= ports.of(rule.ports, receiver)
+        return opened
 
     def _selected_by(self, direction: Direction, pod: ConnectionEnd) -> tuple[tuple[NetworkPolicy, Match], ...]:
         key = direction, pod

@@ -42,8 +42,8 @@ def selector(of: LabelSelector) -> Manifest:
 
 
 def _rule(rule: Rule, side: str) -> Manifest:
-    peers = None if rule.peers is None else [peer(each) for each in rule.peers]
-    return _present({side: peers, "ports": None if rule.ports is None else [port(each) for each in rule.ports]})
+    peers = None if rule.peers is None else list(map(peer, rule.peers))
+    return _present({side: peers, "ports": None if rule.ports is None else list(map(port, rule.ports))})
 
 
 def peer(of: Peer) -> Manifest:

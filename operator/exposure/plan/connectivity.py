@@ -74,7 +74,7 @@ def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[
 
 def connectivity_lines(differences: Sequence[Difference], limit: int = LISTED) -> list[str]:
     """One line each, at most `limit`; where there are more, the last line counts the rest."""
-    lines = [str(each) for each in differences[:limit]]
+    lines = list(map(str, differences[:limit]))
     if len(differences) > limit:
         lines[-1] = f"and {len(differences) - limit + 1} more"
     return lines

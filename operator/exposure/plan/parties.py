@@ -90,11 +90,11 @@ def _workloads(
         end = pods_end(pods, home, labels)
         return Party(f"{text} in namespace {home.name}", end, evaluator, single=len(pods) == 1)
 
-    found = [party(_group_text(group, selectors), dict(group[0].labels), group) for group in groups.values()]
-    found += [party(f"pods {each}", _sample(each)) for each in selectors if each not in selected]
+    parties = [party(_group_text(group, selectors), dict(group[0].labels), group) for group in groups.values()]
+    parties += [party(f"pods {selector}", _sample(selector)) for selector in selectors if selector not in selected]
     if not alive:
-        found.append(party("other pods" if selectors else "pods", {}))
-    return tuple(found)
+        parties.append(party("other pods" if selectors else "pods", {}))
+    return tuple(parties)
 
 
 def _group_text(pods: Sequence[Pod], selectors: Iterable[LabelSelector]) -> str:
@@ -132,8 +132,8 @@ def _together(parties: Sequence[Party]) -> Party:
 def ranges_of(snapshot: Snapshot, ip_blocks: Iterable[Block]) -> tuple[Party, ...]:
     """The nodes, and each network that a block names, without the narrower ones; IPv6 only where some block is."""
     networks: set[Network] = {WHOLE_FAMILY["IPv4"]}
-    for each in ip_blocks:
-        networks |= {WHOLE_FAMILY[family(each.cidr)], each.cidr, *each.excepts}
+    for ip_block in ip_blocks:
+        networks |= {WHOLE_FAMILY[family(ip_block.cidr)], ip_block.cidr, *ip_block.excepts}
     nodes = address_blocks(ip for _, node in sorted(snapshot.nodes.items()) for ip in node.internal_ips)
     ranges = [
         Party(str(network), addresses_end([rest]), network=network)

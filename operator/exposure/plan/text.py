@@ -6,7 +6,7 @@ from exposure.networkpolicy.text import policy_text
 
 def plan_text(plan: Plan) -> str:
     """One line a change, in the order in which they are made; keeps first. "" where there is nothing of ours."""
-    rows = [(f"{each.verb:<6} {plan.namespace}/{each.name}", tail(each)) for each in plan.changes]
+    rows = [(f"{change.verb:<6} {plan.namespace}/{change.name}", tail(change)) for change in plan.changes]
     rows += [
         (f"skip   {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.name_conflicts
     ]

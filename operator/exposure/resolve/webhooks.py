@@ -106,7 +106,8 @@ def _shares(governed: GovernedService, selector: LabelSelector) -> bool:
 
 def api_server_addresses(facts: ClusterFacts) -> tuple[Network, ...]:
     """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty where they are not at hand."""
-    addresses = {ip for each in facts.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
+    endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
+    addresses = {ip for endpoint in endpoints for ip in endpoint.addresses}
     return tuple(network(ip) for ip in sorted(addresses))
 
 
