@@ -14,10 +14,10 @@ from exposure.model.exposures import (
     OpenPort,
     PolicyOutcome,
     PolicyRef,
+    PolicyVerdict,
     ServiceOutcome,
     Source,
     SourceKind,
-    PolicyVerdict,
 )
 from exposure.model.objects import Ref
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
