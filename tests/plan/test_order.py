@@ -42,7 +42,7 @@ BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
             [], [WALL, WEB], [],
             """\
 create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
-create shop/exposure-default-deny  from nobody to every pod
+create shop/exposure-default-deny  deny all ingress to every pod
 """,
             id="adopting-opens-the-entry-point-before-the-wall-stands",
         ),
@@ -75,7 +75,7 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
             """\
 create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods say, until they stand)
 create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
-create shop/exposure-default-deny    from nobody to every pod
+create shop/exposure-default-deny    deny all ingress to every pod
 update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
 """,  # noqa: E501
             id="neighbours-are-let-in-by-whoever-closes-first",
@@ -152,29 +152,29 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
             [WALL], [WALL, to("web", {"app": "web"}, Rule(None, None), egress=())], [],
             """\
 keep   shop/exposure-default-deny
-create shop/exposure-to-web        from everyone to app=web every port; from app=web to nowhere
+create shop/exposure-to-web        from everyone to app=web every port; deny all egress from app=web
 """,
             id="everyone-and-nowhere-are-said",
         ),
         pytest.param(
             [], [to("web", {"app": "web"}, egress=(FIVE,))], [],
             """\
-create shop/exposure-to-web  from nobody to app=web; from app=web to pods n=a of this namespace, pods n=b of this namespace, pods n=c of this namespace, pods n=d of this namespace and 1 more every port
+create shop/exposure-to-web  deny all ingress to app=web; from app=web to pods n=a of this namespace, pods n=b of this namespace, pods n=c of this namespace, pods n=d of this namespace and 1 more every port
 """,  # noqa: E501
             id="long-lists-of-peers-are-cut",
         ),
         pytest.param(
             [], [NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, None, ()), (MANAGED_BY,))], [],
             """\
-create shop/exposure-to-web  from every pod to nowhere
+create shop/exposure-to-web  deny all egress from every pod
 """,
             id="a-direction-that-is-not-restricted-is-not-spoken-of",
         ),
         pytest.param(
             [THEIRS], [WALL, WEB], [],
             """\
-create shop/exposure-default-deny  from nobody to every pod
-taken  shop/exposure-to-web        a NetworkPolicy of that name is not ours
+create shop/exposure-default-deny  deny all ingress to every pod
+skip   shop/exposure-to-web        name conflict: the operator did not write it; rename or delete it
 """,
             id="what-is-not-ours-is-told-and-left",
         ),
@@ -197,7 +197,7 @@ def test_a_paused_policy_is_left_alone_while_others_move() -> None:
     frozen = frozenset({WEB.name})
     plan = make_plan(Resolution("shop", (WALL,), (), frozen=frozen), {WEB.name: WEB})
     assert (
-        "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  from nobody to every pod\n"
+        "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  deny all ingress to every pod\n"
         == plan_text(plan)
     )
 
@@ -237,7 +237,7 @@ def test_a_policy_that_changes_its_pods_leaves_a_copy_behind_until_all_is_given(
     wanted = [WALL, to("web", {"release": "2"}, OFFICE), to("api", {"app": "api"}, WORLD)]
     first = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live})
     bridge = next(change for change in first.writes if change.name.startswith("exposure-interim-"))
-    assert (first.writes[0], WEB.spec.subject) == (bridge, bridge.policy.spec.subject)
+    assert (first.writes[0], WEB.spec.pod_selector) == (bridge, bridge.policy.spec.pod_selector)
     assert [("delete", bridge.name)] == [(c.verb, c.name) for c in first.writes if c.name == bridge.name][1:]
     # Broken off after the first write: the copy that stands already is no copy of what is left behind now.
     again = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in [*live, bridge.policy]})

@@ -24,8 +24,8 @@ from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
 from exposure.model.intent import ClusterSpec, ExposureSpec
 from exposure.model.objects import Ref
 from exposure.model.snapshot import Snapshot
+from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan.text import policy_text
 
 if TYPE_CHECKING:
     from exposure.plan.resolved import ResolvedSnapshot
@@ -195,8 +195,8 @@ COMMAND = Command(
     name="explain",
     summary="every source, port and blind spot of one Service, Ingress or Gateway, with its reason and its cure",
     description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is\n"
-    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold back, with\n"
-    "the cure.",
+    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold\n"
+    "back, with the cure.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  kubectl exposure explain shop/web\n  kubectl exposure explain web -n shop -f manifests/\n"

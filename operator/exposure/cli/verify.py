@@ -271,8 +271,8 @@ COMMAND = Command(
     name="verify",
     summary="real connections to every entry point and to the pods behind it: expected, and observed",
     description="Connects to each entry point from where this command runs, and to the pods behind it from\n"
-    "short-lived pods in the cluster. Compares what comes of it with the policies that should stand and with the truth table, and\n"
-    "names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
+    "short-lived pods in the cluster. Compares what comes of it with the policies that should stand and with the\n"
+    "truth table, and names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  kubectl exposure verify --dry-run\n  kubectl exposure verify shop/web --from outside\n"

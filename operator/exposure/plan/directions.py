@@ -8,7 +8,7 @@ once, no order is right for every pair of pods, and each end by itself is all th
 
 from dataclasses import replace
 
-from exposure.plan.transition import WAYS, Around, Specs, Way, Write, rules, subjects, with_rules, writes
+from exposure.plan.transition import WAYS, Around, Specs, Way, Write, pod_selectors, rules, with_rules, writes
 
 
 def writes_by_direction(before: Specs, after: Specs, around: Around) -> list[Write]:
@@ -26,7 +26,7 @@ def writes_by_direction(before: Specs, after: Specs, around: Around) -> list[Wri
 def _first(before: Specs, after: Specs, around: Around) -> Way | None:
     """The direction that has to be done before the other one is begun; None: they may be written together."""
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
-    if len(changed) < 2 or any(len(set(subjects(before.get(n), after.get(n)))) > 1 for n in changed):
+    if len(changed) < 2 or any(len(set(pod_selectors(before.get(n), after.get(n)))) > 1 for n in changed):
         return None
     ingress, egress = (_effects(before, after, around, way) for way in WAYS)
     if len(ingress | egress) < 2 or not ingress or not egress:
@@ -56,9 +56,9 @@ def _effects(before: Specs, after: Specs, around: Around, way: Way) -> set[str]:
 
 def _closing(name: str, without: Specs, having: Specs, around: Around, way: Way, first: str, further: str) -> set[str]:
     """The effect of a policy on pods that it is the first to close, and on those that something else closes as well."""
-    subject = having[name].subject
+    selector = having[name].pod_selector
     others = [s for s in (*without.values(), *around.standing) if rules(s, way) is not None]
-    if any(other.subject.covers(subject) for other in others):
+    if any(other.pod_selector.covers(selector) for other in others):
         return {further} if rules(having[name], way) else set()
     return {first, further} if others and rules(having[name], way) else {first}
 

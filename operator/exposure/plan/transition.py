@@ -3,11 +3,12 @@
 Policies add up, and a pod is closed in a direction as soon as one policy that speaks about it selects the pod. Each
 write is atomic, the set of them is not. So a transition has stages:
 
-0. What changes its subject leaves a copy of itself behind, under a name of its own.
-1. Everything is given: each policy stands with what it had and what it will have. Narrow subjects first, and a policy
-   that is the first to close its pods brings along the rules of those that are still to come for the same pods.
+0. What changes its pod selector leaves a copy of itself behind, under a name of its own.
+1. Everything is given: each policy stands with what it had and what it will have. Narrow pod selectors first, and a
+   policy that is the first to close its pods brings along the rules of those that are still to come for the same pods.
 2. The wall (the default-deny) comes, goes, or changes.
-3. What is not wanted is taken, wide subjects first: the last policy that closes a pod holds what those before it gave.
+3. What is not wanted is taken, wide pod selectors first: the last policy that closes a pod holds what those before it
+   gave.
 
 At every moment a pod admits, in each direction, at least what it admits both before and after, and at most what it
 admits before or after. Writes of one stage with equally many conditions in their selectors may be made at once.
@@ -24,7 +25,7 @@ from exposure.networkpolicy.values import PolicySpec, Rule
 Specs: TypeAlias = Mapping[str, PolicySpec]
 Way: TypeAlias = Literal["ingress", "egress"]
 WAYS: tuple[Way, Way] = ("ingress", "egress")
-#: Policies that stand for the length of one transition only, where no policy to come has a subject narrow enough.
+#: Policies that stand for the length of one transition only, where no pod selector to come is narrow enough.
 BRIDGE = "exposure-interim-"
 
 
@@ -48,15 +49,13 @@ class Around:
 
 
 def rules(spec: PolicySpec | None, way: Way) -> tuple[Rule, ...] | None:
-    if spec is None:
-        return None
-    return spec.ingress if way == "ingress" else spec.egress
+    return None if spec is None else spec.rules(way)
 
 
 def with_rules(spec: PolicySpec, way: Way, new: tuple[Rule, ...] | None) -> PolicySpec:
     if way == "ingress":
-        return PolicySpec(spec.subject, new, spec.egress)
-    return PolicySpec(spec.subject, spec.ingress, new)
+        return PolicySpec(spec.pod_selector, new, spec.egress)
+    return PolicySpec(spec.pod_selector, spec.ingress, new)
 
 
 def writes(before: Specs, after: Specs, around: Around) -> list[Write]:
@@ -75,41 +74,41 @@ class _Transition:
         if len(changed) == 1:
             yield Write(changed[0], self.after.get(changed[0]), (1, 0))
             return
-        given: list[Write] = []
-        name_conflicts: list[Write] = []
+        widened: list[Write] = []
+        narrowed: list[Write] = []
         for name in changed:
             if name == self.around.wall:
                 continue
             for write in self._of(name, changed):
-                (given if write.stage[0] < 2 else name_conflicts).append(write)
+                (widened if write.stage[0] < 2 else narrowed).append(write)
         for name, spec in self._bridges():
-            given.append(Write(name, spec, (1, -conditions(spec.subject))))
-            name_conflicts.append(Write(name, None, (3, conditions(spec.subject))))
-        yield from sorted(given, key=lambda write: write.stage)
+            widened.append(Write(name, spec, (1, -conditions(spec.pod_selector))))
+            narrowed.append(Write(name, None, (3, conditions(spec.pod_selector))))
+        yield from sorted(widened, key=lambda write: write.stage)
         if self.around.wall in changed:
             yield Write(self.around.wall, self.after.get(self.around.wall), (2, 0))
-        yield from sorted(name_conflicts, key=lambda write: write.stage)
+        yield from sorted(narrowed, key=lambda write: write.stage)
 
     def _of(self, name: str, changed: Sequence[str]) -> Iterator[Write]:
         before, after = self.before.get(name), self.after.get(name)
-        moved = before is not None and after is not None and before.subject != after.subject
+        moved = before is not None and after is not None and before.pod_selector != after.pod_selector
         wide = self._wide(None if moved else before, after)
         if (moved or wide not in (before, after)) and self._alone(name, changed):
             wide, moved = after or wide, False
         if moved and before is not None:
-            bridge = self._bridge_name(f"{name} {before.subject}")
+            bridge = self._bridge_name(f"{name} {before.pod_selector}")
             yield Write(bridge, self._wide(before, None), (0, 0))
-            yield Write(bridge, None, (3, conditions(before.subject)))
+            yield Write(bridge, None, (3, conditions(before.pod_selector)))
         if wide != before:
-            yield Write(name, wide, (1, -conditions(wide.subject)))
+            yield Write(name, wide, (1, -conditions(wide.pod_selector)))
         if wide != after:
-            yield Write(name, after, (3, conditions(wide.subject)))
+            yield Write(name, after, (3, conditions(wide.pod_selector)))
 
     def _alone(self, name: str, changed: Sequence[str]) -> bool:
         """Whether no pod can be selected by this policy and another one that changes: then one write is enough."""
-        here = subjects(self.before.get(name), self.after.get(name))
-        others = [s for n in changed if n != name for s in subjects(self.before.get(n), self.after.get(n))]
-        return all(disjoint(one, other) for one in here for other in others)
+        here = pod_selectors(self.before.get(name), self.after.get(name))
+        others = [s for n in changed if n != name for s in pod_selectors(self.before.get(n), self.after.get(n))]
+        return all(one.disjoint(other) for one in here for other in others)
 
     def _wide(self, before: PolicySpec | None, after: PolicySpec | None) -> PolicySpec:
         """What a policy says while others change: what it said and will say, and what its pods would miss meanwhile."""
@@ -119,19 +118,19 @@ class _Transition:
             old, new = rules(before, way), rules(after, way)
             said = None if old is None and new is None else _joined(old or (), new or ())
             if old is None and new is not None:
-                said = _joined(new, self._missing(self.before, self.after, wide.subject, way))
+                said = _joined(new, self._missing(self.before, self.after, wide.pod_selector, way))
             elif old is not None and new is None:
-                said = _joined(old, self._missing(self.after, self.before, wide.subject, way))
+                said = _joined(old, self._missing(self.after, self.before, wide.pod_selector, way))
             # Where nothing is added to one of the two, it is written as it stands there: no second write for an order.
             said = next((each for each in (new, old) if each is not None and set(each) == set(said or ())), said)
             wide = with_rules(wide, way, said)
         return wide
 
-    def _missing(self, without: Specs, having: Specs, subject: LabelSelector, way: Way) -> tuple[Rule, ...]:
-        """The rules for all pods of `subject` where something closes them, if nothing closes them all without."""
-        if any(spec.subject.covers(subject) for spec in self._closing(without, way)):
+    def _missing(self, without: Specs, having: Specs, selector: LabelSelector, way: Way) -> tuple[Rule, ...]:
+        """The rules for all pods of `selector` where something closes them, if nothing closes them all without."""
+        if any(spec.pod_selector.covers(selector) for spec in self._closing(without, way)):
             return ()
-        return _joined(*(rules(spec, way) or () for spec in having.values() if spec.subject.covers(subject)))
+        return _joined(*(rules(spec, way) or () for spec in having.values() if spec.pod_selector.covers(selector)))
 
     def _closing(self, specs: Specs, way: Way) -> Iterator[PolicySpec]:
         return (spec for spec in (*specs.values(), *self.around.standing) if rules(spec, way) is not None)
@@ -142,14 +141,14 @@ class _Transition:
         for way in WAYS:
             for side, without, having in (("to", self.before, self.after), ("from", self.after, self.before)):
                 closing = tuple(self._closing(without, way))
-                if any(spec.subject.empty for spec in closing):
+                if any(spec.pod_selector.empty for spec in closing):
                     continue
                 moving = [spec for spec in having.values() if rules(spec, way) is not None]
                 for pod in self.around.pods:
-                    meeting = [spec for spec in moving if spec.subject.matches(pod)]
-                    if _has_narrowest(meeting) or any(spec.subject.matches(pod) for spec in closing):
+                    meeting = [spec for spec in moving if spec.pod_selector.matches(pod)]
+                    if _has_narrowest(meeting) or any(spec.pod_selector.matches(pod) for spec in closing):
                         continue
-                    cell = conjunction(spec.subject for spec in meeting)
+                    cell = conjunction(spec.pod_selector for spec in meeting)
                     spec = found.get((side, cell), PolicySpec(cell, None, None))
                     joined = _joined(rules(spec, way) or (), *(rules(each, way) or () for each in meeting))
                     found[side, cell] = with_rules(spec, way, joined)
@@ -165,15 +164,15 @@ class _Transition:
 
 
 def _has_narrowest(specs: Sequence[PolicySpec]) -> bool:
-    return not specs or any(all(other.subject.covers(one.subject) for other in specs) for one in specs)
+    return not specs or any(all(other.pod_selector.covers(one.pod_selector) for other in specs) for one in specs)
 
 
 def _joined(*parts: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(rule for part in parts for rule in part))
 
 
-def subjects(*specs: PolicySpec | None) -> list[LabelSelector]:
-    return [spec.subject for spec in specs if spec is not None]
+def pod_selectors(*specs: PolicySpec | None) -> list[LabelSelector]:
+    return [spec.pod_selector for spec in specs if spec is not None]
 
 
 def conditions(selector: LabelSelector) -> int:
@@ -187,9 +186,3 @@ def conjunction(selectors: Iterable[LabelSelector]) -> LabelSelector:
         tuple(sorted({pair for each in every for pair in each.labels})),
         tuple(sorted({need for each in every for need in each.requirements}, key=str)),
     )
-
-
-def disjoint(one: LabelSelector, other: LabelSelector) -> bool:
-    """Whether certainly no pod is selected by both: they ask for different values of one label."""
-    there = dict(other.labels)
-    return any(there.get(key, value) != value for key, value in one.labels)

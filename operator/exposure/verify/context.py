@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from exposure.labels import NAMESPACE_LABEL, Labels
 from exposure.model.exposures import Exposure
 from exposure.model.objects import Pod
 from exposure.networkpolicy.values import NetworkPolicy
@@ -39,12 +38,13 @@ class VerificationContext(ResolvedSnapshot):
         planned = [policy for policy in resolution.policies if policy.name not in resolution.frozen]
         ours = (*planned, *frozen)
         labels = dict(pod.labels)
-        isolated = any(policy.spec.ingress is not None and policy.spec.subject.matches(labels) for policy in ours)
+        isolated = any(policy.spec.ingress is not None and policy.spec.pod_selector.matches(labels) for policy in ours)
         return ours if isolated else live
 
-    def namespace_labels(self, namespace: str) -> Labels:
-        known = self.snapshot.namespaces.get(namespace)
-        return {NAMESPACE_LABEL: namespace, **dict(known.labels if known else ())}
+    @property
+    def matches_by_identity(self) -> bool:
+        """Whether the CNI's ipBlocks match neither pods nor nodes."""
+        return self.facts.cni.pod_ranges == "matched-by-identity"
 
 
 def names(policies: Iterable[NetworkPolicy]) -> str:
