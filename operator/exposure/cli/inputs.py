@@ -1,6 +1,7 @@
 """The options that every subcommand shares, and the snapshot that they ask for."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from exposure.cli.command import UsageError
@@ -10,6 +11,7 @@ from exposure.model.snapshot import Snapshot
 
 FILES_OR_CLUSTER = "-f reads manifests and asks no cluster. Leave out --kubeconfig and --context."
 NO_SUCH_NAMESPACE = "There is no namespace {name} in the {place}. Known there: {known}."
+NOT_IN_RANGE = "{text} is no number from {least} to {most}"
 #: So many names are enough to find the mistake.
 LISTED = 10
 
@@ -85,3 +87,15 @@ def _namespaces(arguments: Namespace, snapshot: Snapshot, live: bool) -> tuple[s
         known = ", ".join(every[:LISTED]) + (", …" if len(every) > LISTED else "")
         raise UsageError(NO_SUCH_NAMESPACE.format(name=arguments.namespace, place=place, known=known or "none"))
     return (arguments.namespace,)
+
+
+def number(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """What argparse reads a number with."""
+
+    def parse(text: str) -> int:
+        # isdigit() alone accepts "²", which int() does not.
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ArgumentTypeError(NOT_IN_RANGE.format(text=text, least=least, most=most))
+        return int(text)
+
+    return parse

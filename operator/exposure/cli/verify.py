@@ -3,12 +3,12 @@
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from exposure.addresses import address
 from exposure.cli.command import DIFFERENT, DONE, Command, UsageError
-from exposure.cli.inputs import Input, add_input_options, gather
+from exposure.cli.inputs import Input, add_input_options, gather, number
 from exposure.cli.selection import METAVAR, named_object
 from exposure.cli.terminal import say, table, warn, wrapped
 from exposure.cli.wording import NO_ENTRY_POINTS
@@ -33,7 +33,6 @@ LEFT_OVER = "{count} probe pods that an earlier run had left are deleted."
 NO_SUCH_PLACE = "{place} is none of {places}"
 NO_TIME = "{text} is no time such as 2s or 500ms"
 TIME_OUT_OF_RANGE = "{text} is not between 1ms and {longest:.0f}s"
-NUMBER_OUT_OF_RANGE = "{text} is not between 1 and {most}"
 NO_ADDRESS = "{text} is no IP address"
 TRIED = "{count} connections, none of them made"
 JUDGED = "{as_expected} as expected, {mismatches} mismatches, {not_judged} not judged"
@@ -56,11 +55,11 @@ def _arguments(parser: ArgumentParser) -> None:
         "--timeout", type=_seconds, default=2.0, metavar="2s", help="for one connection (2s, 500ms; default 2s)"
     )
     parser.add_argument(
-        "--parallel", type=_number(MOST_AT_ONCE), default=16, metavar="N", help="connections at once (%(default)s)"
+        "--parallel", type=number(1, MOST_AT_ONCE), default=16, metavar="N", help="connections at once (%(default)s)"
     )
     parser.add_argument(
         "--repeat",
-        type=_number(MOST_REPEATS),
+        type=number(1, MOST_REPEATS),
         default=4,
         metavar="N",
         help="connections to a target behind which several pods may answer (%(default)s); else one",
@@ -249,16 +248,6 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= LONGEST_SECONDS:
         raise ArgumentTypeError(TIME_OUT_OF_RANGE.format(text=text, longest=LONGEST_SECONDS))
     return seconds
-
-
-def _number(most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        # Not isdigit() alone, which accepts "²".
-        if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
-            raise ArgumentTypeError(NUMBER_OUT_OF_RANGE.format(text=text, most=most))
-        return int(text)
-
-    return parse
 
 
 def _address(text: str) -> str:
