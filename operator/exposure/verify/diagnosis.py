@@ -12,7 +12,7 @@ from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import PossibleArrival, admitted, arrivals, decision, pod_of
+from exposure.verify.expectation import PossibleArrival, admitted, arrivals, decision, is_intended, pod_of
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
 OPERATOR = (
@@ -158,8 +158,8 @@ def diagnosed(context: VerificationContext, check: Check, inputs: DiagnosisInput
 def _admitted_unexpectedly(
     context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], inputs: DiagnosisInputs
 ) -> Cause:
-    if not possible:
-        return NOT_HELD
+    if not possible or any(is_intended(context, arrival, target) for arrival in possible):
+        return NOT_HELD  # The policies admit it as well: the denial was expected before them.
     live = context.live(target.namespace)
     decisions = [decision(live, arrival, target) for arrival in possible]
     if not any(of_arrival.allowed for of_arrival in decisions):

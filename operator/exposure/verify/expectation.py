@@ -18,7 +18,7 @@ from exposure.networkpolicy.values import NetworkPolicy, PolicyPort
 from exposure.verify.context import VerificationContext, names
 from exposure.verify.values import Expected, ReadyEndpoint, Target, Vantage
 
-#: Public addresses far apart: what admits all of them is taken to admit every client.
+#: Public addresses far apart: a policy that admits all of them is assumed to admit every client.
 PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
 #: The kinds of entry point that the nodes or a load balancer serve, and not a proxy.
 SERVICE_ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
@@ -78,7 +78,7 @@ def expected(context: VerificationContext, target: Target, vantage: Vantage) -> 
     possible = list(arrivals(context, target, vantage))
     if not possible:
         return Expected("unsure", LOAD_BALANCER_UNKNOWN)
-    passing = [arrival for arrival in possible if _is_intended(context, arrival, target)]
+    passing = [arrival for arrival in possible if is_intended(context, arrival, target)]
     row = _row_text(context, target, vantage)
     if len(passing) == len(possible):
         return Expected("allowed", ADMITTED.format(arrivals=_listed(passing), row=row))
@@ -87,7 +87,8 @@ def expected(context: VerificationContext, target: Target, vantage: Vantage) -> 
     return _depends(context, target, possible, passing, row)
 
 
-def _is_intended(context: VerificationContext, arrival: PossibleArrival, target: Target) -> bool:
+def is_intended(context: VerificationContext, arrival: PossibleArrival, target: Target) -> bool:
+    """Whether the policies that should decide admit an arrival."""
     return admitted(context.intended(pod_of(arrival.backend, target)), arrival, target)
 
 
@@ -100,7 +101,7 @@ def _translated(context: VerificationContext, target: Target, vantage: Vantage) 
     # A host name has no address family. IPv4 has to do.
     for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in target.address)]:
         possible = list(arrivals(context, target, replace(vantage, addresses=(public,))))
-        if not possible or not all(_is_intended(context, arrival, target) for arrival in possible):
+        if not possible or not all(is_intended(context, arrival, target) for arrival in possible):
             return Expected("unsure", TRANSLATED)
     return Expected("allowed", EVERY_CLIENT_ADMITTED.format(row=_row_text(context, target, vantage)))
 
