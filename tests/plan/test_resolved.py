@@ -66,6 +66,14 @@ def test_an_entry_point_without_a_policy_has_nothing_planned() -> None:
     assert [] == resolved.planned(exposure)
 
 
+def test_an_ingress_point_has_the_policies_of_its_backends() -> None:
+    """The default deny of a backend's namespace carries the backend's own entry points."""
+    resolved = ResolvedSnapshot(snapshot(AUDIT))
+    [exposure] = resolved.exposures(["shop"])
+    ingress = replace(exposure, owner=replace(exposure.owner, kind="Ingress"))
+    assert ["exposure-to-web"] == [policy.name for policy in resolved.planned(ingress)]
+
+
 def test_the_policy_of_a_name() -> None:
     """Written, only planned, or as a pause leaves it; None where there is none."""
     ref = Ref("shop", "exposure-to-web")
