@@ -11,15 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from exposure.cli import explain, flows, map, plan, verify
 from exposure.cli.command import DONE, UNUSABLE, Command, UsageError
 from exposure.cli.inputs import add_input_options
-from exposure.cli.terminal import warn
+from exposure.cli.terminal import warn, wrapped
 
 #: In the order of the help. A new subcommand is a module with a `COMMAND`, and its name here.
 COMMANDS: tuple[Command, ...] = (map.COMMAND, plan.COMMAND, explain.COMMAND, verify.COMMAND, flows.COMMAND)
 INTERRUPTED = 130
-DESCRIPTION = """\
-Finds every entry point of a cluster (load balancers, node ports, external IPs, ingresses, gateways), and shows what is
-open, to whom, why, and what no NetworkPolicy can hold back.
-"""
+HELP_WIDTH = 100
+DESCRIPTION = (
+    "Finds every entry point of a cluster (load balancers, node ports, external IPs, ingresses, gateways), and shows "
+    "what is open, to whom, why, and what no NetworkPolicy can hold back."
+)
 EPILOG = """\
 examples:
   kubectl exposure map                             every entry point of the cluster
@@ -69,7 +70,7 @@ def _discard_output() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kubectl exposure",
-        description=DESCRIPTION,
+        description=wrapped(DESCRIPTION, width=HELP_WIDTH),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(
             command.name,
             help=command.summary,
-            description=command.description,
+            description=wrapped(command.description, width=HELP_WIDTH),
             epilog=command.epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -194,8 +194,8 @@ def _blind_spot(spot: BlindSpot) -> Iterator[str]:
 COMMAND = Command(
     name="explain",
     summary="every source, port and blind spot of one Service, Ingress or Gateway, with its reason and its cure",
-    description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is\n"
-    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold\n"
+    description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is "
+    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold "
     "back, with the cure.",
     arguments=_arguments,
     run=_run,

@@ -42,7 +42,7 @@ def _arguments(parser: ArgumentParser) -> None:
         "log", metavar="LOG", nargs="*", help="a flow log, plain or .gz: a file, a folder, or - for standard input"
     )
     parser.add_argument(
-        "--format", choices=FORMATS, default="auto", help="of the logs (default: each file's own marks)"
+        "--format", choices=FORMATS, default="auto", help="of the logs (default: recognized by their content)"
     )
     parser.add_argument(
         "--hubble",
@@ -72,10 +72,13 @@ def _arguments(parser: ArgumentParser) -> None:
         "stand, where a cluster or the files have any)",
     )
     parser.add_argument(
-        "--top", metavar="N", type=number(1), help="rows an entry point, the heaviest (20 in the table, 1000 in json)"
+        "--top",
+        metavar="N",
+        type=number(1),
+        help="rows for each entry point, most flows first (20 in the table, 1000 in json)",
     )
     parser.add_argument(
-        "--max-cidrs", metavar="N", type=number(1), default=32, help="client ranges a proposal (%(default)s)"
+        "--max-cidrs", metavar="N", type=number(1), default=32, help="client ranges in a proposal (%(default)s)"
     )
     parser.add_argument(
         "--max-prefix",
@@ -273,10 +276,10 @@ def _warn_about_log(account: "Account", attributed: int, with_counts: bool) -> N
 COMMAND = Command(
     name="flows",
     summary="flow logs compared with the policies: who connects, what is unused or dropped, and a policy that fits",
-    description="Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack), and reports for every\n"
-    "entry point who connects, what is allowed and dropped, what is open and never used, what is dropped and perhaps\n"
-    "wanted, and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would fit. It\n"
-    "applies nothing.",
+    description="Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack), and reports for "
+    "every entry point who connects, what is allowed and dropped, what is open and never used, what is dropped and "
+    "perhaps wanted, and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would "
+    "fit. It applies nothing.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  hubble observe --last 10000 -o json | kubectl exposure flows -\n"

@@ -34,7 +34,8 @@ def _arguments(parser: ArgumentParser) -> None:
         choices=("diff", "yaml", "json"),
         default="diff",
         help="diff (the default): each change in one line, compared with the cluster, or with -f with the "
-        "NetworkPolicies in the files; yaml: every NetworkPolicy of the operator that should exist then; json: both",
+        "NetworkPolicies in the files; yaml: every NetworkPolicy of the operator that should exist afterwards; json: "
+        "both",
     )
     parser.add_argument("--as-enforced", action="store_true", help="plan as if nothing were in mode Audit or Paused")
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything would be written")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exposure.addresses import address
 from exposure.cli.command import DIFFERENT, DONE, Command, UsageError
 from exposure.cli.inputs import Input, add_input_options, gather, number
-from exposure.cli.selection import METAVAR, named_object
+from exposure.cli.selection import FORMS, METAVAR, named_object
 from exposure.cli.terminal import say, table, warn, wrapped
 from exposure.cli.wording import NO_ENTRY_POINTS
 from exposure.verify.values import PLACES, Check, Place
@@ -39,7 +39,7 @@ JUDGED = "{as_expected} as expected, {mismatches} mismatches, {not_judged} not j
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="*", metavar=METAVAR, help="the entry points of these Services only")
+    parser.add_argument("name", nargs="*", metavar=METAVAR, help=f"only the entry points of these objects: {FORMS}")
     parser.add_argument(
         "--from",
         dest="places",
@@ -259,9 +259,9 @@ def _address(text: str) -> str:
 COMMAND = Command(
     name="verify",
     summary="real connections to every entry point and to the pods behind it: expected, and observed",
-    description="Connects to each entry point from where this command runs, and to the pods behind it from\n"
-    "short-lived pods in the cluster. Compares what comes of it with the policies that should stand and with the\n"
-    "truth table, and names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
+    description="Connects to each entry point from where this command runs, and to the pods behind it from short- "
+    "ived pods in the cluster. Compares what comes of it with the policies that should stand and with the truth "
+    "table, and names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
     arguments=_arguments,
     run=_run,
     epilog="examples:\n  kubectl exposure verify --dry-run\n  kubectl exposure verify shop/web --from outside\n"
