@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.addresses import (
+    LINK_LOCAL,
+    PRIVATE,
     Block,
     Network,
     address,
@@ -15,9 +17,11 @@ from exposure.addresses import (
     block,
     blocks,
     collapsed,
+    common_prefix_length,
     covered,
     everyone,
     family,
+    in_any,
     inside,
     intersection,
     network,
@@ -29,7 +33,7 @@ from exposure.addresses import (
     whole_families,
 )
 from exposure.resolve.pod_ranges import PodRanges
-from exposure.resolve.widening import common_supernet, narrowest_cover
+from exposure.resolve.widening import narrowest_cover
 
 #: Sixteen addresses of each family: whatever is said about blocks can be counted there.
 UNIVERSE = [*map(ip_address, range(16)), *(ip_address(2**64 + n) for n in range(16))]
@@ -47,17 +51,17 @@ def networks(draw: st.DrawFn, versions: tuple[int, ...] = (4, 6)) -> Network:
 
 @st.composite
 def some_blocks(draw: st.DrawFn) -> list[Block]:
-    found = [block(draw(networks()), draw(st.lists(networks(), max_size=3))) for _ in range(draw(st.integers(0, 4)))]
-    return [each for each in found if each is not None]
+    drawn = [block(draw(networks()), draw(st.lists(networks(), max_size=3))) for _ in range(draw(st.integers(0, 4)))]
+    return [part for part in drawn if part is not None]
 
 
 def held(parts: object) -> set[object]:
     """The addresses of the universe that blocks or networks admit."""
-    found: set[object] = set()
-    for each in parts:  # type: ignore[attr-defined]
-        cidr, cuts = (each.cidr, each.excepts) if isinstance(each, Block) else (each, ())
-        found |= {a for a in UNIVERSE if a in cidr and not any(a in cut for cut in cuts)}
-    return found
+    admitted: set[object] = set()
+    for part in parts:  # type: ignore[attr-defined]
+        cidr, excepts = (part.cidr, part.excepts) if isinstance(part, Block) else (part, ())
+        admitted |= {a for a in UNIVERSE if a in cidr and not any(a in excluded for excluded in excepts)}
+    return admitted
 
 
 @given(networks(), st.lists(networks(), max_size=4))
@@ -107,20 +111,26 @@ def test_collapsed(parts: list[Network]) -> None:
 
 
 @given(networks(), networks())
-def test_overlap(one: Network, other: Network) -> None:
+def test_overlap(left: Network, right: Network) -> None:
     """CIDRs that share an address nest."""
-    assert bool(held([one]) & held([other])) == overlap(one, other)
+    assert bool(held([left]) & held([right])) == overlap(left, right)
+
+
+@given(networks(), st.lists(networks(), max_size=5))
+def test_in_any(inner: Network, outer: list[Network]) -> None:
+    """One of them alone has to hold the network, unlike `covered`."""
+    assert any(held([inner]) <= held([network]) for network in outer) == in_any(inner, outer)
 
 
 @given(some_blocks(), st.lists(networks(), max_size=3))
-def test_carving_cuts_out_pods_of_wider_blocks_alone(parts: list[Block], pods: list[Network]) -> None:
-    """A block that is wider than a pod range loses it; one that equals it or lies inside is emitted as written."""
+def test_pods_are_excluded_from_wider_blocks_alone(parts: list[Block], pods: list[Network]) -> None:
+    """A block that is wider than a pod range loses it. One that equals it or lies inside is emitted as written."""
     ranges = PodRanges(collapsed(pods))
-    kept, cut = ranges.carve(parts)
+    kept, cut = ranges.exclude(parts)
     expected: set[object] = set()
-    for each in parts:
-        inner = [pod for pod in ranges.carved if inside(pod, each.cidr) and pod != each.cidr]
-        expected |= held([each]) - held(inner)
+    for part in parts:
+        inner = [pod for pod in ranges.excluded if inside(pod, part.cidr) and pod != part.cidr]
+        expected |= held([part]) - held(inner)
     assert expected == held(kept)
     assert cut or held(kept) == held(parts)
 
@@ -202,9 +212,39 @@ def test_blocks_that_exclude_each_other_share_nothing() -> None:
         pytest.param(["fd00::1/128", "fd00::2/128"], "fd00::/126", id="ipv6"),
     ],
 )
-def test_common_supernet(members: list[str], expected: str) -> None:
+def test_common_prefix(members: list[str], expected: str) -> None:
     """The narrowest prefix that holds them all."""
-    assert network(expected) == common_supernet(map(network, members))
+    parts = [network(text) for text in members]
+    assert network(expected) == parts[0].supernet(new_prefix=common_prefix_length(parts))
+
+
+@given(st.lists(networks((4,)), min_size=1, max_size=5))
+def test_no_longer_prefix_holds_them_all(parts: list[Network]) -> None:
+    """As counted: the prefix holds every network, and neither of its halves does."""
+    common = parts[0].supernet(new_prefix=common_prefix_length(parts))
+    assert all(inside(part, common) for part in parts)
+    halves = common.subnets() if common.prefixlen < 32 else ()
+    assert not any(all(inside(part, half) for part in parts) for half in halves)
+
+
+@pytest.mark.parametrize(
+    "text, private, link_local",
+    [
+        pytest.param("10.1.2.3", True, False, id="rfc-1918-ten"),
+        pytest.param("172.31.255.255", True, False, id="rfc-1918-172"),
+        pytest.param("172.32.0.1", False, False, id="beyond-rfc-1918"),
+        pytest.param("192.168.0.1", True, False, id="rfc-1918-192"),
+        pytest.param("100.127.255.255", True, False, id="rfc-6598"),
+        pytest.param("100.128.0.0", False, False, id="beyond-rfc-6598"),
+        pytest.param("fdff::1", True, False, id="rfc-4193"),
+        pytest.param("2001:db8::1", False, False, id="documentation-is-public-here"),
+        pytest.param("169.254.1.1", False, True, id="rfc-3927"),
+        pytest.param("fe80::1", False, True, id="rfc-4291"),
+    ],
+)
+def test_ranges_of_the_rfcs(text: str, private: bool, link_local: bool) -> None:
+    """RFC 1918, RFC 6598, RFC 4193; RFC 3927, RFC 4291."""
+    assert (private, link_local) == (in_any(network(text), PRIVATE), in_any(network(text), LINK_LOCAL))
 
 
 @pytest.mark.parametrize(

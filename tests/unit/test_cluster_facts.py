@@ -1,19 +1,25 @@
-"""What the cluster says: what nodes SNAT to, which addresses are pods', whom a change concerns."""
+"""What the cluster says: which CNI runs, what nodes SNAT to, which addresses are pods', whom a change concerns."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exposure.addresses import blocks, network
 from exposure.catalog.cnis import CNIS
+from exposure.cli import main
+from exposure.controller.invalidation import Invalidation
 from exposure.fields import port
 from exposure.parse.kinds import KINDS
 from exposure.resolve import cluster_facts, resolve
 from exposure.resolve.attachment import hostnames_meet
 from exposure.resolve.cache import ResolveCache
-from exposure.resolve.nodes import snat_networks, snat_sources
-from exposure.resolve.pod_ranges import pod_ranges
+from exposure.resolve.detection import detect_cni, detect_provider
+from exposure.resolve.node_addresses import snat_networks, snat_sources
+from exposure.resolve.pod_ranges import MOST_UNEXPECTED, pod_ranges
 from tests.unit.snapshots import (
+    BY_KIND,
     admitted,
     agent,
     named,
@@ -28,6 +34,59 @@ from tests.unit.snapshots import (
 )
 
 OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
+
+
+@pytest.mark.parametrize(
+    "objects, expected",
+    [
+        pytest.param([node()], "unknown", id="no-mark"),
+        pytest.param([node(annotations={"network.cilium.io/x": "1"})], "cilium", id="an-annotation-of-a-subdomain"),
+        pytest.param([node(annotations={"mycilium.io/x": "1"})], "unknown", id="another-domain-that-ends-alike"),
+        pytest.param([node(annotations={"projectcalico.org/x": "1"})], "calico", id="an-annotation-of-the-domain"),
+        pytest.param([node(), agent("aws-node")], "aws-vpc-cni", id="an-agent"),
+        pytest.param([node(), agent("aws-node"), agent("cilium")], "cilium", id="the-first-row-wins"),
+        pytest.param([node(), pod("agent", labels={"app": ""}, namespace="kube-system")], "unknown", id="no-name"),
+        pytest.param([node(), pod("agent", labels={"k8s-app": "cilium"})], "unknown", id="an-agent-where-tenants-are"),
+        pytest.param(
+            [node(), pod("agent", labels={"k8s-app": "calico-node"}, namespace="calico-system")],
+            "calico",
+            id="an-agent-in-its-own-namespace",
+        ),
+        pytest.param([node(), named("IPPool", "p", {"cidr": "10.0.0.0/16"})], "calico", id="pools-of-calico"),
+        pytest.param([node(annotations={"flannel.alpha.coreos.com/x": "1"})], "none", id="flannel-enforces-nothing"),
+        pytest.param([node(providerID="k3s://n1")], "kube-router", id="k3s-enforces-by-itself"),
+        pytest.param(
+            [node(providerID="k3s://n1", annotations={"flannel.alpha.coreos.com/x": "1"})],
+            "kube-router",
+            id="k3s-beside-flannel",
+        ),
+        pytest.param([node(providerID="k3s://n1"), agent("cilium")], "cilium", id="k3s-with-another-policy-engine"),
+    ],
+)
+def test_which_cni_runs(objects: Any, expected: str) -> None:
+    """By the first row that shows itself, and by what the platform enforces where none does."""
+    here = snapshot(*objects)
+    assert expected == detect_cni(here, detect_provider(here)).slug
+
+
+@pytest.mark.parametrize(
+    "provider_ids, configured, expected",
+    [
+        pytest.param([], "auto", None, id="nothing-known"),
+        pytest.param([], "metallb", "metallb", id="configured"),
+        pytest.param(["aws:///i-1", "aws:///i-2"], "metallb", "aws", id="the-nodes-win"),
+        pytest.param(["aws:///i-1", "gce://p/z/n"], "auto", "unknown", id="two-clouds"),
+        pytest.param(["aws:///i-1", "kind://n"], "auto", "aws", id="a-platform-without-load-balancers-beside-one"),
+        pytest.param(["linode://1"], "auto", "unknown", id="a-cloud-that-no-row-knows"),
+        pytest.param(["linode://1"], "hetzner", "hetzner", id="a-cloud-that-no-row-knows-configured"),
+        pytest.param(["cn-hangzhou.i-bp1"], "auto", "alibaba", id="by-a-pattern"),
+        pytest.param(["kind://n"], "auto", None, id="no-cloud"),
+    ],
+)
+def test_which_provider_the_nodes_name(provider_ids: list[str], configured: str, expected: str | None) -> None:
+    """One cloud on all nodes, else what is configured; a platform without load balancers names none."""
+    nodes = [node(f"n{number}", providerID=provider_id) for number, provider_id in enumerate(provider_ids)]
+    assert expected == detect_provider(snapshot(*nodes, provider=configured))
 
 
 @pytest.mark.parametrize(
@@ -66,10 +125,18 @@ def test_a_pod_range_of_one_address_has_no_second() -> None:
     assert ["192.0.2.1/32"] == list(map(str, snat_networks(snapshot(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
 
 
-def test_a_node_address_that_is_none_is_passed_over() -> None:
-    """A kubelet that is given a host name for an address says nothing about what its node SNATs to."""
-    nodes = [node("n1", ip="node-1.internal"), node("n2", ip="192.0.2.2")]
-    assert ["192.0.2.2/32"] == list(map(str, snat_networks(snapshot(*nodes), CNIS["calico"])))
+@pytest.mark.parametrize("text", ["node-1.internal", "fe80::1%eth0", "010.0.0.1", "10.0.0.0/8", ""])
+def test_what_is_no_address_is_dropped(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kubelet may be given a host name, and a zone means something on one machine alone. Nothing fails by it."""
+    objects = [node("n1", ip=text), node("n2", ip="192.0.2.2"), pod("web-1", ip=text), service(), policy()]
+    here = snapshot(*objects)
+    assert () == (*here.nodes["n1"].internal_ips, *here.pods["shop"]["web-1"].ips)
+    assert ["192.0.2.2/32"] == list(map(str, snat_networks(here, CNIS["calico"])))
+    versions = {"Pod": "v1", "Node": "v1", "Service": "v1", "ExposurePolicy": "exposure.dev/v1alpha1"}
+    documents = [{"apiVersion": versions[raw["kind"]], **raw} for raw in (*objects, named("Namespace", "shop"))[:-1]]
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(documents))
+    assert 0 == main(["plan", "-f", str(tmp_path / "objects.yaml")])
+    assert "create shop/exposure-to-web" in capsys.readouterr().out
 
 
 MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
@@ -90,19 +157,21 @@ def test_node_addresses_past_the_limit(networks: Any, families: Any, limit: int,
     assert (expected, widened) == (len(found), was)
 
 
-STRAY = pod("p1", ip="10.99.0.5")
+UNEXPECTED = pod("p1", ip="10.99.0.5")
 
 
 @pytest.mark.parametrize(
-    "cni, objects, carved, told",
+    "cni, objects, excluded, because",
     [
-        pytest.param("kube-router", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="borne-out"),
+        pytest.param("kube-router", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="confirmed"),
         pytest.param("kube-router", [node()], ["10.244.1.0/24"], "", id="none-seen"),
-        pytest.param("kube-router", [node(), STRAY], ["10.244.1.0/24"], "10.99.0.5", id="a-stray-is-named"),
+        pytest.param(
+            "kube-router", [node(), UNEXPECTED], ["10.244.1.0/24"], "10.99.0.5", id="an-unexpected-address-is-named"
+        ),
         pytest.param("calico", [node()], [], "No pod address", id="calico-with-none-seen"),
-        pytest.param("calico", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="calico-borne-out"),
-        pytest.param("calico", [node(), STRAY], [], "10.99.0.5", id="calico-elsewhere"),
-        pytest.param("azure-npm", [node(), STRAY], [], "10.99.0.5", id="azure-without-overlay"),
+        pytest.param("calico", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="calico-confirmed"),
+        pytest.param("calico", [node(), UNEXPECTED], [], "10.99.0.5", id="calico-elsewhere"),
+        pytest.param("azure-npm", [node(), UNEXPECTED], [], "10.99.0.5", id="azure-without-overlay"),
         pytest.param(
             "calico", [node(), named("IPPool", "p", {"cidr": "10.0.0.0/16"})], ["10.0.0.0/16"], "", id="pools"
         ),
@@ -114,35 +183,145 @@ STRAY = pod("p1", ip="10.99.0.5")
             [node(), pod("p1", ip="10.99.0.5", hostNetwork=True), pod("p2", ip="192.0.2.1")],
             ["10.244.1.0/24"],
             "",
-            id="node-addresses-are-no-strays",
+            id="node-addresses-are-not-unexpected",
         ),
     ],
 )
-def test_pod_ranges(cni: str, objects: Any, carved: list[str], told: str) -> None:
-    """What is cut out of wider blocks, and why some pods may stay inside."""
-    found = pod_ranges(snapshot(*objects), CNIS[cni])
-    assert carved == list(map(str, found.carved))
-    assert told in found.open_because
-    assert bool(told) == bool(found.open_because)
+def test_pod_ranges(cni: str, objects: Any, excluded: list[str], because: str) -> None:
+    """What is excluded from wider blocks, and why some pods may stay inside."""
+    ranges = pod_ranges(snapshot(*objects), CNIS[cni])
+    assert excluded == list(map(str, ranges.excluded))
+    assert because in ranges.open_because
+    assert bool(because) == bool(ranges.open_because)
 
 
-def test_pods_that_are_accounted_for() -> None:
-    """Seeing one more of them changes nothing, so nobody need be woken; a range with one may hold pods."""
-    found = pod_ranges(snapshot(node(), STRAY), CNIS["kube-router"])
-    assert [True, True, True, False] == [found.holds(ip) for ip in ("10.244.1.9", "10.99.0.5", "no-ip", "10.98.0.1")]
-    wide, single, apart = (
-        blocks(map(network, ["10.99.0.0/16"])),
-        blocks([network("10.99.0.5")]),
-        blocks([network("8.0.0.0/8")]),
-    )
-    assert [True, False, False] == [found.can_hold_pods(each) for each in (*wide, *single, *apart)]
+def test_a_range_with_an_unexpected_address_may_hold_pods() -> None:
+    """Not a block of one address, which is meant, and not a range that lies elsewhere."""
+    ranges = pod_ranges(snapshot(node(), UNEXPECTED), CNIS["kube-router"])
+    wide, single, apart = (blocks([network(text)])[0] for text in ("10.99.0.0/16", "10.99.0.5", "8.0.0.0/8"))
+    without = blocks([network("10.99.0.0/16")], [network("10.99.0.0/24")])[0]
+    assert [True, False, False, False] == [ranges.can_hold_pods(block) for block in (wide, single, apart, without)]
 
 
-def test_a_block_that_carving_uses_up() -> None:
+def many(count: int, base: str = "10.99.0") -> list[Any]:
+    """Pods with addresses outside the nodes' podCIDRs."""
+    return [pod(f"p{number}", ip=f"{base}.{number}") for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    "pods, unexpected, message",
+    [
+        pytest.param(many(1), ["10.99.0.1/32"], "The pod address 10.99.0.1 lies outside", id="one"),
+        pytest.param(
+            many(MOST_UNEXPECTED),
+            [f"10.99.0.{number}/32" for number in range(1, MOST_UNEXPECTED + 1)],
+            "The pod address 10.99.0.1 lies outside",
+            id="as-many-as-are-kept",
+        ),
+        pytest.param(many(200), ["10.99.0.0/24"], "Pod addresses in 10.99.0.0/24 lie outside", id="one-range"),
+        pytest.param(
+            [pod(f"p{n}", ip=f"10.99.{n}.1") for n in range(40)],
+            ["10.99.0.0/20", "10.99.16.0/20", "10.99.32.0/20"],
+            "Pod addresses in 10.99.0.0/20 lie outside",
+            id="many-ranges",
+        ),
+        pytest.param(
+            [pod(f"p{n}", ip=f"{n}.0.0.1") for n in range(11, 111)],
+            ["0.0.0.0/0"],
+            "Pod addresses in 0.0.0.0/0 lie outside",
+            id="everywhere",
+        ),
+        pytest.param(
+            [*many(20), pod("six", ip="2001:db8::5")],
+            ["10.99.0.0/24", "2001:db8::/64"],
+            "Pod addresses in 10.99.0.0/24 lie outside",
+            id="both-families",
+        ),
+    ],
+)
+def test_unexpected_pod_addresses(pods: list[Any], unexpected: list[str], message: str) -> None:
+    """However many there are, few networks hold them all."""
+    ranges = pod_ranges(snapshot(node(), *pods), CNIS["kube-router"])
+    assert unexpected == list(map(str, ranges.unexpected))
+    assert message in ranges.open_because
+
+
+def affects(before: list[Any], removed: list[Any], added: list[Any], cni: str = "kube-router", **network: Any) -> bool:
+    """Whether the facts are computed anew when pods go and come: asked of each event, with what is left after it."""
+    invalidation = Invalidation(cluster_facts(snapshot(node(), *before, cni=cni, **network)))
+    kinds = {kind.kind: kind for kind in KINDS}
+    there = list(before)
+    answers = []
+    for raw, old, new in [*((raw, raw, None) for raw in removed), *((raw, None, raw) for raw in added)]:
+        there = [other for other in there if other is not old] + ([new] if new else [])
+        kind = kinds[raw["kind"]]
+        before_it, after_it = (kind.parse(value) if value else None for value in (old, new))
+        key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+        left = snapshot(node(), *there, cni=cni, **network)
+        answers.append(invalidation.of(kind, key, before_it, after_it, left))
+    return any(answers)
+
+
+CROWD = many(40)
+ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name": "web"}) | {
+    "addressType": "IPv4",
+    "endpoints": [{"addresses": ["10.99.0.5"], "targetRef": {"kind": "Pod", "name": "p1"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "before, removed, added, anew",
+    [
+        pytest.param([], [], [pod("x", ip="10.244.1.9")], False, id="inside-the-pod-cidrs"),
+        pytest.param([], [], [pod("x", ip="10.99.0.5")], True, id="the-first-one-outside"),
+        pytest.param([UNEXPECTED], [], [pod("x", ip="10.99.0.5")], False, id="an-address-that-is-known"),
+        pytest.param([UNEXPECTED], [], [pod("x", ip="10.99.0.6")], True, id="one-more"),
+        pytest.param(CROWD, [], [pod("x", ip="10.99.0.40")], False, id="known-beyond-what-is-kept-one-by-one"),
+        pytest.param(CROWD, [], [pod("x", ip="10.99.0.77")], False, id="in-a-range-that-is-known"),
+        pytest.param(CROWD, CROWD[:30], [], False, id="some-of-a-range-go"),
+        pytest.param(CROWD, CROWD, [], True, id="all-of-a-range-go"),
+        pytest.param([UNEXPECTED], [UNEXPECTED], [], True, id="the-last-one-goes"),
+        pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED], [], False, id="its-endpoint-is-still-there"),
+        pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED, ENDPOINTS], [], True, id="its-endpoint-goes-too"),
+        pytest.param([], [], [pod("x", ip="10.99.0.5", hostNetwork=True)], False, id="on-the-node-s-network"),
+        pytest.param([], [], [pod("x", ip="192.0.2.1")], False, id="with-its-node-s-address"),
+        pytest.param([], [], [pod("x", ip="")], False, id="without-an-address"),
+    ],
+)
+def test_pods_that_change_the_facts(before: list[Any], removed: list[Any], added: list[Any], anew: bool) -> None:
+    """A pod address that is known never makes the facts be computed anew, however many there are."""
+    assert anew == affects(before, removed, added)
+
+
+@pytest.mark.parametrize(
+    "cni, network, before, anew",
+    [
+        pytest.param("cilium", {}, [], False, id="pods-are-matched-by-identity"),
+        pytest.param("aws-vpc-cni", {}, [], False, id="pods-share-their-ranges"),
+        pytest.param("kube-router", {"podCIDRs": ["10.0.0.0/16"]}, [], False, id="configured-ranges"),
+        pytest.param("calico", {}, [named("IPPool", "p", {"cidr": "10.0.0.0/16"})], False, id="pools-of-calico"),
+        pytest.param("calico", {}, [], True, id="calico-sees-its-first-pod"),
+        pytest.param("calico", {}, [pod("p1", ip="10.244.1.8")], False, id="calico-sees-its-second"),
+        pytest.param("azure-npm", {}, [UNEXPECTED], False, id="inside-although-others-lie-outside"),
+    ],
+)
+def test_where_pod_addresses_decide(cni: str, network: Any, before: list[Any], anew: bool) -> None:
+    """Only where the pod ranges are the nodes' podCIDRs."""
+    assert anew == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
+
+
+def test_where_no_pod_cidr_is_known_no_pod_decides() -> None:
+    """Whatever address it has, nothing can be excluded."""
+    facts = cluster_facts(snapshot(node(pods=[]), cni="kube-router"))
+    added = BY_KIND["Pod"].parse(pod("x", ip="10.244.1.9"))
+    assert not Invalidation(facts).of(BY_KIND["Pod"], ("shop", "x"), None, added, snapshot(node(pods=[])))
+
+
+def test_a_block_that_pod_ranges_use_up() -> None:
     """Nothing of it is outside: it is dropped."""
-    found = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
+    ranges = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
     left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
-    assert ((), True) == found.carve(left)
+    assert ((), True) == ranges.exclude(left)
 
 
 @pytest.mark.parametrize(

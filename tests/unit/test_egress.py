@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from exposure.catalog.cnis import CNIS
 from tests.unit.snapshots import Json, node, policy, reasons, resolved, service, the_policy
 
 ALLOW = {"egress": {"dns": False, "apiServer": True}}
@@ -12,7 +13,7 @@ ALLOW = {"egress": {"dns": False, "apiServer": True}}
 def api_server(*addresses: str, ports: Any = ({"name": "https", "protocol": "TCP", "port": 6443},)) -> Json:
     name = f"kubernetes-{len(addresses)}"
     meta = {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}}
-    endpoints = [{"addresses": [each]} for each in addresses]
+    endpoints = [{"addresses": [address]} for address in addresses]
     whole = {"kind": "EndpointSlice", "metadata": meta, "addressType": "IPv4", "endpoints": endpoints}
     return {**whole, "ports": list(ports)}
 
@@ -61,11 +62,42 @@ def test_the_api_server(objects: list[Json], cni: str, expected: tuple[set[str],
 
 
 def test_everywhere_on_cilium_is_everywhere() -> None:
-    """A whole family means what is outside there, so pods are named beside it; metadata services stay cut out."""
+    """A whole family means what is outside there, so pods are named beside it. Metadata services stay excluded."""
     peers, _ = called(cni="cilium", egress={"dns": False, "to": [{"ports": [{"port": 443}]}]})
     assert "every pod in every namespace tcp/443" in peers
-    (outside,) = (each for each in peers if each.startswith("0.0.0.0/0"))
+    (outside,) = (peer for peer in peers if peer.startswith("0.0.0.0/0"))
     assert "169.254.169.254/32" in outside
+
+
+@pytest.mark.parametrize(
+    "cni, expected",
+    [
+        pytest.param("calico", set(), id="after-dnat"),
+        pytest.param("aws-vpc-cni", {"10.96.0.10/32 tcp/53", "10.96.0.10/32 udp/53"}, id="before-dnat"),
+    ],
+)
+def test_dns_by_its_cluster_ip(cni: str, expected: set[str]) -> None:
+    """Where egress is filtered before DNAT, the CNI sees the ClusterIP: its row says so."""
+    assert bool(expected) == CNIS[cni].egress_sees_cluster_ips
+    dns = service("kube-dns", type="ClusterIP", selector={"k8s-app": "kube-dns"}, ports=[{"port": 53}])
+    dns["metadata"]["namespace"] = "kube-system"
+    peers, _ = called(dns, cni=cni, egress={})
+    assert expected == {peer for peer in peers if not peer.startswith("pods ")}
+
+
+@pytest.mark.parametrize(
+    "provider_id, cloud_dns",
+    [
+        pytest.param("gce://p/z/n1", True, id="a-cloud-that-answers-dns"),
+        pytest.param("aws:///eu/i-1", False, id="a-cloud-that-does-not"),
+        pytest.param("kind://docker/c/n1", False, id="no-cloud"),
+    ],
+)
+def test_dns_of_the_cloud(provider_id: str, cloud_dns: bool) -> None:
+    """Without a DNS Service, Google's resolver is the cluster's; elsewhere the usual pods are."""
+    found = resolved(policy(egress={}), service(), node(providerID=provider_id), cni="calico")
+    rules = the_policy(found, "exposure-to-web").spec.egress or ()
+    assert cloud_dns == ("169.254.169.254/32" in {str(peer) for rule in rules for peer in rule.peers or ()})
 
 
 def test_neighbours_pass_each_services_own_wall_where_no_other_stands() -> None:

@@ -4,7 +4,8 @@ contradicts."""
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.addresses import Network, inside, network, overlap
+from exposure.addresses import PRIVATE, Network, in_any, network, overlap
+from exposure.catalog.cnis import CNIS
 from exposure.flows.admission import Admission, Expectation
 from exposure.flows.attribution import Attribution, Served, target_numbers
 from exposure.flows.table import Counts, Key, Peer, Table
@@ -19,8 +20,6 @@ DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
 NOT_ENFORCED = "PolicyNotEnforced"
 WOULD_BE_CUT = "WouldBeCut"
 WOULD_BE_ADMITTED = "WouldBeAdmitted"
-#: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193.
-PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,8 @@ def find(
     found = []
     for exposure in exposures:
         services = tuple(each for each in attribution.served.values() if exposure in each.exposures)
-        # On Cilium an ipBlock matches neither pods nor nodes:
-        # https://docs.cilium.io/en/stable/network/kubernetes/policy/
-        admission = Admission(snapshot, policies, blocks_match_pods=not exposure.cni.startswith("cilium"))
+        blocks_match_pods = CNIS[exposure.cni].pod_ranges != "matched-by-identity"
+        admission = Admission(snapshot, policies, blocks_match_pods=blocks_match_pods)
         seen = [
             Seen(key, counts, admission.expected(key, served), _wanted(key, counts, guests[name]))
             for served in services
@@ -180,7 +178,7 @@ def _wanted(key: Key, counts: Counts, guests: _Guests) -> str:
     here = network(key.peer.address)
     if _neighbourhood(here) in guests.neighbourhoods:
         return f"others of {_neighbourhood(here)} come in"
-    return "a private address" if any(inside(here, each) for each in PRIVATE) else ""
+    return "a private address" if in_any(here, PRIVATE) else ""
 
 
 def _unused_ports(

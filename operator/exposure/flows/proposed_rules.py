@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from exposure.addresses import Network, inside, network
+from exposure.addresses import LINK_LOCAL, Network, in_any, network
+from exposure.catalog.egress import METADATA
 from exposure.flows.findings import Seen, identifying
 from exposure.flows.prefixes import cover
 from exposure.flows.table import Peer
@@ -10,7 +11,8 @@ from exposure.flows.wording import Bounds, listed_ports, many, selector, text, w
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.exposures import Exposure
 
-METADATA = tuple(map(network, ("169.254.0.0/16", "100.100.100.200/32", "fd00:ec2::/64", "fd20:ce::254/128")))
+#: Metadata services, and what is a neighbor on one link.
+NEVER_PROPOSED = (*METADATA, *LINK_LOCAL)
 MOST_RULES = 64
 
 
@@ -72,9 +74,7 @@ def egress(home: str, outgoing: list[Seen], bounds: Bounds) -> Iterator[str]:
         if peer.kind == "pod" and writable(peer.namespace, identifying(peer.labels)) and identifying(peer.labels):
             row = pods.setdefault((peer.namespace, identifying(peer.labels)), {})
             row[port] = row.get(port, 0) + seen.counts.came_in
-        elif peer.kind in ("address", "prefix") and not any(
-            inside(network(peer.address), each) for each in METADATA if each.version == network(peer.address).version
-        ):
+        elif peer.kind in ("address", "prefix") and not in_any(network(peer.address), NEVER_PROPOSED):
             here = outside.setdefault(port, {})
             here[network(peer.address)] = here.get(network(peer.address), 0) + seen.counts.came_in
         else:
