@@ -60,8 +60,8 @@ def described_crds() -> Iterator[tuple[Path, str]]:
     yield reference.PAGE, reference.page()
 
 
-def _enum(found: re.Match[str]) -> str:
-    indent = found["indent"]
+def _enum(written: re.Match[str]) -> str:
+    indent = written["indent"]
     lines = textwrap.wrap(", ".join(("auto", *SLUGS)), 124 - len(indent) - 2, break_on_hyphens=False)
     return f"{indent}enum: [" + f"\n{indent}  ".join(lines) + "]"
 

@@ -66,29 +66,29 @@ def held(parts: object) -> set[object]:
 
 @given(networks(), st.lists(networks(), max_size=4))
 def test_a_block_is_its_cidr_without_the_cuts(cidr: Network, cuts: list[Network]) -> None:
-    """What is left of a block is what is left of the set; nothing left is no block at all."""
-    found = block(cidr, cuts)
+    """What is left of a block is what is left of the set. Nothing left is no block at all."""
+    left = block(cidr, cuts)
     expected = held([cidr]) - held(cuts)
-    assert expected == (held([found]) if found is not None else set())
-    if found is not None:
-        assert all(inside(cut, cidr) and cut != cidr for cut in found.excepts)
-        assert list(found.excepts) == sorted(collapsed(found.excepts), key=sort_key)
+    assert expected == (held([left]) if left is not None else set())
+    if left is not None:
+        assert all(inside(cut, cidr) and cut != cidr for cut in left.excepts)
+        assert list(left.excepts) == sorted(collapsed(left.excepts), key=sort_key)
 
 
 @given(some_blocks(), some_blocks())
-def test_intersection(one: list[Block], other: list[Block]) -> None:
+def test_intersection(left: list[Block], right: list[Block]) -> None:
     """The addresses that both sides admit, no more and no fewer."""
-    assert held(one) & held(other) == held(intersection(one, other))
+    assert held(left) & held(right) == held(intersection(left, right))
 
 
 @given(some_blocks())
 def test_union_loses_nothing_and_says_nothing_twice(parts: list[Block]) -> None:
     """A union admits what its parts admit, in one order, without a block that another one holds."""
-    found = union(parts)
-    assert held(parts) == held(found)
-    assert union(reversed(found)) == found
-    for one, other in combinations(found, 2):
-        assert held([one]) != held([other]) or one == other
+    united = union(parts)
+    assert held(parts) == held(united)
+    assert union(reversed(united)) == united
+    for left, right in combinations(united, 2):
+        assert held([left]) != held([right]) or left == right
 
 
 @given(st.lists(networks(), max_size=5), st.lists(networks(), max_size=3))
@@ -142,13 +142,13 @@ def covers_by_hand(leaves: set[Network], limit: int, forbidden: list[Network], w
         prefix
         for length in range(whole.prefixlen, whole.prefixlen + size + 1)
         for prefix in whole.subnets(new_prefix=length)
-        if prefix in leaves or not any(overlap(prefix, each) for each in forbidden)
+        if prefix in leaves or not any(overlap(prefix, pods) for pods in forbidden)
     ]
     best = 2**40
     for count in range(1, limit + 1):
         for chosen in combinations(candidates, count):
-            if all(any(inside(leaf, each) for each in chosen) for leaf in leaves):
-                best = min(best, sum(each.num_addresses for each in collapsed(chosen)))
+            if all(in_any(leaf, chosen) for leaf in leaves):
+                best = min(best, sum(prefix.num_addresses for prefix in collapsed(chosen)))
     return best
 
 
@@ -158,29 +158,29 @@ def covers_by_hand(leaves: set[Network], limit: int, forbidden: list[Network], w
     st.lists(st.sampled_from(["0.0.0.0/31", "0.0.0.4/30", "0.0.0.6/32"]), max_size=1),
 )
 def test_the_narrowest_cover(hosts: set[int], limit: int, pods: list[str]) -> None:
-    """No cover of as many prefixes that crosses no pod range holds fewer addresses; node addresses are never lost."""
-    forbidden = [network(each) for each in pods]
+    """No cover of as many prefixes that crosses no pod range holds fewer addresses. Node addresses are never lost."""
+    forbidden = [network(text) for text in pods]
     leaves = collapsed(network(str(ip_address(n))) for n in hosts)
-    found = narrowest_cover(leaves, limit, tuple(forbidden))
-    assert all(covered(leaf, found) for leaf in leaves)
-    assert not any(overlap(each, pod) for each in found for pod in forbidden if each not in leaves)
-    fixed = {leaf for leaf in leaves if any(overlap(leaf, each) for each in forbidden)}
+    cover = narrowest_cover(leaves, limit, tuple(forbidden))
+    assert all(covered(leaf, cover) for leaf in leaves)
+    assert not any(overlap(prefix, pod) for prefix in cover for pod in forbidden if prefix not in leaves)
+    fixed = {leaf for leaf in leaves if any(overlap(leaf, pod) for pod in forbidden)}
     free = set(leaves) - fixed
-    room = max(1, limit - len(fixed))
-    if len(leaves) > limit and len(free) > room:
-        best = covers_by_hand(free, room, forbidden, network("0.0.0.0/29"))
-        # Where even one prefix a gap crosses a pod range, all addresses stay as they are.
-        expected = best if best < 2**40 else sum(each.num_addresses for each in free)
-        assert expected == sum(each.num_addresses for each in collapsed(found) if each not in fixed)
-        assert len(found) <= max(limit, len(fixed) + 1) or best == 2**40
+    capacity = max(1, limit - len(fixed))
+    if len(leaves) > limit and len(free) > capacity:
+        best = covers_by_hand(free, capacity, forbidden, network("0.0.0.0/29"))
+        # Where every prefix over a gap crosses a pod range, all addresses stay as they are.
+        expected = best if best < 2**40 else sum(leaf.num_addresses for leaf in free)
+        assert expected == sum(prefix.num_addresses for prefix in collapsed(cover) if prefix not in fixed)
+        assert len(cover) <= max(limit, len(fixed) + 1) or best == 2**40
     else:
-        assert leaves == found
+        assert leaves == cover
 
 
 @pytest.mark.parametrize(
     "limit, expected",
     [
-        pytest.param(1, ["192.0.2.0/29", "10.0.0.1/32", "10.0.0.3/32"], id="those-among-pods-are-no-room-for-others"),
+        pytest.param(1, ["192.0.2.0/29", "10.0.0.1/32", "10.0.0.3/32"], id="those-among-pods-count"),
         pytest.param(4, ["192.0.2.1/32", "192.0.2.6/32", "10.0.0.1/32", "10.0.0.3/32"], id="as-many-as-fit"),
     ],
 )
@@ -197,7 +197,7 @@ def test_where_only_those_among_pods_are_too_many_nothing_is_widened() -> None:
 
 
 def test_blocks_that_exclude_each_other_share_nothing() -> None:
-    """Where the one admits only what the other cuts out, nobody is admitted by both."""
+    """Where the one admits only what the other excludes, no address is admitted by both."""
     office = Block(network("203.0.113.0/24"), (network("203.0.113.64/26"),))
     assert () == intersection([office], [Block(network("203.0.113.64/26"))])
 

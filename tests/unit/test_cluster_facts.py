@@ -147,14 +147,14 @@ MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
     [
         pytest.param(MANY, ("IPv4",), 8, 8, False, id="as-many-as-fit"),
         pytest.param(MANY, ("IPv4",), 4, 4, True, id="widened"),
-        pytest.param((*MANY, network("2001:db8::1")), ("IPv4", "IPv6"), 6, 6, True, id="the-other-family-gives-room"),
+        pytest.param((*MANY, network("2001:db8::1")), ("IPv4", "IPv6"), 6, 6, True, id="the-other-family-leaves-some"),
         pytest.param(MANY, ("IPv6",), 4, 0, False, id="of-the-service-s-families"),
     ],
 )
 def test_node_addresses_past_the_limit(networks: Any, families: Any, limit: int, expected: int, widened: bool) -> None:
     """The narrowest cover of as many prefixes as the limit allows."""
-    found, was = snat_sources(networks, families, limit, ())
-    assert (expected, widened) == (len(found), was)
+    sources, were_widened = snat_sources(networks, families, limit, ())
+    assert (expected, widened) == (len(sources), were_widened)
 
 
 UNEXPECTED = pod("p1", ip="10.99.0.5")
@@ -281,6 +281,7 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
         pytest.param(CROWD, CROWD[:30], [], False, id="some-of-a-range-go"),
         pytest.param(CROWD, CROWD, [], True, id="all-of-a-range-go"),
         pytest.param([UNEXPECTED], [UNEXPECTED], [], True, id="the-last-one-goes"),
+        pytest.param([pod("p0", ip="10.244.1.8"), UNEXPECTED], [UNEXPECTED], [], True, id="only-expected-ones-are-left"),
         pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED], [], False, id="its-endpoint-is-still-there"),
         pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED, ENDPOINTS], [], True, id="its-endpoint-goes-too"),
         pytest.param([], [], [pod("x", ip="10.99.0.5", hostNetwork=True)], False, id="on-the-node-s-network"),
@@ -325,7 +326,7 @@ def test_a_block_that_pod_ranges_use_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "one, other, meet",
+    "left, right, meet",
     [
         pytest.param("a.example.com", "A.example.com", True, id="the-same"),
         pytest.param("*.example.com", "a.example.com", True, id="a-wildcard-holds-it"),
@@ -336,9 +337,9 @@ def test_a_block_that_pod_ranges_use_up() -> None:
         pytest.param("a.example.com", "b.example.com", False, id="two-names"),
     ],
 )
-def test_host_names(one: str, other: str, meet: bool) -> None:
+def test_host_names(left: str, right: str, meet: bool) -> None:
     """https://gateway-api.sigs.k8s.io/reference/spec/#hostname"""
-    assert meet == hostnames_meet(one, other) == hostnames_meet(other, one)
+    assert meet == hostnames_meet(left, right) == hostnames_meet(right, left)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +376,7 @@ TCP_8080 = [{"port": 8080}]
 @pytest.mark.parametrize(
     "foreign, reopens",
     [
-        pytest.param(theirs({}), True, id="everybody"),
+        pytest.param(theirs({}), True, id="everyone"),
         pytest.param(
             theirs({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": TCP_8080}), True, id="a-range-more"
         ),
@@ -391,30 +392,30 @@ TCP_8080 = [{"port": 8080}]
             id="another-port",
         ),
         pytest.param(theirs({"from": [{"podSelector": {}}], "ports": TCP_8080}), True, id="pods-more"),
-        pytest.param(theirs(), False, id="nobody"),
+        pytest.param(theirs(), False, id="no-one"),
         pytest.param(theirs({}, selector={"matchLabels": {"app": "db"}}), False, id="of-other-pods"),
         pytest.param(theirs({}, selector={"matchLabels": {"pod": "one"}}), True, id="of-one-of-the-pods"),
     ],
 )
 def test_policies_of_others_that_add_up(foreign: Any, reopens: bool) -> None:
-    """Whoever admits what this one closes is named."""
-    found = resolved(
+    """A policy that admits what this one closes is named."""
+    resolution = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),
         service(externalTrafficPolicy="Local"),
         pod("web-1", labels={"app": "web", "pod": "one"}),
         foreign,
         cni="calico",
     )
-    assert reopens == ("AdditivePolicy" in reasons(found))
+    assert reopens == ("AdditivePolicy" in reasons(resolution))
 
 
-def test_a_service_without_pods_of_its_own_is_reopened_by_nobody() -> None:
+def test_a_service_without_pods_of_its_own_is_not_reopened() -> None:
     """Nothing is granted, so nothing adds up."""
     assert "AdditivePolicy" not in reasons(resolved(policy(), service(selector=None), theirs({})))
 
 
-def test_a_name_that_is_taken() -> None:
-    """Somebody else's object is reported, never overwritten."""
+def test_a_name_conflict() -> None:
+    """An object that the operator did not write is reported, never overwritten."""
     name_conflicts = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
     assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), name_conflicts))
 
@@ -428,10 +429,10 @@ def test_a_name_that_is_taken() -> None:
     ],
 )
 def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
-    """No policy selects them; where there are no others, none is written."""
-    found = resolved(policy(), service(), *objects)
-    assert spots == ("HostNetworkBackends" in reasons(found))
-    assert written == ("exposure-to-web" in {each.name for each in found.policies})
+    """No policy selects them. Where there are no others, none is written."""
+    resolution = resolved(policy(), service(), *objects)
+    assert spots == ("HostNetworkBackends" in reasons(resolution))
+    assert written == ("exposure-to-web" in {made.name for made in resolution.policies})
 
 
 @pytest.mark.parametrize(
@@ -442,14 +443,14 @@ def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
     ],
 )
 def test_no_pods_can_be_named(service_: Any, reason: str) -> None:
-    """No policy: an empty podSelector would open the whole namespace. The default-deny stands."""
-    found = resolved(policy(), service_)
-    assert reason in reasons(found)
-    assert {"exposure-default-deny"} == {each.name for each in found.policies}
+    """No policy: an empty podSelector would open the whole namespace. The default deny holds."""
+    resolution = resolved(policy(), service_)
+    assert reason in reasons(resolution)
+    assert {"exposure-default-deny"} == {written.name for written in resolution.policies}
 
 
 def test_azure_npm_does_not_filter_cluster_traffic() -> None:
-    """Told where it matters, and only there."""
+    """Reported where it matters, and only there."""
     assert "PolicyNotEnforced" in reasons(resolved(policy(), service(), node(), cni="azure-npm"))
     local = resolved(policy(), service(externalTrafficPolicy="Local"), node(), cni="azure-npm")
     assert "PolicyNotEnforced" not in reasons(local)
@@ -467,9 +468,9 @@ def test_what_was_worked_out_before_never_shows() -> None:
     assert not cache.governed
 
 
-FRONT = named(
+INGRESS = named(
     "Ingress",
-    "front",
+    "shop",
     {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]},
     status={"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
 )
@@ -482,9 +483,9 @@ WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
     "added, concerned",
     [
         pytest.param(pod("x", ip="10.244.1.8"), [], id="a-pod-like-others"),
-        pytest.param(FRONT, ["shop"], id="a-entry-point-of-this-namespace"),
+        pytest.param(INGRESS, ["shop"], id="an-entry-point-of-this-namespace"),
         pytest.param(WEBHOOK, ["hooks"], id="a-webhook-there"),
-        pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-everybody"),
+        pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-every-namespace"),
         pytest.param(agent("calico-node"), None, id="so-does-a-cni"),
     ],
 )
@@ -498,8 +499,8 @@ def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] 
     assert after.affected(None) is None
 
 
-def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
-    """A Gateway's own Exposure tells what another namespace grants."""
+def test_an_entry_point_follows_its_backends_elsewhere() -> None:
+    """A Gateway's own Exposure shows what another namespace grants."""
     listener = {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     gateway = named("Gateway", "edge", {"listeners": [listener]}, namespace="infra")
     parent, backend = {"name": "edge", "namespace": "infra"}, {"name": "web", "port": 80}
@@ -514,7 +515,7 @@ def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
         pytest.param(
             {"entryPoints": ["LoadBalancer"]},
             "does not select Ingress entry points",
-            id="a-entry-point-that-is-not-opened",
+            id="an-entry-point-that-is-not-opened",
         ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),
         pytest.param({"clients": {"cidrs": ["2001:db8::/32"]}}, "", id="clients-of-the-other-family"),
@@ -523,27 +524,29 @@ def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
 def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
     """The entry point's own Exposure says what its backend's policy does not open."""
     path = {"backend": {"service": {"name": "web", "port": {"number": 8088 if "no such" in message else 80}}}}
-    front = {**FRONT, "spec": {"rules": [{"http": {"paths": [path]}}]}}
+    ingress = {**INGRESS, "spec": {"rules": [{"http": {"paths": [path]}}]}}
     own = service(ip="203.0.113.10", ports=[{"port": 80, "targetPort": 8080}, {"port": 443, "targetPort": 8443}])
-    found = resolved(policy(**spec), own, front, node(), cni="calico")
-    told = [
-        each.message for each in the_exposure(found, "ingress-front").blind_spots if each.reason == "BackendNotGranted"
+    resolution = resolved(policy(**spec), own, ingress, node(), cni="calico")
+    messages = [
+        spot.message
+        for spot in the_exposure(resolution, "ingress-shop").blind_spots
+        if spot.reason == "BackendNotGranted"
     ]
-    assert any(message in each for each in told) or not message
-    assert not [each for each in admitted(found) if each.startswith("pods")]
+    assert any(message in text for text in messages) or not message
+    assert not [peer for peer in admitted(resolution) if peer.startswith("pods")]
 
 
 def test_a_pause_freezes_what_it_would_change() -> None:
-    """While one policy of several is paused, its grants and the wall that it changes stay as they are."""
-    found = resolved(policy("a", mode="Paused"), service())
-    assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == found.frozen
+    """While one policy of several is paused, its grants and the default deny that it changes stay as they are."""
+    resolution = resolved(policy("a", mode="Paused"), service())
+    assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == resolution.frozen
     both = resolved(policy("a", mode="Paused"), policy("b", services={"names": ["api"]}), service())
     assert frozenset({"exposure-to-web"}) == both.frozen
-    assert {"exposure-default-deny"} == {each.name for each in both.policies}
+    assert {"exposure-default-deny"} == {written.name for written in both.policies}
 
 
 def test_an_audit_that_was_accepted_grants_nothing_now() -> None:
     """Nothing was written for it, so enforcing it would open entry points."""
     last = {"lastAccepted": {"spec": {"mode": "Audit"}}}
-    found = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
-    assert set() == admitted(found)
+    resolution = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
+    assert set() == admitted(resolution)

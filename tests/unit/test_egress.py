@@ -20,17 +20,17 @@ def api_server(*addresses: str, ports: Any = ({"name": "https", "protocol": "TCP
 
 def kubernetes(*cluster_ips: str) -> Json:
     ports = [{"name": "https", "port": 443, "targetPort": 6443}]
-    found = service("kubernetes", type="ClusterIP", selector=None, ports=ports, clusterIPs=list(cluster_ips))
-    found["metadata"]["namespace"] = "default"
-    return found
+    raw = service("kubernetes", type="ClusterIP", selector=None, ports=ports, clusterIPs=list(cluster_ips))
+    raw["metadata"]["namespace"] = "default"
+    return raw
 
 
 def called(*objects: Json, cni: str = "calico", **spec: Any) -> tuple[set[str], bool]:
-    """Whom the exposed pods may call, and whether the API server is told to be out of reach."""
-    found = resolved(policy(**(spec or ALLOW)), service(), node(), *objects, cni=cni)
-    rules = the_policy(found, "exposure-to-web").spec.egress or ()
+    """Whom the exposed pods may call, and whether the API server is reported to be out of reach."""
+    resolution = resolved(policy(**(spec or ALLOW)), service(), node(), *objects, cni=cni)
+    rules = the_policy(resolution, "exposure-to-web").spec.egress or ()
     peers = {f"{peer} {port}" for rule in rules for peer in rule.peers or () for port in rule.ports or ("every port",)}
-    return peers, "APIServerUnreachable" in reasons(found)
+    return peers, "APIServerUnreachable" in reasons(resolution)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def called(*objects: Json, cni: str = "calico", **spec: Any) -> tuple[set[str], 
         pytest.param(
             [api_server(), api_server("192.0.2.5")], "calico", ({"192.0.2.5/32 tcp/6443"}, False), id="an-empty-slice"
         ),
-        pytest.param([api_server()], "calico", (set(), True), id="no-address-is-nobody-not-everybody"),
+        pytest.param([api_server()], "calico", (set(), True), id="no-address-is-none-not-all"),
         pytest.param([api_server("192.0.2.5", ports=())], "calico", (set(), True), id="no-port-is-none-not-all"),
         pytest.param(
             [api_server("192.0.2.5"), kubernetes("10.96.0.1")],
@@ -95,13 +95,15 @@ def test_dns_by_its_cluster_ip(cni: str, expected: set[str]) -> None:
 )
 def test_dns_of_the_cloud(provider_id: str, cloud_dns: bool) -> None:
     """Without a DNS Service, Google's resolver is the cluster's; elsewhere the usual pods are."""
-    found = resolved(policy(egress={}), service(), node(providerID=provider_id), cni="calico")
-    rules = the_policy(found, "exposure-to-web").spec.egress or ()
+    resolution = resolved(policy(egress={}), service(), node(providerID=provider_id), cni="calico")
+    rules = the_policy(resolution, "exposure-to-web").spec.egress or ()
     assert cloud_dns == ("169.254.169.254/32" in {str(peer) for rule in rules for peer in rule.peers or ()})
 
 
-def test_neighbours_pass_each_services_own_wall_where_no_other_stands() -> None:
-    """Without a default-deny there is no policy for the whole namespace that could let them in."""
-    found = resolved(policy(isolation={"ingress": False, "allowSameNamespace": True}), service(), node(), cni="calico")
-    peers = {str(p) for rule in the_policy(found, "exposure-to-web").spec.ingress or () for p in rule.peers or ()}
+def test_without_a_default_deny_each_service_admits_its_namespace() -> None:
+    """There is no policy for the whole namespace that could admit it."""
+    isolation = {"ingress": False, "allowSameNamespace": True}
+    resolution = resolved(policy(isolation=isolation), service(), node(), cni="calico")
+    rules = the_policy(resolution, "exposure-to-web").spec.ingress or ()
+    peers = {str(peer) for rule in rules for peer in rule.peers or ()}
     assert "every pod of this namespace" in peers

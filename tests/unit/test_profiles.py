@@ -29,8 +29,8 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
     raw["status"]["nodeInfo"] = {"kubeletVersion": kubelet}
     here = snapshot(raw, service(annotations=annotations, **spec))
     overrides = LoadBalancerOverrides(profile or None)
-    found = profile_of(here.services["shop"]["web"], overrides, cluster_facts(here))
-    return f"{found.slug} {found.delivery}"
+    row = profile_of(here.services["shop"]["web"], overrides, cluster_facts(here))
+    return f"{row.slug} {row.delivery}"
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ OWN = LoadBalancerOverrides(cidrs=(network("10.0.0.0/20"), network("2001:db8::/6
 )
 def test_the_balancer_s_own_addresses(slug: str, overrides: Any, more: Any, own: Any, probes: Any) -> None:
     """L and H; None where they are needed and not known."""
-    found = arriving(slug, overrides, **more)
-    for expected, got in ((own, found.load_balancer), (probes, found.probes)):
-        assert (None if expected is None else [network(str(each)) for each in expected]) == (
-            None if got is None else list(got)
+    arrives = arriving(slug, overrides, **more)
+    for expected, actual in ((own, arrives.load_balancer), (probes, arrives.probes)):
+        assert (None if expected is None else [network(str(text)) for text in expected]) == (
+            None if actual is None else list(actual)
         )
 
 
@@ -376,11 +376,11 @@ def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origi
     """From the field, or an annotation that this controller honours; never wider than what is understood."""
     here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    found = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
+    asked = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
     assert (ranges, origin, reported) == (
-        list(map(str, found.networks)),
-        found.origin,
-        [spot.reason for spot in found.blind_spots],
+        list(map(str, asked.networks)),
+        asked.origin,
+        [spot.reason for spot in asked.blind_spots],
     )
 
 

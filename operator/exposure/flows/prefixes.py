@@ -16,10 +16,10 @@ Weighted: TypeAlias = tuple[Network, int]
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A prefix in which `seen` networks of the log lie, with `weight` records."""
+    """A prefix in which `networks` networks of the log lie, with `weight` records."""
 
     cidr: Network
-    seen: int
+    networks: int
     weight: int
 
 
@@ -52,7 +52,7 @@ def cover(weighted: Iterable[Weighted], most: int, widest: Mapping[int, int]) ->
     left_out = heaviest[most:]
     return Cover(
         tuple(sorted(heaviest[:most], key=lambda prefix: sort_key(prefix.cidr))),
-        sum(prefix.seen for prefix in left_out),
+        sum(prefix.networks for prefix in left_out),
         sum(prefix.weight for prefix in left_out),
     )
 
@@ -113,8 +113,8 @@ def _weighed(prefixes: Sequence[Network], log: Sequence[Weighted]) -> list[Cover
     covered: list[Covered] = []
     at = 0
     for prefix in sorted(prefixes, key=sort_key):
-        seen = weight = 0
+        networks = weight = 0
         while at < len(log) and inside(log[at][0], prefix):
-            seen, weight, at = seen + 1, weight + log[at][1], at + 1
-        covered.append(Covered(prefix, seen, weight))
+            networks, weight, at = networks + 1, weight + log[at][1], at + 1
+        covered.append(Covered(prefix, networks, weight))
     return covered

@@ -166,7 +166,7 @@ def _clients(exposure: Exposure, incoming: list[Seen], spec: ExposureSpec, bound
     yield "    cidrs:"
     for each in found.prefixes:
         doubt = "; REFUSED by the policies as they are" if any(inside(one, each.cidr) for one in refused) else ""
-        yield f"      - {each.cidr}  # {many(each.seen)}, {each.weight} records{doubt}"
+        yield f"      - {each.cidr}  # {many(each.networks)}, {each.weight} records{doubt}"
     if found.left_out:
         lost_text = f"{found.left_out} more addresses with {found.left_weight} records"
         widest = f"/{bounds.widest[4]} (IPv6: /{bounds.widest[6]})"
@@ -203,7 +203,7 @@ def _commented(lost: Cover, bounds: Bounds) -> Iterator[str]:
     if lost.prefixes and not bounds.dropped:
         yield "      # Dropped and perhaps wanted (--include-dropped adds them):"
         for each in lost.prefixes:
-            yield f"      # - {each.cidr}  # {many(each.seen)}, dropped {each.weight} times"
+            yield f"      # - {each.cidr}  # {many(each.networks)}, dropped {each.weight} times"
 
 
 def _unused(finding: Finding) -> Iterator[str]:

@@ -27,7 +27,7 @@ from exposure.model.snapshot import Snapshot
 
 #: How many networks stand for the unexpected pod addresses, at most.
 MOST_UNEXPECTED = 16
-#: Prefix lengths by IP version. The first at which there are few enough networks is taken.
+#: Prefix lengths by IP version: the first at which there are few enough networks is used.
 SUMMARY_LENGTHS = tuple(
     {4: ipv4, 6: ipv6} for ipv4, ipv6 in ((32, 128), (24, 64), (20, 56), (16, 48), (12, 40), (8, 32), (0, 0))
 )
@@ -117,9 +117,9 @@ def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
     families = _families(cidrs)
     if not cidrs:
         return PodRanges((), "The pod CIDRs are not known.", families=families)
-    seen = set(pod_addresses(snapshot))
-    unexpected = [pod_address for pod_address in seen if not any(pod_address in cidr for cidr in cidrs)]
-    if not seen and cni.pod_cidrs == "once-one-lies-inside":
+    pods = set(pod_addresses(snapshot))
+    unexpected = [pod for pod in pods if not any(pod in cidr for cidr in cidrs)]
+    if not pods and cni.pod_cidrs == "once-one-lies-inside":
         because = "No pod address has been seen, and the CNI's own IPAM ignores the nodes' podCIDRs."
         return PodRanges((), because, families=families, settled=())
     if not unexpected:
@@ -137,10 +137,10 @@ def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
 def _summarized(addresses: Collection[Address]) -> tuple[Network, ...]:
     """The addresses themselves, or while they are too many, the networks of the next shorter prefix around them."""
     lengths = next(
-        lengths for lengths in SUMMARY_LENGTHS if len({_prefix(seen, lengths) for seen in addresses}) <= MOST_UNEXPECTED
+        lengths for lengths in SUMMARY_LENGTHS if len({_prefix(pod, lengths) for pod in addresses}) <= MOST_UNEXPECTED
     )
-    examples = {_prefix(seen, lengths): seen for seen in addresses}.values()
-    return tuple(sorted((network(f"{seen}/{lengths[seen.version]}") for seen in examples), key=sort_key))
+    examples = {_prefix(pod, lengths): pod for pod in addresses}.values()
+    return tuple(sorted((network(f"{pod}/{lengths[pod.version]}") for pod in examples), key=sort_key))
 
 
 def _prefix(of: Address, lengths: Mapping[int, int]) -> tuple[int, int]:
