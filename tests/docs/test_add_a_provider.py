@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -88,7 +89,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     before = contents(root)
     catalog = (root / CATALOG).read_text(encoding="utf-8")
     assert 1 == catalog.count(ROWS)
-    (root / CATALOG).write_text(catalog.replace(ROWS, ROWS + code("python")), encoding="utf-8")
+    row = f"{indent(code('python').rstrip(), '    ')},\n"
+    (root / CATALOG).write_text(catalog.replace(ROWS, ROWS + row), encoding="utf-8")
     (root / SCENARIO).write_text(code("yaml"), encoding="utf-8")
     made = Tree(root)
     made.run("-m", "tests.docs")

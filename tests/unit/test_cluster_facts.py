@@ -281,7 +281,9 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
         pytest.param(CROWD, CROWD[:30], [], False, id="some-of-a-range-go"),
         pytest.param(CROWD, CROWD, [], True, id="all-of-a-range-go"),
         pytest.param([UNEXPECTED], [UNEXPECTED], [], True, id="the-last-one-goes"),
-        pytest.param([pod("p0", ip="10.244.1.8"), UNEXPECTED], [UNEXPECTED], [], True, id="only-expected-ones-are-left"),
+        pytest.param(
+            [pod("p0", ip="10.244.1.8"), UNEXPECTED], [UNEXPECTED], [], True, id="only-expected-ones-are-left"
+        ),
         pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED], [], False, id="its-endpoint-is-still-there"),
         pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED, ENDPOINTS], [], True, id="its-endpoint-goes-too"),
         pytest.param([], [], [pod("x", ip="10.99.0.5", hostNetwork=True)], False, id="on-the-node-s-network"),

@@ -35,11 +35,12 @@ SUMMARY_LENGTHS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class PodRanges:
-    """`excluded` is excluded from wider blocks; `open_because` says why some pods may stay inside, "" that none do.
+    """`excluded`: what is excluded from wider blocks. `open_because`: why pods may stay inside these; "": none do.
 
     `unexpected`: networks that hold every pod address outside the ranges that pods should have. A network of several
-    addresses stays until the last one is gone. `suspects`: where pods may be as long as none was seen. `settled`: a pod address inside these changes nothing, because it is expected
-    there, or because no pod address decides anything here.
+    addresses stays until the last one is gone. `suspects`: where pods may be as long as none was seen there.
+    `settled`: a pod address inside these changes nothing, because it is expected there, or because no pod address
+    decides anything in this cluster.
     """
 
     excluded: tuple[Network, ...] = ()

@@ -1,4 +1,4 @@
-"""Which load balancer stands before an entry point: the row of the catalog that is chosen, in the variant that holds."""
+"""Which load balancer stands before an entry point: a row of the catalog, in the variant that holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
