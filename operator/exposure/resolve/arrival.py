@@ -83,7 +83,7 @@ def _own_addresses(
 def _published(
     profile: LoadBalancerProfile, published: tuple[PublishedAddress, ...], annotations: Mapping[str, str]
 ) -> tuple[Network, ...] | None:
-    """The addresses in the entry point's status: the private ones where the load balancer uses them, else the others."""
+    """The published addresses: the private ones where the load balancer uses them, else the others."""
     private = annotations.get(profile.private_annotation, "").lower() == "true"
     addresses = (network(entry.ip) for entry in published if address(entry.ip) is not None)
     return tuple(own for own in addresses if in_any(own, PRIVATE) == private) or None
