@@ -73,9 +73,8 @@ def sort_key(of: Network) -> tuple[int, int, int]:
 
 def inside(inner: Network, outer: Network) -> bool:
     """Whether every address of `inner` is one of `outer`."""
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+    # Not subnet_of, which takes three times as long.
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
 def overlap(left: Network, right: Network) -> bool:

@@ -65,6 +65,11 @@ class LabelSelector:
         """Whether everything `other` selects is certainly selected here too: each condition here stands there."""
         return set(self.labels) <= set(other.labels) and set(self.requirements) <= set(other.requirements)
 
+    def disjoint(self, other: "LabelSelector") -> bool:
+        """Whether certainly nothing is selected by both: they ask for different values of one label."""
+        there = dict(other.labels)
+        return any(there.get(key, value) != value for key, value in self.labels)
+
     def __str__(self) -> str:
         parts = [f"{key}={value}" for key, value in self.labels]
         return ",".join([*parts, *map(str, self.requirements)]) or "every pod"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from exposure.controller.status import Report, Reporter, State
 from exposure.controller.store import Store
-from exposure.model.exposures import PolicyOutcome, PolicyRef, Verdict
+from exposure.model.exposures import PolicyOutcome, PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy
 from exposure.resolve.cluster_policies import cluster_policy_matches, with_accepted_meaning
 
@@ -21,7 +21,7 @@ class ClusterReporter:
         self._store = store
         self._reporter = reporter
         self._shortcomings: dict[str, str] = {}
-        self._refused: dict[str, dict[str, Verdict]] = {}
+        self._refused: dict[str, dict[str, PolicyVerdict]] = {}
         self._reported: set[str] = set()
 
     def take(self, namespace: str, state: State, shortcoming: str) -> bool:
@@ -74,7 +74,7 @@ class ClusterReporter:
         for namespace in reached:
             here = self._refused.get(namespace, {}).get(policy.name)
             if verdict.accepted and here is not None:
-                verdict = Verdict(False, here.reason, f"In namespace {namespace}: {here.message}")
+                verdict = PolicyVerdict(False, here.reason, f"In namespace {namespace}: {here.message}")
         mode = (meaning.spec.defaults.mode if meaning.spec else None) or "Enforce"
         return PolicyOutcome(PolicyRef(KIND, policy.name), policy.generation, verdict, mode, uid=policy.uid)
 
