@@ -5,6 +5,13 @@ from typing import Any
 import pytest
 
 from exposure.catalog.cnis import CNIS
+from exposure.catalog.egress import METADATA
+from exposure.flows.admission import Expectation
+from exposure.flows.findings import ObservedFlow
+from exposure.flows.proposed_rules import egress
+from exposure.flows.table import Counts, FlowKey, FlowPeer
+from exposure.flows.wording import ProposalLimits
+from exposure.networkpolicy.evaluate import Verdict
 from tests.unit.snapshots import Json, node, policy, reasons, resolved, service, the_policy
 
 ALLOW = {"egress": {"dns": False, "apiServer": True}}
@@ -107,3 +114,20 @@ def test_without_a_default_deny_each_service_admits_its_namespace() -> None:
     rules = the_policy(resolution, "exposure-to-web").spec.ingress or ()
     peers = {str(peer) for rule in rules for peer in rule.peers or ()}
     assert "every pod of this namespace" in peers
+
+
+@pytest.mark.parametrize("destination", [*map(str, METADATA), "169.254.20.10/32", "fe80::1/128"])
+def test_a_proposal_names_no_metadata_service(destination: str) -> None:
+    """Pods that were seen to call one have to ask for it by name; a neighbor on the link is none of the outside."""
+    flows = [
+        ObservedFlow(
+            FlowKey("out", "shop/web", FlowPeer("address", address), "TCP", 80),
+            Counts(allowed=3),
+            Expectation(Verdict.ALLOWED),
+        )
+        for address in (destination.partition("/")[0], "198.51.100.7")
+    ]
+    lines = "\n".join(egress("shop", flows, ProposalLimits()))
+    assert "198.51.100.7/32" in lines
+    assert destination.partition("/")[0] not in lines
+    assert "3 records went to" in lines
