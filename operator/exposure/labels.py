@@ -1,4 +1,4 @@
-"""Labels and label selectors, with the two questions that planning asks of them: does it match, does one cover another.
+"""Labels and label selectors: what a selector matches, and whether one covers another.
 
 Semantics: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/
 """
@@ -32,7 +32,7 @@ class Requirement:
             case "DoesNotExist":
                 return self.key not in labels
             case _:
-                # An operator of a later Kubernetes: what is not understood selects nothing, so it never opens.
+                # An operator of a later Kubernetes selects nothing, so that it never opens.
                 return False
 
     def __str__(self) -> str:

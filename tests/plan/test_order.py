@@ -49,8 +49,8 @@ create shop/exposure-default-deny  deny all ingress to every pod
         pytest.param(
             [WALL, WEB], [], [],
             """\
-delete shop/exposure-default-deny  the namespace is released
-delete shop/exposure-to-web        the namespace is released
+delete shop/exposure-default-deny  no policy of this namespace asks for anything
+delete shop/exposure-to-web        no policy of this namespace asks for anything
 """,
             id="releasing-takes-the-wall-before-the-entry-point",
         ),
@@ -73,29 +73,29 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
         pytest.param(
             [], [WALL, NEAR, WEB], [],
             """\
-create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods say, until they stand)
+create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods allow, until they are written)
 create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
 create shop/exposure-default-deny    deny all ingress to every pod
-update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
 """,  # noqa: E501
             id="neighbours-are-let-in-by-whoever-closes-first",
         ),
         pytest.param(
             [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
             """\
-update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods say, until all are gone)
-delete shop/exposure-to-web  the namespace is released
-delete shop/exposure-to-all  the namespace is released
+update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods allow, until they are deleted)
+delete shop/exposure-to-web  no policy of this namespace asks for anything
+delete shop/exposure-to-all  no policy of this namespace asks for anything
 """,  # noqa: E501
             id="the-last-to-go-holds-what-the-others-gave",
         ),
         pytest.param(
             [], [WEB, EDGE], [BOTH],
             """\
-create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until they stand or all are gone)
+create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until these are written or deleted)
 create shop/exposure-to-edge             from 0.0.0.0/0 to tier=edge tcp/8443
 create shop/exposure-to-web              from 203.0.113.0/24 to app=web tcp/8443
-delete shop/exposure-interim-1a7564dab3  it has done its part
+delete shop/exposure-interim-1a7564dab3  an interim policy, no longer needed
 """,  # noqa: E501
             id="pods-shared-by-selectors-that-overlap-in-part-get-a-bridge",
         ),
@@ -113,10 +113,10 @@ create shop/exposure-to-web   from 203.0.113.0/24 to app=web tcp/8443
             [],
             """\
 keep   shop/exposure-default-deny
-update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
-update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
-update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others stand)
-update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
+update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
+update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others are written)
+update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
 """,  # noqa: E501
             id="rules-that-change-places-are-given-before-they-are-taken",
         ),
@@ -133,7 +133,7 @@ delete shop/exposure-default-deny  the namespace is no longer isolated
             """\
 keep   shop/exposure-default-deny
 create shop/exposure-to-www        from 203.0.113.0/24 to app=web tcp/8443
-delete shop/exposure-to-web        nothing asks for it any longer
+delete shop/exposure-to-web        no policy asks for it
 """,
             id="a-renamed-service-is-given-before-it-is-taken",
         ),

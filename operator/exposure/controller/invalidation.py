@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exposure.addresses import address
 from exposure.controller.tables import Key
 from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.parse.kinds import Kind
+from exposure.resolve.detection import is_agent_namespace
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import gateways_of
-from exposure.resolve.nodes import is_agent_namespace
 
 ALWAYS = frozenset(
     {"Namespace", "Node", "Ingress", "IngressClass", "Gateway", "GatewayClass", "ReferenceGrant", "IPPool"}
@@ -60,21 +59,11 @@ class Invalidation:
         return service.type == "LoadBalancer" or bool(gateways_of(service))
 
     def _moves_pod_ranges(self, before: Any, after: Any, snapshot: Snapshot) -> bool:
-        """Pod addresses count only where the pod CIDRs are the nodes', and only one that lies outside of them."""
+        """Whether a pod address comes or goes that the known pod ranges do not account for."""
         assert self._survey is not None
-        decided = self._survey.cni.pod_ranges in ("matched-by-identity", "shared")
-        if decided or self._survey.config.pod_cidrs or snapshot.ip_pools:
-            return False
-        old, new = set(_addresses(before)), set(_addresses(after))
-        ranges = self._survey.pod_ranges
-        return any(not ranges.holds(ip) for ip in new - old) or (
-            bool(ranges.strays) and any(not _carved(ranges.carved, ip) for ip in old - new)
-        )
-
-
-def _carved(carved: Iterable[Any], text: str) -> bool:
-    found = address(text)
-    return found is None or any(found in each for each in carved)
+        nodes = self._survey.node_addresses
+        old, new = set(_addresses(before)) - nodes, set(_addresses(after)) - nodes
+        return old != new and self._survey.pod_ranges.changed_by(new - old, old - new, snapshot)
 
 
 def _addresses(of: Any) -> Iterable[str]:

@@ -39,7 +39,7 @@ class Ends:
         self._api_service = facts.api_server_service
         self._nodes = facts.node_addresses
         self._snat: tuple[Network, ...] = facts.snat
-        self._pod_ranges = (*facts.pod_ranges.carved, *facts.pod_ranges.strays)
+        self._pod_ranges = (*facts.pod_ranges.excluded, *facts.pod_ranges.unexpected)
         self._pods = snapshot.pods
         #: IPv4 ranges as numbers: they are compared with each of millions of addresses.
         self._snat_v4 = _as_numbers(self._snat)

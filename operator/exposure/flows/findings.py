@@ -4,7 +4,7 @@ wanted, and where the log and the policies contradict each other."""
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.addresses import Network, inside, network
+from exposure.addresses import PRIVATE, Network, in_any, network
 from exposure.flows.admission import Expectation, FlowAdmission
 from exposure.flows.attribution import Attribution, ServedService, target_numbers
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
@@ -21,8 +21,6 @@ DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
 NOT_ENFORCED = "PolicyNotEnforced"
 WOULD_BE_CUT = "WouldBeCut"
 WOULD_BE_ADMITTED = "WouldBeAdmitted"
-#: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193.
-PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods
     client = network(key.peer.address)
     if _neighbourhood(client) in neighbourhoods:
         return f"others of {_neighbourhood(client)} come in"
-    return "a private address" if any(inside(client, private) for private in PRIVATE) else ""
+    return "a private address" if in_any(client, PRIVATE) else ""
 
 
 WORDS_FOR_PEERS = {"outside": "outside (no address in the log)", "other": "others", "api-server": "the API server"}

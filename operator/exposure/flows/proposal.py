@@ -159,7 +159,7 @@ def _clients(
         doubt = (
             "; REFUSED by the policies as they are" if any(inside(client, prefix.cidr) for client in refused) else ""
         )
-        yield f"      - {prefix.cidr}  # {many(prefix.seen)}, {prefix.weight} records{doubt}"
+        yield f"      - {prefix.cidr}  # {many(prefix.networks)}, {prefix.weight} records{doubt}"
     if clients.left_out:
         yield f"      # NOT COVERED: {clients.left_out} more addresses with {clients.left_weight} records."
         yield f"      # At most {limits.cidrs} ranges, none wider than /{limits.widest[4]} (IPv6: /{limits.widest[6]}),"
@@ -196,4 +196,4 @@ def _commented(lost: Cover, limits: ProposalLimits) -> Iterator[str]:
     if lost.prefixes and not limits.dropped:
         yield "      # Dropped and perhaps wanted (--include-dropped adds them):"
         for prefix in lost.prefixes:
-            yield f"      # - {prefix.cidr}  # {many(prefix.seen)}, dropped {prefix.weight} times"
+            yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"

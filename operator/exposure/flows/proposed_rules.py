@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from exposure.addresses import Network, inside, network
+from exposure.addresses import LINK_LOCAL, Network, in_any, network
+from exposure.catalog.egress import METADATA
 from exposure.flows.findings import ObservedFlow, identifying
 from exposure.flows.prefixes import cover
 from exposure.flows.table import FlowPeer
@@ -15,7 +16,8 @@ from exposure.model.exposures import Exposure, SourceKind
 from exposure.model.objects import Namespace
 from exposure.networkpolicy.matching import Match, peer_matches
 
-METADATA = tuple(map(network, ("169.254.0.0/16", "100.100.100.200/32", "fd00:ec2::/64", "fd20:ce::254/128")))
+#: Metadata services, and what is a neighbor on one link.
+NEVER_PROPOSED = (*METADATA, *LINK_LOCAL)
 MOST_RULES = 64
 DNS_PORTS = (53, 5353)
 #: Namespace and identifying labels.
@@ -87,7 +89,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         workload = _workload(peer) if peer.kind == "pod" else None
         if workload is not None:
             pods.setdefault(workload, Counter())[port] += count
-        elif peer.kind in ("address", "prefix") and not _is_metadata(network(peer.address)):
+        elif peer.kind in ("address", "prefix") and not _never_proposed(network(peer.address)):
             outside.setdefault(port, Counter())[network(peer.address)] += count
         else:
             left_out += count
@@ -107,8 +109,8 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
 
 
-def _is_metadata(destination: Network) -> bool:
-    return any(inside(destination, service) for service in METADATA)
+def _never_proposed(destination: Network) -> bool:
+    return in_any(destination, NEVER_PROPOSED)
 
 
 def _pod_rules(home: str, pods: dict[Workload, Counter[Port]]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from exposure.addresses import Block
 from exposure.labels import LabelSelector, Pairs
 
 Direction: TypeAlias = Literal["ingress", "egress"]
+DIRECTIONS: tuple[Direction, Direction] = ("ingress", "egress")
 
 
 @dataclass(frozen=True, slots=True)
