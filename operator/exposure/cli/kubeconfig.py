@@ -60,12 +60,17 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
     current, entries = _merged(paths)
     name = context or current
     chosen = _context(names, name, entries)
-    with _Collector() as logged:
-        try:
-            files = os.pathsep.join(map(str, paths))
-            config.load_kube_config(files, name, client_configuration=configuration, persist_config=False)
-        except Exception as error:  # A ConfigException, or what its code meets: it does not check what it reads.
-            raise UsageError(NOT_USABLE.format(context=name, path=names)) from error
+    logged: list[logging.LogRecord] = []
+    # As a filter it drops what it collects, because it returns None.
+    collect: Any = logged.append
+    logging.getLogger().addFilter(collect)
+    try:
+        files = os.pathsep.join(map(str, paths))
+        config.load_kube_config(files, name, client_configuration=configuration, persist_config=False)
+    except Exception as error:  # A ConfigException, or what its code meets: it does not check what it reads.
+        raise UsageError(NOT_USABLE.format(context=name, path=names)) from error
+    finally:
+        logging.getLogger().removeFilter(collect)
     user = text(chosen, "user")
     command = text(mapping(entries["user"].get(user, {}), "exec"), "command")
     if logged and command:  # The library goes on without credentials where the command fails.
@@ -114,21 +119,3 @@ def _is_url(server: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # A port beyond 65535, or brackets that do not match.
         return False
-
-
-class _Collector(logging.Handler):
-    """Collects the errors that are logged on the root logger, and keeps them from standard error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    def __enter__(self) -> list[logging.LogRecord]:
-        logging.getLogger().addHandler(self)
-        return self.records
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().removeHandler(self)
