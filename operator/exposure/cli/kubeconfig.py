@@ -73,7 +73,8 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
         logging.getLogger().removeFilter(collect)
     user = text(chosen, "user")
     command = text(mapping(entries["user"].get(user, {}), "exec"), "command")
-    if logged and command:  # The library goes on without credentials where the command fails.
+    if command and any(record.levelno >= logging.ERROR for record in logged):
+        # The library goes on without credentials where the command fails.
         raise UsageError(NO_CREDENTIALS.format(command=command, user=user))
     return text(chosen, "namespace") or "default"
 
