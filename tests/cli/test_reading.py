@@ -133,10 +133,10 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
 @pytest.mark.parametrize(
     "text, line, words",
     [
-        pytest.param("a: 1\nb: [\n", 3, "is not YAML: a bracket is not closed, or a value is missing.", id="no-yaml"),
+        pytest.param("a: 1\nb: [\n", 3, "did not find expected node content. Correct this", id="no-yaml"),
         pytest.param("kind: a\n---\n- 1\n", 3, "document: is not an object", id="no-object"),
         pytest.param(
-            "{'kind': 'Service'", 2, "is not YAML: a bracket is not closed, or a comma is missing.", id="half-an-object"
+            "{'kind': 'Service'", 2, "is not YAML: while parsing a flow mapping, did not", id="half-an-object"
         ),
         pytest.param(
             "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
@@ -212,19 +212,19 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
 @pytest.mark.parametrize(
     "text, line, words",
     [
-        pytest.param("a: b: c\n", 1, "a colon follows where no key can stand", id="a-second-colon"),
-        pytest.param("a:\n  b: 1\n\tc: 2\n", 3, "the indentation has a tab", id="a-tab"),
-        pytest.param("a: %x\n", 1, "a value begins with a tab, %, @ or `", id="a-reserved-character"),
-        pytest.param("a: 1\nb\nc: 2\n", 3, "a key has no colon", id="no-colon"),
-        pytest.param("a:\n    b: 1\n  c: 2\n", 3, "a line does not fit those above", id="indentation"),
-        pytest.param("- a\nb: 1\n", 2, "a line does not fit the list above", id="indentation-of-a-list"),
-        pytest.param('a: "x\n', 2, "a quotation mark is not closed", id="a-quotation-mark"),
-        pytest.param("a: *x\n", 1, "an alias (*) has no anchor (&)", id="an-alias"),
-        pytest.param("a: &x 1\nb: &x 2\n", 2, "an anchor (&) is written twice", id="an-anchor-twice"),
-        pytest.param("a: !Ref x\n", 1, "a tag (!) is none of YAML's own", id="a-tag"),
-        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first", id="a-template"),
-        pytest.param('a: "\\q"\n', 1, "has an unknown escape", id="an-escape"),
-        pytest.param("%YAML 3.0\n---\na: 1\n", 1, "it cannot be read from here on", id="a-newer-yaml"),
+        pytest.param("a: b: c\n", 1, "mapping values are not allowed in this context", id="a-second-colon"),
+        pytest.param("a:\n  b: 1\n\tc: 2\n", 3, "found a tab character that violates indentation", id="a-tab"),
+        pytest.param("a: %x\n", 1, "found character that cannot start any token", id="a-reserved-character"),
+        pytest.param("a: 1\nb\nc: 2\n", 3, "could not find expected ':'", id="no-colon"),
+        pytest.param("a:\n    b: 1\n  c: 2\n", 3, "did not find expected key", id="indentation"),
+        pytest.param("- a\nb: 1\n", 2, "did not find expected '-' indicator", id="indentation-of-a-list"),
+        pytest.param('a: "x\n', 2, "scanning a quoted scalar, found unexpected end", id="a-quotation-mark"),
+        pytest.param("a: *x\n", 1, "found undefined alias", id="an-alias"),
+        pytest.param("a: &x 1\nb: &x 2\n", 2, "found duplicate anchor", id="an-anchor-twice"),
+        pytest.param("a: !Ref x\n", 1, "constructor for the tag '!Ref'", id="a-tag"),
+        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first, as with helm template.", id="a-template"),
+        pytest.param('a: "\\q"\n', 1, "found unknown escape character", id="an-escape"),
+        pytest.param("%YAML 3.0\n---\na: 1\n", 1, "found incompatible YAML document", id="a-newer-yaml"),
         pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),
         pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
         pytest.param(f'{{"a": {"1" * 5000}}}', 0, "a number with thousands of digits", id="a-huge-number-in-json"),
@@ -234,7 +234,7 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
     ],
 )
 def test_what_is_no_yaml(run: Run, write: Write, text: str, line: int, words: str) -> None:
-    """The line, what is wrong, and what to do, in our own words: the library's speak of its parser."""
+    """The line, what is wrong, in the words that kubectl has for it, and what to do."""
     result = run("map", "-f", write("bad.yaml", text))
     assert (2, "") == (result.status, result.out)
     assert result.err.startswith(f"kubectl exposure: bad.yaml:{line}: " if line else "kubectl exposure: bad.yaml: ")

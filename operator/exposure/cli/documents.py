@@ -7,7 +7,8 @@ CRDs have it in an enum), 22:22 is no number to the base of sixty.
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -23,29 +24,13 @@ _FOREIGN_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:
 EXPANDED_NODES = 5_000_000
 #: libyaml's binding composes by recursion in C, without a limit: some ten thousand levels end the process.
 DEEPEST = 1000
+_STEPS = {yaml.SequenceStartEvent: 1, yaml.MappingStartEvent: 1, yaml.SequenceEndEvent: -1, yaml.MappingEndEvent: -1}
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
-NOT_YAML = "is not YAML: {problem}"
-UNKNOWN_PROBLEM = "it cannot be read from here on. Compare it with a manifest that kubectl accepts."
-#: What libyaml finds, by a part of its message, and what to do.
-PROBLEMS: Mapping[str, str] = {
-    "mapping values are not allowed": "a colon follows where no key can stand. Quote the value, or align the key.",
-    "tab character": "the indentation has a tab. Indent with spaces.",
-    "cannot start any token": "a value begins with a tab, %, @ or `. Quote the value, and indent with spaces.",
-    "could not find expected ':'": "a key has no colon. Write KEY: VALUE.",
-    "expected key": "a line does not fit those above. Align its indentation, or quote the value.",
-    "expected '-' indicator": "a line does not fit the list above. Align its indentation.",
-    "expected ',' or": "a bracket is not closed, or a comma is missing. Complete it.",
-    "expected node content": "a bracket is not closed, or a value is missing. Complete it.",
-    "unexpected end of stream": "a quotation mark is not closed. Close it.",
-    "undefined alias": "an alias (*) has no anchor (&). Quote the value if it is no alias.",
-    "second occurrence": "an anchor (&) is written twice. Give each its own name.",
-    "could not determine a constructor": "a tag (!) is none of YAML's own. Remove it, or quote the value.",
-    "unhashable key": "a key is itself a mapping or a list. Render templates first, as with helm template.",
-    "unknown escape character": "a double-quoted value has an unknown escape. Write \\\\ for a backslash.",
-}
+NOT_YAML = "is not YAML: {problem}. {cure}"
+CORRECT = "Correct this line, or those above it."
+RENDER = "Render templates first, as with helm template."
 CONTROL_CHARACTER = "has the control character U+{number:04X}, which YAML forbids. Remove it."
 UNREADABLE_VALUE = (
     "has a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
@@ -88,11 +73,22 @@ class Document:
         node = self.node
         if node is None:
             # The json module keeps no lines. YAML's composer reads JSON as well, and is asked only when needed.
-            try:
+            with suppress(yaml.YAMLError):
                 node = yaml.compose(self.text, Loader)
-            except yaml.YAMLError:
-                return self.line
-        return _line_in(node, path) if node is not None else self.line
+        line = self.line if node is None else node.start_mark.line + 1
+        rest = f".{path}" if path and not path.startswith("[") else path
+        while node is not None:
+            fitting = [
+                (step, child, line)
+                for step, child, line in _children(node)
+                if rest.startswith(step) and rest[len(step) :][:1] in ("", ".", "[")
+            ]
+            if not fitting:
+                break
+            # The key of a label or an annotation may contain dots: the longest key that fits is the one.
+            step, node, line = max(fitting, key=lambda child: len(child[0]))
+            rest = rest.removeprefix(step)
+        return line
 
 
 def read_text(name: str) -> str:
@@ -119,9 +115,10 @@ def documents(text: str, source: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        reason = str(error.problem or error.context)
-        problem = next((problem for part, problem in PROBLEMS.items() if part in reason), UNKNOWN_PROBLEM)
-        raise UsageError(f"{source}:{line}: {NOT_YAML.format(problem=problem)}") from error
+        # libyaml's words are kubectl's too: its reader is a port of libyaml.
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        cure = RENDER if "{{" in text else CORRECT
+        raise UsageError(f"{source}:{line}: {NOT_YAML.format(problem=problem, cure=cure)}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UsageError(f"{source}:{line}: {CONTROL_CHARACTER.format(number=error.character)}") from error
@@ -150,21 +147,22 @@ def _yaml_documents(text: str, source: str) -> Iterator[Document]:
 
 def _is_deep(text: str) -> bool:
     """Whether the text nests deeper than any manifest. Where brackets may be part of values, it is parsed."""
-    if _DEEP_BLOCKS.search(text) is None:
-        if text.count("[") + text.count("{") < DEEPEST:
-            return False
-        steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
-        if max(accumulate(steps), default=0) < DEEPEST:
-            return False
-    depth = 0
-    for event in yaml.parse(text, Loader):  # without recursion
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return False
+    brackets = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
+    if _DEEP_BLOCKS.search(text) is None and max(accumulate(brackets), default=0) < DEEPEST:
+        return False
+    events = yaml.parse(text, Loader)  # without recursion
+    return any(depth > DEEPEST for depth in accumulate(_STEPS.get(type(event), 0) for event in events))
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, int]]:
+    """What lies directly under a node: `.key` or `[index]`, the value, and the line."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield f".{key.value}", value, key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield f"[{index}]", value, value.start_mark.line + 1
 
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
@@ -172,47 +170,8 @@ def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
     if id(node) not in known:
         # An alias to a node that contains it never ends.
         known[id(node)] = EXPANDED_NODES
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.SequenceNode):
-            children = node.value
-        elif isinstance(node, yaml.MappingNode):
-            children = [part for pair in node.value for part in pair]
-        known[id(node)] = 1 + sum(_expanded(child, known) for child in children)
+        known[id(node)] = 1 + sum(_expanded(child, known) for _, child, _ in _children(node))
     return known[id(node)]
-
-
-def _line_in(node: yaml.Node, path: str) -> int:
-    line = node.start_mark.line
-    # The key of a label or an annotation may contain dots: the longest key that fits is the one.
-    rest = path
-    while rest:
-        if rest.startswith("["):
-            step = _STEP.match(rest)
-            if step is None or not isinstance(node, yaml.SequenceNode) or int(step[2]) >= len(node.value):
-                break
-            node, rest = node.value[int(step[2])], rest[step.end() :]
-            line = node.start_mark.line
-        else:
-            rest = rest.removeprefix(".")
-            entry = _longest_key(node, rest)
-            if entry is None:
-                break
-            key, node = entry
-            rest, line = rest[len(key.value) :], key.start_mark.line
-    return line + 1
-
-
-def _longest_key(node: yaml.Node, path: str) -> tuple[yaml.ScalarNode, yaml.Node] | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    fitting = [
-        (key, value)
-        for key, value in node.value
-        if isinstance(key, yaml.ScalarNode)
-        and path.startswith(key.value)
-        and path[len(key.value) : len(key.value) + 1] in ("", ".", "[")
-    ]
-    return max(fitting, key=lambda pair: len(pair[0].value), default=None)
 
 
 def duplicate_key(node: yaml.Node | None) -> tuple[str, int] | None:
@@ -220,22 +179,17 @@ def duplicate_key(node: yaml.Node | None) -> tuple[str, int] | None:
 
     PyYAML keeps the last one; kubectl refuses the document.
     """
-    waiting: list[tuple[str, yaml.Node]] = [("", node)] if node is not None else []
+    waiting = [("", node)] if node is not None else []
     visited: set[int] = set()
     while waiting:
         path, current = waiting.pop()
         if id(current) in visited:  # an alias
             continue
         visited.add(id(current))
-        if isinstance(current, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in current.value:
-                if isinstance(key, yaml.ScalarNode):
-                    where = f"{path}.{key.value}".removeprefix(".")
-                    if key.value in keys:
-                        return where, key.start_mark.line + 1
-                    keys.add(key.value)
-                    waiting.append((where, value))
-        elif isinstance(current, yaml.SequenceNode):
-            waiting.extend((f"{path}[{index}]", value) for index, value in enumerate(current.value))
+        steps: set[str] = set()
+        for step, child, line in _children(current):
+            if step in steps:
+                return f"{path}{step}".removeprefix("."), line
+            steps.add(step)
+            waiting.append((path + step, child))
     return None
