@@ -82,6 +82,7 @@ class ResolvedSnapshot:
 
 def as_enforced(snapshot: Snapshot) -> Snapshot:
     """The same snapshot without Audit and Paused: no mode in a policy, no annotation on a namespace."""
+    cluster_policies = snapshot.cluster_exposure_policies
     return replace(
         snapshot,
         namespaces={name: replace(namespace, mode=None) for name, namespace in snapshot.namespaces.items()},
@@ -89,17 +90,14 @@ def as_enforced(snapshot: Snapshot) -> Snapshot:
             namespace: {name: _enforced(policy) for name, policy in policies.items()}
             for namespace, policies in snapshot.exposure_policies.items()
         },
-        cluster_exposure_policies={
-            name: _enforced(policy) for name, policy in snapshot.cluster_exposure_policies.items()
-        },
+        cluster_exposure_policies={name: _enforced(policy) for name, policy in cluster_policies.items()},
     )
 
 
 def _enforced(policy: AnyPolicy) -> AnyPolicy:
     last = policy.last_accepted
-    if last is not None:
-        last = replace(last, spec=_enforced_spec(last.spec))
-    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=last)
+    enforced_last = last and replace(last, spec=_enforced_spec(last.spec))
+    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=enforced_last)
 
 
 def _enforced_spec(spec: Any) -> Any:
