@@ -26,7 +26,7 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
     "old, new, words",
     [
         pytest.param(KUBECONFIG, "", "has no current-context. Give --context, one of: none.", id="empty"),
-        pytest.param(KUBECONFIG, "a: [\n", "kubeconfig:2: is not YAML: a bracket is not closed", id="no-yaml"),
+        pytest.param(KUBECONFIG, "a: [\n", "kubeconfig:2: is not YAML: ", id="no-yaml"),
         pytest.param(KUBECONFIG, "- a\n", "has no current-context.", id="a-list"),
         pytest.param(KUBECONFIG, "contexts: a\n", "has no current-context.", id="no-entries"),
         pytest.param(
@@ -38,26 +38,24 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
             "has no context prod. Give --context, one of: admin.",
             id="no-such-context",
         ),
-        pytest.param(
-            "cluster: local", "cluster: far", "names the cluster 'far', which is not there", id="no-such-cluster"
-        ),
+        pytest.param("cluster: local", "cluster: far", "Expected object with name far in ", id="no-such-cluster"),
         pytest.param(
             "user: me", "user: you", "names the user 'you', which is not there. Its users: me.", id="no-such-user"
         ),
-        pytest.param(
-            'server: "http://127.0.0.1:1"', "", "Cluster local of the kubeconfig has the server ''", id="no-server"
-        ),
+        pytest.param('server: "http://127.0.0.1:1"', "", "has the server ''. Write a URL such as", id="no-server"),
         pytest.param("http://127.0.0.1:1", "localhost:1", "Write a URL such as https://", id="no-url"),
-        pytest.param("127.0.0.1:1", "127.0.0.1:99999", "Write a URL such as https://", id="no-port"),
+        pytest.param("127.0.0.1:1", "127.0.0.1:99999", "it is no URL such as https://", id="no-port"),
+        pytest.param("http://127.0.0.1:1", "https://:6443", "it is no URL such as https://", id="no-host"),
+        pytest.param("127.0.0.1:1", "[::1", "cannot be used: Invalid IPv6 URL. Check it with", id="half-an-address"),
+        pytest.param("token: secret", "tokenFile: gone", "No such file or directory", id="no-such-file"),
         pytest.param(
-            "token: secret", "tokenFile: gone", "a certificate, a key or a token of its cl", id="no-such-file"
+            'server: "http:', 'certificate-authority-data: a, server: "https:', "Invalid base64", id="no-base64"
         ),
-        pytest.param(
-            'server: "http:', 'certificate-authority-data: a, server: "https:', "cannot be used: a cert", id="no-base64"
-        ),
+        pytest.param("user: {token: secret}", "user: a", "does not have the form that kubectl config", id="no-user"),
         pytest.param(
             "token: secret", EXEC % "no-such-program", "The command no-such-program of user me", id="no-command"
         ),
+        pytest.param("token: secret", "exec: a", "gives no credentials", id="no-command-line"),
         pytest.param(
             "token: secret", EXEC % "'false'", "gives no credentials. Run kubectl get namespaces", id="no-login"
         ),

@@ -153,7 +153,7 @@ def test_annotations_of_a_row_are_kept(row: LoadBalancerProfile | CNIProfile) ->
 
 
 #: Log formats have names of their own.
-NOT_A_CNI = {("flows/formats.py", "calico"), ("cli/flows.py", "calico")}
+NOT_A_CNI = {("flows/formats.py", "calico"), ("cli/options.py", "calico")}
 #: Words that mean something else in most places.
 PLAIN_WORDS = {"", "none", "unknown", "auto"}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from exposure.model.objects import Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
 from exposure.verify.context import VerificationContext
@@ -15,7 +16,6 @@ from exposure.verify.diagnosis import (
     NAME_NOT_RESOLVED,
     NOT_HELD,
     SILENCE_OVER_UDP,
-    DiagnosisInputs,
     diagnosed,
     drift,
     judged,
@@ -74,26 +74,38 @@ def context_of(snapshot: Snapshot, change: Change) -> VerificationContext:
     return VerificationContext(replace(snapshot, network_policies={"shop": change(planned)}))
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What else was observed in the run."""
+
+    node_ports: Mapping[str, Outcome] = field(default_factory=dict)
+    denials_held: bool = False
+
+
 def checked(
-    context: VerificationContext, client: str, outcomes: tuple[Outcome, ...], inputs: DiagnosisInputs, **of_target: str
+    context: VerificationContext,
+    client: str,
+    outcomes: tuple[Outcome, ...],
+    beside: Beside,
+    protocol: str = "TCP",
 ) -> Check:
     [target] = outside_targets(context, context.exposures(["shop"]))
-    target = replace(target, **of_target)  # type: ignore[arg-type]
+    target = replace(target, service_port=replace(target.service_port, protocol=protocol))
     vantage = Vantage("outside", (client,))
     check = judged(target, vantage, expected(context, target, vantage), ProbeOutcome(outcomes))
-    return diagnosed(context, check, inputs)
+    return diagnosed(context, check, beside.node_ports, beside.denials_held)
 
 
-def with_node_ports(outcome: Outcome) -> DiagnosisInputs:
-    return DiagnosisInputs(node_ports={"10.0.0.11": outcome})
+def with_node_ports(outcome: Outcome) -> Beside:
+    return Beside(node_ports={"10.0.0.11": outcome})
 
 
-HELD = DiagnosisInputs(denials_held=True)
-ALONE = DiagnosisInputs()
+HELD = Beside(denials_held=True)
+ALONE = Beside()
 
 
 @pytest.mark.parametrize(
-    "traffic, change, client, outcomes, inputs, reason, words",
+    "traffic, change, client, outcomes, beside, reason, words",
     [
         pytest.param(
             "Local", as_planned, STRANGER, ("open",), ALONE, "NotEnforced", "the CNI of this cluster", id="no-cni"
@@ -181,13 +193,13 @@ def test_causes(
     change: Change,
     client: str,
     outcomes: tuple[Outcome, ...],
-    inputs: DiagnosisInputs,
+    beside: Beside,
     reason: str,
     words: str,
 ) -> None:
     """Each cause with what is special to the case, no field left open, and what to do."""
     context = context_of(snapshot_of(tmp_path, policy=NARROW, traffic=traffic), change)
-    check = checked(context, client, outcomes, inputs)
+    check = checked(context, client, outcomes, beside)
     assert ("mismatch", reason) == (check.result, check.cause and check.cause.reason)
     assert check.cause is not None
     assert words in check.cause.message
@@ -212,17 +224,17 @@ def test_no_ready_backend(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome, of_target, note",
+    "outcome, protocol, note",
     [
-        pytest.param("untried", {"protocol": "SCTP"}, "SCTP cannot be tried.", id="sctp"),
-        pytest.param("untried", {}, NAME_NOT_RESOLVED, id="a-host-name"),
-        pytest.param("silent", {"protocol": "UDP"}, SILENCE_OVER_UDP, id="udp"),
+        pytest.param("untried", "SCTP", "SCTP cannot be tried.", id="sctp"),
+        pytest.param("untried", "TCP", NAME_NOT_RESOLVED, id="a-host-name"),
+        pytest.param("silent", "UDP", SILENCE_OVER_UDP, id="udp"),
     ],
 )
-def test_what_cannot_be_judged(tmp_path: Path, outcome: Outcome, of_target: dict[str, str], note: str) -> None:
+def test_what_cannot_be_judged(tmp_path: Path, outcome: Outcome, protocol: str, note: str) -> None:
     """No failure, and the reason."""
     context = context_of(snapshot_of(tmp_path, policy=NARROW), as_planned)
-    check = checked(context, CLIENT, (outcome,), ALONE, **of_target)
+    check = checked(context, CLIENT, (outcome,), ALONE, protocol)
     assert ("not judged", (note,), None) == (check.result, check.notes, check.cause)
 
 
@@ -265,5 +277,6 @@ def test_nothing_planned_is_no_drift(tmp_path: Path) -> None:
 
 def test_a_target_is_reached_through_its_place() -> None:
     """IPv6 addresses stand in brackets."""
-    target = Target("shop/service-web", "shop", "web", "LoadBalancer", "2001:db8::1", 80, "TCP", ())
+    port = ServicePort("", "TCP", 80, 8080)
+    target = Target("shop/service-web", Service("shop", "web"), port, "LoadBalancer", "2001:db8::1", 80, ())
     assert "tcp://[2001:db8::1]:80" == target.place

@@ -7,8 +7,7 @@ sorted. A field without a value is an empty string or list, never missing, excep
 import json
 from typing import Any
 
-from exposure.addresses import Block
-from exposure.model.exposures import Exposure, PolicyRef, Source
+from exposure.model.exposures import Exposure, Source
 from exposure.model.objects import Ref
 from exposure.networkpolicy.render import peer, port
 
@@ -19,6 +18,7 @@ def json_text(document: Any) -> str:
 
 
 def exposure_json(exposure: Exposure) -> dict[str, Any]:
+    policy = exposure.policy
     return {
         "namespace": exposure.namespace,
         "name": exposure.name,
@@ -29,28 +29,18 @@ def exposure_json(exposure: Exposure) -> dict[str, Any]:
             {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
             for port in exposure.ports
         ],
-        "sources": [source_json(source) for source in exposure.sources],
+        "sources": [_source(source) for source in exposure.sources],
         "backends": [
-            {
-                "namespace": backend.service.namespace,
-                "service": backend.service.name,
-                "selector": backend.selector,
-                "ready": backend.ready,
-                "total": backend.total,
-            }
+            {"namespace": backend.service.namespace, "service": backend.service.name}
+            | {"selector": backend.selector, "ready": backend.ready, "total": backend.total}
             for backend in exposure.backends
         ],
-        "policy": _policy(exposure.policy),
+        "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
         "mode": exposure.mode,
         "networkPolicies": [ref_json(ref) for ref in exposure.network_policies],
         "blindSpots": [
-            {
-                "reason": blind_spot.reason,
-                "effect": blind_spot.effect,
-                "message": blind_spot.message,
-                "cure": blind_spot.cure,
-            }
-            for blind_spot in exposure.blind_spots
+            {"reason": spot.reason, "effect": spot.effect, "message": spot.message, "cure": spot.cure}
+            for spot in exposure.blind_spots
         ],
         "profile": exposure.profile,
         "cni": exposure.cni,
@@ -59,11 +49,11 @@ def exposure_json(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def source_json(source: Source) -> dict[str, Any]:
+def _source(source: Source) -> dict[str, Any]:
     return {
         "kind": source.kind,
         "entryPoint": source.entry_point,
-        "cidrs": [_block(block) for block in source.blocks],
+        "cidrs": [{"cidr": str(block.cidr), "except": list(map(str, block.excepts))} for block in source.blocks],
         "peers": [peer(named) for named in source.peers],
         "ports": [port(of_pods) for of_pods in source.ports],
         "row": source.row.id,
@@ -74,11 +64,3 @@ def source_json(source: Source) -> dict[str, Any]:
 
 def ref_json(ref: Ref) -> dict[str, str]:
     return {"namespace": ref.namespace, "name": ref.name}
-
-
-def _block(block: Block) -> dict[str, Any]:
-    return {"cidr": str(block.cidr), "except": [str(cut) for cut in block.excepts]}
-
-
-def _policy(policy: PolicyRef | None) -> dict[str, str] | None:
-    return policy if policy is None else {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name}

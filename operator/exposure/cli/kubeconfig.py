@@ -1,42 +1,20 @@
-"""The kubeconfig: found and merged as kubectl does it, and why one cannot be used.
+"""The kubeconfig: found as kubectl finds it, and read by the client library; why one cannot be used.
 
-The client library reads it, too, and checks little: it raises what its code meets, and logs what it goes on without. So
-the usual mistakes are looked for first.
+The library goes on without credentials where the user is missing or its command fails. Here, both are errors.
 """
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from kubernetes import config
 
 from exposure.cli.command import UsageError
 from exposure.cli.documents import documents, read_text
 from exposure.fields import Raw, mapping, objects, text
 
 DEFAULT = "~/.kube/config"
-
-NO_KUBECONFIG = (
-    "There is no kubeconfig {path}, so no cluster can be asked. Give --kubeconfig, or -f to read manifests without a "
-    "cluster."
-)
-NO_CURRENT_CONTEXT = "The kubeconfig {path} has no current-context. Give --context, one of: {known}."
-NO_SUCH_CONTEXT = "The kubeconfig {path} has no context {name}. Give --context, one of: {known}."
-NO_SUCH_ENTRY = (
-    "Context {context} of the kubeconfig names the {kind} {name!r}, which is not there. Its {kind}s: {known}."
-)
-BAD_SERVER = "Cluster {name} of the kubeconfig has the server {server!r}. Write a URL such as https://203.0.113.1:6443."
-NO_CREDENTIALS = (
-    "The command {command} of user {user} in the kubeconfig gives no credentials. Run kubectl get namespaces, "
-    "which runs it as well, and follow its message."
-)
-NOT_USABLE = (
-    "Context {context} of the kubeconfig {path} cannot be used: a certificate, a key or a token of its cluster or its "
-    "user cannot be read. Check them with kubectl config view."
-)
-
-Entries = dict[str, dict[str, Raw]]
 
 
 def configure(configuration: Any, kubeconfig: str | None, context: str | None) -> str:
@@ -45,78 +23,66 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
     As kubectl: the files of `kubeconfig`, of $KUBECONFIG or the default one; without any, the service account of a pod.
     UsageError where no cluster can be asked.
     """
-    from kubernetes import config
-
     names = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT
-    paths = [path for name in names.split(os.pathsep) if name and (path := Path(name).expanduser()).exists()]
-    if not paths:
+    files = [str(path) for name in names.split(os.pathsep) if name and (path := Path(name).expanduser()).exists()]
+    if not files:
         try:
             if names != DEFAULT or context is not None:
                 raise config.ConfigException
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException as error:
-            raise UsageError(NO_KUBECONFIG.format(path=names)) from error
+            raise UsageError(
+                f"There is no kubeconfig {names}, so no cluster can be asked. Give --kubeconfig, or -f to read "
+                "manifests without a cluster."
+            ) from error
         return "default"
-    current, entries = _merged(paths)
-    name = context or current
-    chosen = _context(names, name, entries)
+    contents = [document.content for file in files for document in documents(read_text(file), file)]
+    contents = [content for content in contents if isinstance(content, dict)]
+    # The first file that has a name decides.
+    current = context or next(filter(None, (text(content, "current-context") for content in contents)), "")
+    contexts, users = _by_name(contents, "context"), _by_name(contents, "user")
+    if current not in contexts:
+        missing = f"context {current}" if current else "current-context"
+        known = ", ".join(sorted(contexts)) or "none"
+        raise UsageError(f"The kubeconfig {names} has no {missing}. Give --context, one of: {known}.")
+    user = text(contexts[current], "user")
+    if user and user not in users:  # Without a user, requests are anonymous.
+        known = ", ".join(sorted(users)) or "none"
+        raise UsageError(
+            f"Context {current} of the kubeconfig names the user {user!r}, which is not there. Its users: {known}."
+        )
     logged: list[logging.LogRecord] = []
     # As a filter it drops what it collects, because it returns None.
     collect: Any = logged.append
     logging.getLogger().addFilter(collect)
     try:
-        files = os.pathsep.join(map(str, paths))
-        config.load_kube_config(files, name, client_configuration=configuration, persist_config=False)
+        config.load_kube_config(os.pathsep.join(files), current, configuration, persist_config=False)
     except Exception as error:  # A ConfigException, or what its code meets: it does not check what it reads.
-        raise UsageError(NOT_USABLE.format(context=name, path=names)) from error
+        readable = isinstance(error, config.ConfigException | OSError | ValueError)
+        reason = error if readable else "an entry does not have the form that kubectl config writes"
+        raise UsageError(
+            f"Context {current} of the kubeconfig {names} cannot be used: {reason}. Check it with kubectl config view."
+        ) from error
     finally:
         logging.getLogger().removeFilter(collect)
-    user = text(chosen, "user")
-    command = text(mapping(entries["user"].get(user, {}), "exec"), "command")
-    if command and any(record.levelno >= logging.ERROR for record in logged):
-        # The library goes on without credentials where the command fails.
-        raise UsageError(NO_CREDENTIALS.format(command=command, user=user))
-    return text(chosen, "namespace") or "default"
+    if not configuration.host.startswith(("http://", "https://")):
+        raise UsageError(
+            f"Context {current} of the kubeconfig {names} has the server {configuration.host!r}. Write a URL such as "
+            "https://203.0.113.1:6443."
+        )
+    if any(record.levelno >= logging.ERROR for record in logged):
+        command = text(mapping(users.get(user, {}), "exec"), "command")
+        raise UsageError(
+            f"The command {command} of user {user} in the kubeconfig gives no credentials. Run kubectl get "
+            "namespaces, which runs it as well, and follow its message."
+        )
+    return text(contexts[current], "namespace") or "default"
 
 
-def _merged(paths: Sequence[Path]) -> tuple[str, Entries]:
-    """The current context and the entries of all files by kind and name. The first file that has a name decides."""
-    current, entries = "", Entries(context={}, cluster={}, user={})
-    for path in paths:
-        contents = [document.content for document in documents(read_text(str(path)), str(path))]
-        content = contents[0] if contents and isinstance(contents[0], dict) else {}
-        current = current or text(content, "current-context")
-        for kind, by_name in entries.items():
-            for entry in objects(content, f"{kind}s"):
-                by_name.setdefault(text(entry, "name"), mapping(entry, kind))
-    return current, entries
-
-
-def _context(path: str, name: str, entries: Entries) -> Raw:
-    """The context of that name. UsageError where there is none, or its cluster and its user cannot be used."""
-    if name not in entries["context"]:
-        problem = NO_SUCH_CONTEXT if name else NO_CURRENT_CONTEXT
-        raise UsageError(problem.format(path=path, name=name, known=_known(entries["context"])))
-    context = entries["context"][name]
-    for kind in ("cluster", "user"):
-        named, by_name = text(context, kind), entries[kind]
-        # Without a user, requests are anonymous.
-        if named not in by_name and (named or kind == "cluster"):
-            raise UsageError(NO_SUCH_ENTRY.format(context=name, kind=kind, name=named, known=_known(by_name)))
-    cluster = text(context, "cluster")
-    server = text(entries["cluster"][cluster], "server")
-    if not _is_url(server):
-        raise UsageError(BAD_SERVER.format(name=cluster, server=server))
-    return context
-
-
-def _known(by_name: dict[str, Raw]) -> str:
-    return ", ".join(sorted(by_name)) or "none"
-
-
-def _is_url(server: str) -> bool:
-    try:
-        parts = urlsplit(server)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # A port beyond 65535, or brackets that do not match.
-        return False
+def _by_name(contents: list[Raw], kind: str) -> dict[str, Raw]:
+    """The entries of a kind of all files, such as contexts. The first file that has a name decides."""
+    by_name: dict[str, Raw] = {}
+    for content in contents:
+        for entry in objects(content, f"{kind}s"):
+            by_name.setdefault(text(entry, "name"), mapping(entry, kind))
+    return by_name

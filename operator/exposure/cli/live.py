@@ -4,17 +4,19 @@ One list of each kind, in pages. Nothing is watched, and nothing is written but 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
+
+from kubernetes import client
+from urllib3.exceptions import HTTPError
 
 from exposure.cli.command import UsageError
 from exposure.cli.documents import documents
 from exposure.cli.gathering import Gathering
 from exposure.cli.kubeconfig import configure
 from exposure.cli.terminal import warn
-from exposure.fields import BadField, mapping, text
+from exposure.fields import BadField, mapping, objects, text
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
@@ -26,13 +28,13 @@ AT_ONCE = 6
 ATTEMPTS = 3
 #: To connect and to read, seconds.
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
-CONFIG_MAP, CONFIG_KEY = "exposure-operator", "config.yaml"
+#: The operator's Deployment and its ConfigMap have one name.
+OPERATOR, CONFIG_KEY = "exposure-operator", "config.yaml"
 
-NO_ANSWER = (
-    "The cluster at {server} does not answer: {reason}. Check the server of the kubeconfig's context, and the "
-    "network to it."
-)
+#: Why there is no answer, by the name of urllib3's exception.
 NO_ANSWER_REASONS: Mapping[str, str] = {
+    "LocationParseError": "it is no URL such as https://203.0.113.1:6443",
+    "LocationValueError": "it is no URL such as https://203.0.113.1:6443",
     "NameResolutionError": "its name cannot be resolved",
     "ConnectTimeoutError": f"no connection within {CONNECT_SECONDS:.0f} s",
     "ReadTimeoutError": f"no response within {READ_SECONDS:.0f} s",
@@ -41,51 +43,13 @@ NO_ANSWER_REASONS: Mapping[str, str] = {
     "ProxyError": "the proxy does not connect to it",
 }
 CONNECTION_BROKEN = "the connection breaks off"
-NOT_ACCEPTED = (
-    "The cluster at {server} does not accept these credentials (401 Unauthorized). Log in again, or give another "
-    "--context."
-)
-MAY_NOT_LIST = (
-    "You may not list {resource} in all namespaces ({reason}). Ask for the verb list on {resource}, as ClusterRole "
-    "exposure-operator-map has it."
-)
-NOT_LISTED = "{kind} objects cannot be listed: {server} answers {status} to GET {path} ({reason}). Try again."
-NOT_SERVED = (
-    "{kind} objects cannot be listed: {server} answers 404 to GET {path}. Without them there is no map. Check that the "
-    "server of the kubeconfig's context is a Kubernetes API server."
-)
-NO_LIST = (
-    "{kind} objects cannot be listed: what {server} answers to GET {path} is no JSON object with items. Check that the "
-    "server of the kubeconfig's context is a Kubernetes API server."
-)
-LIST_EXPIRED = "{kind} objects cannot be listed: reading the list took longer than the API server keeps it. Try again."
-DEFAULT_CONFIGURATION = (
-    "The operator's ConfigMap {name} cannot be read ({reason}), so the default configuration is assumed. Give it with "
-    "--config."
-)
-OBJECT_PASSED_OVER = "{kind} {name} is passed over: {error}"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiResponse:
-    """`body` None: it is no JSON object."""
-
-    status: int
-    body: dict[str, Any] | None
-
-    @property
-    def message(self) -> str:
-        """The reason that the API server gives, without a full stop."""
-        return text(self.body or {}, "message").rstrip(".") or f"status {self.status}, no reason given"
+NOT_AN_API_SERVER = "Check that the server of the kubeconfig's context is a Kubernetes API server."
 
 
 class Cluster:
     """A connection as kubectl makes it, with `kubeconfig` and `context`; inside a pod, with its service account."""
 
     def __init__(self, kubeconfig: str | None, context: str | None) -> None:
-        # Importing the client's models takes most of a second, which reading files need not wait for.
-        from kubernetes import client
-
         configuration = client.Configuration()
         self.namespace = configure(configuration, kubeconfig, context)
         self.server: str = configuration.host
@@ -103,43 +67,61 @@ class Cluster:
                         gathering.keep(kind, kind.parse(raw))
                     except BadField as error:
                         # The operator reports it, and goes on without this object, too.
-                        warn(OBJECT_PASSED_OVER.format(kind=kind.kind, name=_name(raw), error=error))
+                        warn(f"{kind.kind} {_name(raw)} is passed over: {error}")
         return gathering.snapshot(config)
 
     def config(self, namespace: str) -> Config:
         """The configuration of the operator in `namespace`; the defaults where there is none that can be read."""
-        response = self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{CONFIG_MAP}")
-        name = f"{namespace}/{CONFIG_MAP}"
-        if response.status not in (200, 404):
-            warn(DEFAULT_CONFIGURATION.format(name=name, reason=response.message))
-        written = text(mapping(response.body or {}, "data"), CONFIG_KEY) if response.status == 200 else ""
-        for document in documents(written, f"ConfigMap {name}, {CONFIG_KEY}"):
+        status, config_map = self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{OPERATOR}")
+        if status not in (200, 404):
+            warn(
+                f"The operator's ConfigMap {namespace}/{OPERATOR} cannot be read ({_reason(status, config_map)}), so "
+                "the default configuration is assumed. Give it with --config."
+            )
+        written = text(mapping(config_map, "data"), CONFIG_KEY)
+        for document in documents(written, f"ConfigMap {namespace}/{OPERATOR}, {CONFIG_KEY}"):
             try:
                 return parse_config(document.content, namespace)
             except BadField as error:
                 raise UsageError(f"{document.place(error.field)}: {error}") from error
         return Config(operator_namespace=namespace)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        query: Sequence[tuple[str, str]] = (),
-    ) -> ApiResponse:
-        """One request, whatever the server answers. UsageError where it does not answer."""
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
+    def operator_image(self, namespace: str) -> str:
+        """The image that the operator in `namespace` runs with, for pods beside it."""
+        status, deployment = self.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{OPERATOR}")
+        pod = mapping(mapping(mapping(deployment, "spec"), "template"), "spec")
+        image = next((text(container, "image") for container in objects(pod, "containers")), "")
+        if not image:
+            raise UsageError(
+                f"There is no image for the probe pods: Deployment {namespace}/{OPERATOR} cannot be read "
+                f"({_reason(status, deployment)}). Give --image, or --from outside, which needs no pods."
+            )
+        return image
 
+    def request(
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, dict[str, Any]]:
+        """One request: the status, whatever it is, and the answer, empty where it is no JSON object.
+
+        UsageError where the server does not answer.
+        """
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         request = self._client.param_serialize(
             method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
             response = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
-            return ApiResponse(response.status, _json_object(response.read()))
-        except (HTTPError, OSError, ApiException) as error:
-            raise UsageError(NO_ANSWER.format(server=self.server, reason=_reason(error))) from error
+            answer = response.read()
+        except (HTTPError, OSError, client.ApiException) as error:
+            raise UsageError(
+                f"The cluster at {self.server} does not answer: {_no_answer(error)}. Check the server of the "
+                "kubeconfig's context, and the network to it."
+            ) from error
+        try:
+            document = json.loads(answer)
+        except ValueError:
+            document = None
+        return response.status, document if isinstance(document, dict) else {}
 
     def _list(self, kind: Kind) -> list[dict[str, Any]]:
         for version in kind.versions:
@@ -148,82 +130,70 @@ class Cluster:
                 return items
         if kind.optional or kind.group == API_GROUP:  # The map is of use before our CRDs are installed.
             return []
-        raise UsageError(NOT_SERVED.format(kind=kind.kind, server=self.server, path=kind.path(kind.versions[0])))
+        raise UsageError(
+            f"{kind.kind} objects cannot be listed: {self.server} answers 404 to GET {kind.path(kind.versions[0])}. "
+            f"Without them there is no map. {NOT_AN_API_SERVER}"
+        )
 
     def _items(self, kind: Kind, version: str) -> list[dict[str, Any]] | None:
         """Every object of a kind; None where the API is not served in that version."""
-        for _ in range(ATTEMPTS):
-            try:
-                return [
-                    # Items of a list name no kind, which parsing a route asks for.
-                    {**item, "kind": kind.kind, "apiVersion": f"{kind.group}/{version}".strip("/")}
-                    for page in self._pages(kind, version)
-                    for item in page
-                ]
-            except _NotServed:
-                return None
-            except _Expired:
-                continue
-        raise UsageError(LIST_EXPIRED.format(kind=kind.kind))
-
-    def _pages(self, kind: Kind, version: str) -> Iterator[list[dict[str, Any]]]:
-        path, token = kind.path(version), ""
+        path, of_kind = kind.path(version), f"{kind.kind} objects cannot be listed"
+        # Items of a list name no kind, which parsing a route asks for.
+        named = {"kind": kind.kind, "apiVersion": f"{kind.group}/{version}".strip("/")}
+        items, token, attempt = list[dict[str, Any]](), "", 1
         while True:
             query = [("limit", str(PAGE)), *([("continue", token)] if token else [])]
-            response = self.request("GET", path, query=query)
-            match response.status:
+            status, page = self.request("GET", path, query=query)
+            match status:
                 case 200:
-                    body = response.body or {}
-                    items = body.get("items", ()) or []
-                    if "items" not in body or not _is_list_of_objects(items):
-                        raise UsageError(NO_LIST.format(kind=kind.kind, server=self.server, path=path))
-                    yield items
-                    token = text(mapping(body, "metadata"), "continue")
+                    of_page = objects(page, "items")
+                    if "items" not in page or page["items"] not in (None, of_page):
+                        raise UsageError(
+                            f"{of_kind}: what {self.server} answers to GET {path} is no JSON object with items. "
+                            f"{NOT_AN_API_SERVER}"
+                        )
+                    items += ({**item, **named} for item in of_page)
+                    token = text(mapping(page, "metadata"), "continue")
                     if not token:
-                        return
+                        return items
                 case 404:
-                    raise _NotServed
+                    return None
+                case 410 if attempt < ATTEMPTS:  # The server has dropped the list of which the next page was asked for.
+                    items, token, attempt = [], "", attempt + 1
                 case 410:
-                    raise _Expired
+                    raise UsageError(
+                        f"{of_kind}: reading the list took longer than the API server keeps it. Try again."
+                    )
                 case 401:
-                    raise UsageError(NOT_ACCEPTED.format(server=self.server))
+                    raise UsageError(
+                        f"The cluster at {self.server} does not accept these credentials (401 Unauthorized). Log in "
+                        "again, or give another --context."
+                    )
                 case 403:
                     resource = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
-                    raise UsageError(MAY_NOT_LIST.format(resource=resource, reason=response.message))
-                case status:
-                    fields = {"kind": kind.kind, "server": self.server, "status": status, "path": path}
-                    raise UsageError(NOT_LISTED.format(**fields, reason=response.message))
+                    raise UsageError(
+                        f"You may not list {resource} in all namespaces ({_reason(status, page)}). Ask for the verb "
+                        f"list on {resource}, as ClusterRole exposure-operator-map has it."
+                    )
+                case _:
+                    raise UsageError(
+                        f"{of_kind}: {self.server} answers {status} to GET {path} ({_reason(status, page)}). Try again."
+                    )
 
 
-class _NotServed(Exception):
-    pass
+def _reason(status: int, answer: dict[str, Any]) -> str:
+    """The reason that the API server gives, without a full stop."""
+    return text(answer, "message").rstrip(".") or f"status {status}, no reason given"
 
 
-class _Expired(Exception):
-    """The server has dropped the list of which the next page was asked for."""
-
-
-def _reason(error: BaseException) -> str:
-    """Why there is no answer, from the first exception with a name that says it: urllib3 wraps one into another."""
-    wrapped: BaseException | None = error
-    while wrapped is not None:
-        if type(wrapped).__name__ in NO_ANSWER_REASONS:
-            return NO_ANSWER_REASONS[type(wrapped).__name__]
-        wrapped = getattr(wrapped, "reason", None) or wrapped.__cause__
-        wrapped = wrapped if isinstance(wrapped, BaseException) else None
+def _no_answer(error: BaseException | None) -> str:
+    """From the first exception with a name that says it: urllib3 wraps one into another."""
+    while error is not None:
+        if type(error).__name__ in NO_ANSWER_REASONS:
+            return NO_ANSWER_REASONS[type(error).__name__]
+        wrapped = getattr(error, "reason", None)
+        error = wrapped if isinstance(wrapped, BaseException) else error.__cause__
     return CONNECTION_BROKEN
-
-
-def _json_object(body: object) -> dict[str, Any] | None:
-    try:
-        document = json.loads(body) if isinstance(body, str | bytes) else None
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _is_list_of_objects(items: object) -> bool:
-    return isinstance(items, list) and all(isinstance(item, dict) for item in items)
 
 
 def _name(raw: dict[str, Any]) -> str:

@@ -4,17 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from exposure.cli import wording
 from exposure.cli.picture import picture
 from exposure.cli.terminal import safe
-from exposure.cli.wording import (
-    EFFECTS,
-    addresses_text,
-    entry_points_text,
-    from_text,
-    governor_text,
-    ports_text,
-    source_text,
-)
 from exposure.model.exposures import BlindSpot, Exposure, Source
 
 # Should the escaping ever miss something, this Content-Security-Policy lets it load and run nothing.
@@ -74,11 +66,11 @@ def _many(count: int, word: str) -> str:
 def _section(exposure: Exposure) -> str:
     name = f"{exposure.namespace}/{exposure.name}"
     properties = [
-        ("type", entry_points_text(exposure)),
-        ("address", addresses_text(exposure)),
-        ("open", ports_text(exposure)),
-        ("from", from_text(exposure)),
-        ("policy", governor_text(exposure)),
+        ("type", wording.entry_points(exposure)),
+        ("address", wording.addresses(exposure)),
+        ("open", wording.ports(exposure)),
+        ("from", wording.callers(exposure.sources)),
+        ("policy", wording.policy(exposure)),
         ("carried by", ", ".join(map(str, exposure.network_policies))),
         ("provider", exposure.profile),
         ("CNI", exposure.cni),
@@ -100,14 +92,14 @@ def _source(source: Source) -> str:
     ports = ", ".join(map(str, source.ports)) or "no port"
     reference = f"<br><small>{_text(source.reference)}</small>" if source.reference else ""
     return (
-        f"<b>{_text(source.kind)}</b> {_text(source_text(source))} on {_text(ports)}<br>"
+        f"<b>{_text(source.kind)}</b> {_text(wording.callers([source]))} on {_text(ports)}<br>"
         f"{_text(source.explanation)}<br><small>row: {_text(source.row.id)}</small>{reference}"
     )
 
 
 def _blind_spot(spot: BlindSpot) -> str:
     cure = f"<br><b>Cure:</b> {_text(spot.cure)}" if spot.cure else ""
-    effect = EFFECTS.get(spot.effect, spot.effect)
+    effect = wording.EFFECTS[spot.effect]
     return f'<b class="blind-spot">{_text(spot.reason)}</b> ({_text(effect)})<br>{_text(spot.message)}{cure}'
 
 

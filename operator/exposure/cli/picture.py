@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from exposure.cli import wording
 from exposure.cli.terminal import safe
-from exposure.cli.wording import (
-    NONE,
-    addresses_text,
-    entry_points_text,
-    from_text,
-    governor_text,
-    ports_text,
-    source_text,
-)
 from exposure.model.exposures import Exposure
 
 WIDTH = 1120
@@ -73,9 +65,9 @@ def _sources(exposure: Exposure) -> list[Box]:
     governed = exposure.policy is not None and exposure.mode == "Enforce"
     held = "held" if governed or exposure.default_deny else "open"
     if not exposure.sources:
-        return [Box((from_text(exposure),), held)]
+        return [Box((wording.callers(exposure.sources),), held)]
     return [
-        Box((f"{source.kind}  {source_text(source)}", ", ".join(map(str, source.ports))), held)
+        Box((f"{source.kind}  {wording.callers([source])}", ", ".join(map(str, source.ports))), held)
         for source in exposure.sources
     ]
 
@@ -83,9 +75,9 @@ def _sources(exposure: Exposure) -> list[Box]:
 def _entry_point(exposure: Exposure) -> Box:
     lines = [
         f"{exposure.namespace}/{exposure.name}",
-        f"{entry_points_text(exposure)}  {addresses_text(exposure)}",
-        ports_text(exposure),
-        f"policy {governor_text(exposure)}",
+        f"{wording.entry_points(exposure)}  {wording.addresses(exposure)}",
+        wording.ports(exposure),
+        f"policy {wording.policy(exposure)}",
     ]
     blind_spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
     return Box((*lines, *blind_spots), "entry-point has-blind-spot" if blind_spots else "entry-point")
@@ -96,7 +88,7 @@ def _backends(exposure: Exposure) -> list[Box]:
         Box(
             (
                 f"Service {backend.service}",
-                f"pods {backend.selector or NONE}",
+                f"pods {backend.selector or wording.NONE}",
                 f"{backend.ready} of {backend.total} ready",
             ),
             "backend",

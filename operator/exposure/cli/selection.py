@@ -1,10 +1,11 @@
 """The object that a person names on the command line, and the entry points that belong to it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exposure.cli.command import UsageError
 from exposure.cli.inputs import Input
+from exposure.cli.options import OBJECT_FORMS
 from exposure.model.exposures import Exposure
 from exposure.model.objects import Ref
 
@@ -15,13 +16,6 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Gateway": ("gateway.networking.k8s.io", ("gateway", "gateways", "gtw")),
     "Exposure": ("exposure.dev", ("exposure", "exposures", "exp")),
 }
-METAVAR = "[NAMESPACE/]SERVICE"
-FORMS = f"{METAVAR}, service/NAME, ingress/NAME, gateway/NAME or exposure/NAME"
-
-BAD_NAME = f"{{text}} is not the name of an object. Write {FORMS}, with -n for the namespace."
-NO_SUCH_PREFIX = f"{{text}}: {{prefix}} is neither a namespace nor a kind with entry points. Write {FORMS}."
-NO_SUCH_OBJECT = "There is no {kind} {name}. kubectl exposure map -A lists every entry point."
-SEVERAL_OBJECTS = "{kind} {name} exists in several namespaces: {namespaces}. Choose one with -n."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +36,42 @@ class NamedObject:
 
 
 def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> NamedObject:
-    """What `text` names: FORMS says how. UsageError where that is no object, or where it can be several.
+    """What `text` names: OBJECT_FORMS says how. UsageError where that is no object, or where it can be several.
 
     `exposures`: every entry point of the snapshot. A namespace that is called like a kind comes second to the kind.
     """
-    prefix, slash, name = text.partition("/")
-    if not slash:
-        prefix, name = "service", text
+    prefix, name = text.split("/", 1) if "/" in text else ("service", text)
     if not prefix or not name or "/" in name:
-        raise UsageError(BAD_NAME.format(text=text))
+        raise UsageError(f"{text} is not the name of an object. Write {OBJECT_FORMS}, with -n for the namespace.")
     kind = _kind(prefix)
-    namespaces = sorted(set(_namespaces_with(given, exposures, kind, name))) if kind else []
-    if kind and given.default_namespace in namespaces:
-        return NamedObject(kind, Ref(given.default_namespace, name))
-    if kind and len(namespaces) == 1:
-        return NamedObject(kind, Ref(namespaces[0], name))
+    namespaces = _namespaces_with(given, exposures, kind, name)
+    if given.default_namespace in namespaces:
+        namespaces = [given.default_namespace]
+    if kind and len(namespaces) > 1:
+        listed = ", ".join(namespaces)
+        raise UsageError(f"{kind} {name} exists in several namespaces: {listed}. Choose one with -n.")
     if kind and namespaces:
-        raise UsageError(SEVERAL_OBJECTS.format(kind=kind, name=name, namespaces=", ".join(namespaces)))
+        return NamedObject(kind, Ref(namespaces[0], name))
     if name in given.snapshot.services.get(prefix, {}):
         return NamedObject("Service", Ref(prefix, name))
-    if kind:
-        raise UsageError(NO_SUCH_OBJECT.format(kind=kind, name=name))
-    if prefix in given.snapshot.namespaces:
-        raise UsageError(NO_SUCH_OBJECT.format(kind="Service", name=text))
-    raise UsageError(NO_SUCH_PREFIX.format(text=text, prefix=prefix))
+    if kind or prefix in given.snapshot.namespaces:
+        missing = f"{kind} {name}" if kind else f"Service {text}"
+        raise UsageError(f"There is no {missing}. kubectl exposure map -A lists every entry point.")
+    raise UsageError(f"{text}: {prefix} is neither a namespace nor a kind with entry points. Write {OBJECT_FORMS}.")
 
 
 def _kind(word: str) -> str | None:
     """The kind that kubectl means by `svc`, `Services`, or `ingress.networking.k8s.io`."""
     name, _, group = word.lower().partition(".")
-    for kind, (own_group, names) in KINDS.items():
-        if name in names and group in ("", own_group):
-            return kind
-    return None
+    matching = (kind for kind, (own_group, names) in KINDS.items() if name in names and group in ("", own_group))
+    return next(matching, None)
 
 
-def _namespaces_with(given: Input, exposures: Iterable[Exposure], kind: str, name: str) -> Iterator[str]:
+def _namespaces_with(given: Input, exposures: Iterable[Exposure], kind: str | None, name: str) -> list[str]:
+    """The namespaces that have an object of that kind and name, sorted."""
     if kind == "Exposure":
-        yield from (exposure.namespace for exposure in exposures if exposure.name == name)
-        return
+        return sorted({exposure.namespace for exposure in exposures if exposure.name == name})
     snapshot = given.snapshot
     by_kind = {"Service": snapshot.services, "Ingress": snapshot.ingresses, "Gateway": snapshot.gateways}
-    yield from (namespace for namespace, objects in by_kind[kind].items() if name in objects)
+    by_namespace = by_kind.get(kind or "", {})
+    return sorted(namespace for namespace, objects in by_namespace.items() if name in objects)

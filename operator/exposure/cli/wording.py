@@ -1,10 +1,9 @@
 """The parts of an Exposure in few words, the same in the table, on the page and in an explanation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from exposure.addresses import Block, whole_families
-from exposure.model.exposures import Exposure, OpenPort, Source
-from exposure.networkpolicy.values import Peer
+from exposure.addresses import whole_families
+from exposure.model.exposures import Exposure, Source
 
 #: As kubectl shows an empty column.
 NONE = "<none>"
@@ -19,55 +18,37 @@ NO_ENTRY_POINTS = (
 )
 
 
-def port_text(port: OpenPort) -> str:
-    suffix = "" if port.protocol == "TCP" else f"/{port.protocol}"
-    return f"{port.port}→{port.target}{suffix}"
+def entry_points(exposure: Exposure) -> str:
+    return ", ".join(exposure.entry_points) or NONE
 
 
-def ports_text(exposure: Exposure) -> str:
-    return ", ".join(map(port_text, exposure.ports)) or NONE
+def addresses(exposure: Exposure) -> str:
+    # A NodePort and a HostPort publish no address: they are open at every address of a node.
+    everywhere = set(exposure.entry_points) <= {"NodePort", "HostPort"}
+    return ", ".join(exposure.addresses) or ("<nodes>" if everywhere else "<pending>")
 
 
-def blocks_text(blocks: Sequence[Block]) -> str:
-    """The blocks, with a whole address family in words."""
-    whole = whole_families(block.cidr for block in blocks if not block.excepts)
-    if whole == {"IPv4", "IPv6"}:
-        return "everyone"
+def ports(exposure: Exposure) -> str:
+    protocols = [(port, "" if port.protocol == "TCP" else f"/{port.protocol}") for port in exposure.ports]
+    return ", ".join(f"{port.port}→{port.target}{protocol}" for port, protocol in protocols) or NONE
+
+
+def callers(sources: Sequence[Source]) -> str:
+    """Who is admitted, by all of these sources together and complete, because a table may be piped."""
+    blocks = dict.fromkeys(block for source in sources for block in source.blocks)
+    peers = dict.fromkeys(str(peer) for source in sources for peer in source.peers)
     words = {"0.0.0.0/0": "everyone (IPv4)", "::/0": "everyone (IPv6)"}
-    return ", ".join(words.get(str(block), str(block)) for block in blocks)
+    ranges = [words.get(str(block), str(block)) for block in blocks]
+    if whole_families(block.cidr for block in blocks if not block.excepts) == {"IPv4", "IPv6"}:
+        ranges = ["everyone"]
+    return ", ".join([*ranges, *peers]) or NONE
 
 
-def source_text(source: Source) -> str:
-    return _admitted(source.blocks, source.peers)
-
-
-def from_text(exposure: Exposure) -> str:
-    """Who is admitted, by all sources together and complete, because a table may be piped."""
-    blocks = (block for source in exposure.sources for block in source.blocks)
-    return _admitted(blocks, (peer for source in exposure.sources for peer in source.peers))
-
-
-def _admitted(blocks: Iterable[Block], peers: Iterable[Peer]) -> str:
-    every_block = tuple(dict.fromkeys(blocks))
-    parts = [blocks_text(every_block)] if every_block else []
-    return ", ".join([*parts, *dict.fromkeys(map(str, peers))]) or NONE
-
-
-def governor_text(exposure: Exposure) -> str:
+def policy(exposure: Exposure) -> str:
     if exposure.policy is None:
         return NONE
     return str(exposure.policy) if exposure.mode == "Enforce" else f"{exposure.policy} ({exposure.mode})"
 
 
-def reasons_text(exposure: Exposure) -> str:
+def reasons(exposure: Exposure) -> str:
     return ", ".join(dict.fromkeys(blind_spot.reason for blind_spot in exposure.blind_spots))
-
-
-def entry_points_text(exposure: Exposure) -> str:
-    return ", ".join(exposure.entry_points) or NONE
-
-
-def addresses_text(exposure: Exposure) -> str:
-    # A NodePort and a HostPort publish no address: they are open at every address of a node.
-    everywhere = set(exposure.entry_points) <= {"NodePort", "HostPort"}
-    return ", ".join(exposure.addresses) or ("<nodes>" if everywhere else "<pending>")

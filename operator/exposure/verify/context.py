@@ -34,9 +34,8 @@ class VerificationContext(ResolvedSnapshot):
         live, resolution = self.live(pod.namespace), self.resolution(pod.namespace)
         if resolution.paused:
             return live
-        frozen = [policy for policy in live if policy.name in resolution.frozen]
-        planned = [policy for policy in resolution.policies if policy.name not in resolution.frozen]
-        ours = (*planned, *frozen)
+        planned = (policy for policy in resolution.policies if policy.name not in resolution.frozen)
+        ours = (*planned, *(policy for policy in live if policy.name in resolution.frozen))
         labels = dict(pod.labels)
         isolated = any(policy.spec.ingress is not None and policy.spec.pod_selector.matches(labels) for policy in ours)
         return ours if isolated else live

@@ -5,14 +5,13 @@ not, where on the way the connection stops.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from exposure.model.exposures import SourceKind
 from exposure.model.plans import Change
-from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import PossibleArrival, admitted, arrivals, decision, is_intended, pod_of
+from exposure.verify.expectation import PossibleArrival, arrivals
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
 OPERATOR = (
@@ -115,17 +114,6 @@ SILENCE_OVER_UDP = "Over UDP, silence proves nothing: only a Service that answer
 DIFFERENCES = {"create": "{name} is missing", "update": "{name} differs", "delete": "{name} is not planned"}
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosisInputs:
-    """What else was observed. `node_ports`: the outcome at the Service's node port, by the address of the node.
-
-    `denials_held`: another connection of this run was denied, as expected.
-    """
-
-    node_ports: Mapping[str, Outcome] = field(default_factory=dict)
-    denials_held: bool = False
-
-
 def judged(target: Target, vantage: Vantage, expected: Expected, observed: ProbeOutcome) -> Check:
     """The check, not yet diagnosed."""
     check = Check(target.exposure, vantage, target, expected, "not judged", observed)
@@ -137,40 +125,45 @@ def judged(target: Target, vantage: Vantage, expected: Expected, observed: Probe
         case "unsure":
             return check
         case "allowed":
-            right = observed.passed == len(observed.outcomes) or (target.protocol == "UDP" and observed.passed > 0)
-        case _:
+            right = observed.passed == len(observed.outcomes) or target.protocol == "UDP"
+        case "denied":
             right = observed.passed == 0
     return replace(check, result="as expected" if right else "mismatch")
 
 
-def diagnosed(context: VerificationContext, check: Check, inputs: DiagnosisInputs) -> Check:
-    """A mismatch with its cause; any other check as it is."""
+def diagnosed(
+    context: VerificationContext, check: Check, node_ports: Mapping[str, Outcome], denials_held: bool
+) -> Check:
+    """The check with the cause of its mismatch, if it is one.
+
+    `node_ports`: the outcome at the Service's node port, by the address of the node, as far as it was tried.
+    `denials_held`: another connection of this run was denied, as expected.
+    """
     if check.result != "mismatch" or check.target is None or check.vantage is None or check.observed is None:
         return check
     possible = list(arrivals(context, check.target, check.vantage))
     if check.expected.verdict == "denied":
-        cause = _admitted_unexpectedly(context, check.target, possible, inputs)
+        cause = _admitted_unexpectedly(context, check.target, possible, denials_held)
     else:
-        cause = _denied_unexpectedly(context, check.target, possible, check.observed, inputs)
+        cause = _denied_unexpectedly(context, check.target, possible, check.observed, node_ports)
     return replace(check, cause=cause)
 
 
 def _admitted_unexpectedly(
-    context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], inputs: DiagnosisInputs
+    context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], denials_held: bool
 ) -> Cause:
-    if not possible or any(is_intended(context, arrival, target) for arrival in possible):
+    if not possible or any(arrival.is_intended(context) for arrival in possible):
         return NOT_HELD  # The policies admit it as well: the denial was expected before them.
-    live = context.live(target.namespace)
-    decisions = [decision(live, arrival, target) for arrival in possible]
-    if not any(of_arrival.allowed for of_arrival in decisions):
-        cause = NOT_ENFORCED_HERE if inputs.denials_held else NOT_ENFORCED
+    decisions = [arrival.decision(context.live(target.service.namespace)) for arrival in possible]
+    if not any(decision.allowed for decision in decisions):
+        cause = NOT_ENFORCED_HERE if denials_held else NOT_ENFORCED
         return _filled(cause, policies=names(decisions[0].isolating))
-    allowing = {policy.name: policy for of_arrival in decisions for policy, _ in of_arrival.allowing}
+    allowing = {policy.name: policy for decision in decisions for policy, _ in decision.allowing}
     foreign = [policy for policy in allowing.values() if not is_ours(policy)]
     if foreign:
         return _filled(ADDITIVE_POLICY, policies=names(foreign))
-    if not any(of_arrival.isolating for of_arrival in decisions):
-        return _filled(POLICY_MISSING, planned=_planned(context, target, possible))
+    if not any(decision.isolating for decision in decisions):
+        return _filled(POLICY_MISSING, planned=_planned(context, possible))
     return _filled(ADMITS_MORE, policies=names(allowing.values()))
 
 
@@ -179,67 +172,54 @@ def _denied_unexpectedly(
     target: Target,
     possible: Sequence[PossibleArrival],
     observed: ProbeOutcome,
-    inputs: DiagnosisInputs,
+    node_ports: Mapping[str, Outcome],
 ) -> Cause:
     """No connection was established, or not every one."""
     if not any(backend.address for backend in target.backends):
-        service = f"{target.namespace}/{target.service}"
-        return _filled(NO_READY_BACKEND, service=service, port=target.service_port)
-    live = context.live(target.namespace)
-    denied = [arrival for arrival in possible if not admitted(live, arrival, target)]
+        return _filled(NO_READY_BACKEND, service=target.service.ref, port=target.service_port.port)
+    live = context.live(target.service.namespace)
+    denied = [arrival for arrival in possible if not arrival.is_admitted(live)]
     if denied:
-        return _denied_by_policy(context, target, live, possible, denied)
+        return _denied_by_policy(context, target, possible, denied)
     if observed.passed:
         return _filled(SOME_BACKENDS_FAIL, passed=observed.passed, count=len(observed.outcomes))
-    if target.entry_point in ("LoadBalancer", "ExternalIP") and inputs.node_ports:
-        return _on_the_way(target, observed, inputs)
-    if set(observed.outcomes) <= {"refused"}:
-        return _not_listening(target)
-    return _filled(UNREACHABLE, place=target.place)
+    answers = set(node_ports.values())
+    if set(observed.outcomes) == {"refused"} and answers <= {"refused"}:
+        ports = ", ".join(sorted({str(backend.port) for backend in target.backends}))
+        return _filled(TARGET_PORT_CLOSED, place=target.place, ports=ports)
+    cause = UNREACHABLE
+    if "open" in answers:
+        cause = LOAD_BALANCER_NOT_ANSWERING
+    elif answers == {"refused"}:
+        cause = NODES_DO_NOT_FORWARD
+    elif answers:
+        cause = NODES_UNREACHABLE
+    nodes, node_port = ", ".join(sorted(node_ports)), target.service_port.node_port
+    return _filled(cause, place=target.place, observed=observed, node_port=node_port, nodes=nodes)
 
 
 def _denied_by_policy(
     context: VerificationContext,
     target: Target,
-    live: tuple[NetworkPolicy, ...],
     possible: Sequence[PossibleArrival],
     denied: Sequence[PossibleArrival],
 ) -> Cause:
-    policies, target_port = names(decision(live, denied[0], target).isolating), denied[0].backend.port
-    if target.service_port and all(admitted(live, arrival, target, target.service_port) for arrival in denied):
-        return _filled(
-            SERVICE_PORT_IN_POLICY, service_port=target.service_port, target_port=target_port, policies=policies
-        )
+    live, service_port = context.live(target.service.namespace), target.service_port.port
+    policies, target_port = names(denied[0].decision(live).isolating), denied[0].backend.port
+    if all(arrival.is_admitted(live, service_port) for arrival in denied):
+        return _filled(SERVICE_PORT_IN_POLICY, service_port=service_port, target_port=target_port, policies=policies)
     if {arrival.kind for arrival in denied} == {SourceKind.NODES} and len(denied) < len(possible):
         addresses = ", ".join(sorted({arrival.address for arrival in denied}))
         return _filled(NODE_ADDRESSES_MISSING, addresses=addresses, policies=policies)
-    return _filled(ADMITS_LESS, policies=policies, planned=_planned(context, target, possible))
+    return _filled(ADMITS_LESS, policies=policies, planned=_planned(context, possible))
 
 
-def _on_the_way(target: Target, observed: ProbeOutcome, inputs: DiagnosisInputs) -> Cause:
-    """The load balancer's address fails: what the nodes answer at the node port tells where."""
-    answers = set(inputs.node_ports.values())
-    if answers == {"refused"} and set(observed.outcomes) == {"refused"}:
-        return _not_listening(target)
-    cause = NODES_UNREACHABLE
-    if "open" in answers:
-        cause = LOAD_BALANCER_NOT_ANSWERING
-    elif answers == {"refused"}:
-        cause = NODES_DO_NOT_FORWARD
-    nodes = ", ".join(sorted(inputs.node_ports))
-    return _filled(cause, place=target.place, observed=observed, node_port=target.node_port, nodes=nodes)
-
-
-def _not_listening(target: Target) -> Cause:
-    ports = ", ".join(sorted({str(backend.port) for backend in target.backends}))
-    return _filled(TARGET_PORT_CLOSED, place=target.place, ports=ports)
-
-
-def _planned(context: VerificationContext, target: Target, possible: Sequence[PossibleArrival]) -> str:
+def _planned(context: VerificationContext, possible: Sequence[PossibleArrival]) -> str:
     """The policies that should decide, and that are not live as they are planned."""
-    planned = context.intended(pod_of(possible[0].backend, target))
-    live = {policy.name: policy.spec for policy in context.live(target.namespace)}
-    return names(policy for policy in planned if live.get(policy.name) != policy.spec) or "a policy of the operator"
+    pod = possible[0].backend.pod
+    live = {policy.name: policy.spec for policy in context.live(pod.namespace)}
+    differing = (policy for policy in context.intended(pod) if live.get(policy.name) != policy.spec)
+    return names(differing) or "a policy of the operator"
 
 
 def _filled(cause: Cause, **fields: object) -> Cause:

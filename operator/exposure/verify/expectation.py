@@ -4,14 +4,14 @@ A connection may arrive in several ways: at one pod or another, under its own ad
 are admitted, it is allowed; if none is, denied. If it depends on what cannot be known from here, it is unsure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.addresses import address, covered, family, network
 from exposure.catalog.decision_table import decide
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
-from exposure.model.exposures import DecisionRow, SourceKind
-from exposure.model.objects import Namespace, Pod, Service
+from exposure.model.exposures import DecisionRow, Exposure, SourceKind
+from exposure.model.objects import Namespace, Pod
 from exposure.networkpolicy.evaluate import Decision, Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort
@@ -20,8 +20,6 @@ from exposure.verify.values import Expected, ReadyEndpoint, Target, Vantage
 
 #: Public addresses far apart: a policy that admits all of them is assumed to admit every client.
 PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
-#: The kinds of entry point that the nodes or a load balancer serve, and not a proxy.
-SERVICE_ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
 
 ADMITTED = "the policies admit {arrivals}{row}"
 EVERY_CLIENT_ADMITTED = "the policies admit the client, whatever its address is{row}"
@@ -42,7 +40,7 @@ class PossibleArrival:
 
     backend: ReadyEndpoint
     sender: ConnectionEnd
-    kind: SourceKind | None
+    kind: SourceKind | None = None
     always: bool = False
 
     @property
@@ -64,22 +62,36 @@ class PossibleArrival:
                 client = "client " if kind is SourceKind.CLIENTS else ""
                 return f"{client}{self.address}" if self.address else "the client"
 
+    def decision(self, policies: Iterable[NetworkPolicy], port: int | None = None) -> Decision:
+        """What `policies` say about it, at the backend's port or at another one."""
+        pod = self.backend.pod
+        receiver = pods_end([pod], Namespace(pod.namespace), dict(pod.labels))
+        at_port = PolicyPort(self.backend.protocol, port or self.backend.port)
+        return Evaluator(policies).decide("ingress", receiver, self.sender, at_port)
+
+    def is_admitted(self, policies: Iterable[NetworkPolicy], port: int | None = None) -> bool:
+        return self.always or self.backend.pod.host_network or self.decision(policies, port).allowed
+
+    def is_intended(self, context: VerificationContext) -> bool:
+        """Whether the policies that should decide admit it."""
+        return self.is_admitted(context.intended(self.backend.pod))
+
 
 def expected(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
     """The verdict that is expected, and why."""
     restricting = _restricting_probe(context, vantage)
     if restricting:
         return Expected("unsure", PROBE_RESTRICTED.format(policies=restricting))
-    before_policies = _excluded_by_source_ranges(context, target, vantage)
-    if before_policies is not None:
-        return before_policies
-    if hides_client(context, target, vantage):
-        return _translated(context, target, vantage)
+    own = next(iter(vantage.addresses), "")
+    if _is_excluded_by_source_ranges(context, target, vantage):
+        return Expected("denied", NOT_IN_SOURCE_RANGES.format(address=own))
+    row = f"; {row_of(context, target).why}" if vantage.place == "outside" else ""
+    if _hides_client(target, vantage):
+        return _translated(context, target, vantage, row)
     possible = list(arrivals(context, target, vantage))
     if not possible:
         return Expected("unsure", LOAD_BALANCER_UNKNOWN)
-    passing = [arrival for arrival in possible if is_intended(context, arrival, target)]
-    row = _row_text(context, target, vantage)
+    passing = [arrival for arrival in possible if arrival.is_intended(context)]
     if len(passing) == len(possible):
         return Expected("allowed", ADMITTED.format(arrivals=_listed(passing), row=row))
     if not passing:
@@ -87,55 +99,53 @@ def expected(context: VerificationContext, target: Target, vantage: Vantage) -> 
     return _depends(context, target, possible, passing, row)
 
 
-def is_intended(context: VerificationContext, arrival: PossibleArrival, target: Target) -> bool:
-    """Whether the policies that should decide admit an arrival."""
-    return admitted(context.intended(pod_of(arrival.backend, target)), arrival, target)
-
-
 def _listed(several: Sequence[PossibleArrival]) -> str:
     return ", ".join(dict.fromkeys(map(str, several)))
 
 
-def _translated(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
+def _translated(context: VerificationContext, target: Target, vantage: Vantage, row: str) -> Expected:
     """It arrives under a public address that is not known here: it is allowed where any would be."""
     # A host name has no address family. IPv4 has to do.
     for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in target.address)]:
         possible = list(arrivals(context, target, replace(vantage, addresses=(public,))))
-        if not possible or not all(is_intended(context, arrival, target) for arrival in possible):
+        if not possible or not all(arrival.is_intended(context) for arrival in possible):
             return Expected("unsure", TRANSLATED)
-    return Expected("allowed", EVERY_CLIENT_ADMITTED.format(row=_row_text(context, target, vantage)))
+    return Expected("allowed", EVERY_CLIENT_ADMITTED.format(row=row))
 
 
 def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[PossibleArrival]:
     """Every way in which a connection from `vantage` may arrive."""
     for backend in target.backends:
-        if vantage.place == "node":
-            if not vantage.node or vantage.node == backend.node:
-                yield PossibleArrival(backend, ConnectionEnd(), None, always=True)
-            if vantage.node != backend.node:
-                yield from _from_nodes(context, target, backend)
-        elif vantage.place != "outside" or target.entry_point not in SERVICE_ENTRY_POINTS:
-            yield PossibleArrival(backend, _own_end(context, target, vantage), None)
-        else:
-            yield from _from_outside(context, target, vantage, backend)
+        match vantage.place:
+            case "outside":
+                yield from _from_outside(context, target, vantage, backend)
+            case "node":
+                if not vantage.node or vantage.node == backend.node:
+                    yield PossibleArrival(backend, ConnectionEnd(), always=True)
+                if vantage.node != backend.node:
+                    yield from _from_nodes(context, target, backend)
+            case _:
+                yield PossibleArrival(backend, _own_end(context, target, vantage))
 
 
 def _from_outside(
     context: VerificationContext, target: Target, vantage: Vantage, backend: ReadyEndpoint
 ) -> Iterator[PossibleArrival]:
-    row = row_of(context, target)
-    for kind in row.sources if row is not None else (SourceKind.CLIENTS,):
+    for kind in row_of(context, target).sources:
         match kind:
             case SourceKind.CLIENTS | SourceKind.OUTSIDE:
                 yield PossibleArrival(backend, _own_end(context, target, vantage), SourceKind.CLIENTS)
             case SourceKind.NODES:
                 yield from _from_nodes(context, target, backend)
                 if context.facts.cni.position == "post":
-                    yield PossibleArrival(backend, ConnectionEnd(), None, always=True)
+                    yield PossibleArrival(backend, ConnectionEnd(), always=True)
             case SourceKind.LOAD_BALANCER:
-                for load_balancer in _load_balancer_addresses(context, target):
-                    sender = addresses_end(address_blocks([load_balancer]))
-                    yield PossibleArrival(backend, sender, SourceKind.LOAD_BALANCER)
+                exposure = _exposure_of_service(context, target)
+                for source in exposure.sources if exposure is not None else ():
+                    if source.kind is SourceKind.LOAD_BALANCER:
+                        for block in source.blocks:
+                            sender = addresses_end(address_blocks([str(block.cidr.network_address)]))
+                            yield PossibleArrival(backend, sender, SourceKind.LOAD_BALANCER)
 
 
 def _own_end(context: VerificationContext, target: Target, vantage: Vantage) -> ConnectionEnd:
@@ -159,51 +169,19 @@ def _from_nodes(context: VerificationContext, target: Target, backend: ReadyEndp
             yield PossibleArrival(backend, sender, SourceKind.NODES)
 
 
-def _load_balancer_addresses(context: VerificationContext, target: Target) -> list[str]:
-    exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
-    sources = exposure.sources if exposure else ()
-    blocks = (block for source in sources if source.kind is SourceKind.LOAD_BALANCER for block in source.blocks)
-    return [str(block.cidr.network_address) for block in blocks]
+def _exposure_of_service(context: VerificationContext, target: Target) -> Exposure | None:
+    """That of the Service itself, which an Ingress or a Gateway may stand before."""
+    return context.by_name.get(f"{target.service.namespace}/service-{target.service.name}")
 
 
-def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
-    """The row of the decision table for an entry point; None where the pod is called without one."""
-    if target.entry_point not in SERVICE_ENTRY_POINTS:
-        return None
-    exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
-    for source in exposure.sources if exposure else ():
+def row_of(context: VerificationContext, target: Target) -> DecisionRow:
+    """The row of the decision table for a target that is connected to from outside."""
+    exposure = _exposure_of_service(context, target)
+    for source in exposure.sources if exposure is not None else ():
         if source.entry_point == target.entry_point and source.row.delivery is not None:
             return source.row
-    service = _service(context, target)
-    policy = "Local" if target.entry_point == "HostPort" or service is None else service.external_traffic_policy
+    policy = "Local" if target.entry_point == "HostPort" else target.service.external_traffic_policy
     return decide("node", True, policy, context.facts.cni.position)
-
-
-def admitted(
-    policies: tuple[NetworkPolicy, ...], arrival: PossibleArrival, target: Target, port: int | None = None
-) -> bool:
-    """Whether `policies` admit an arrival, at the backend's port or at another one."""
-    host_network = pod_of(arrival.backend, target).host_network
-    return arrival.always or host_network or decision(policies, arrival, target, port).allowed
-
-
-def decision(
-    policies: tuple[NetworkPolicy, ...], arrival: PossibleArrival, target: Target, port: int | None = None
-) -> Decision:
-    """What `policies` say about an arrival at the backend's pod."""
-    pod = pod_of(arrival.backend, target)
-    receiver = pods_end([pod], Namespace(pod.namespace), dict(pod.labels))
-    at_port = PolicyPort(target.protocol, port or arrival.backend.port)
-    return Evaluator(policies).decide("ingress", receiver, arrival.sender, at_port)
-
-
-def pod_of(backend: ReadyEndpoint, target: Target) -> Pod:
-    return backend.pod or Pod(target.namespace, "", ips=(backend.address,))
-
-
-def _row_text(context: VerificationContext, target: Target, vantage: Vantage) -> str:
-    row = row_of(context, target) if vantage.place == "outside" else None
-    return f"; {row.why}" if row is not None else ""
 
 
 def _depends(
@@ -234,27 +212,19 @@ def _restricting_probe(context: VerificationContext, vantage: Vantage) -> str:
     return names(Evaluator(context.live(vantage.namespace)).isolating("egress", probe))
 
 
-def _excluded_by_source_ranges(context: VerificationContext, target: Target, vantage: Vantage) -> Expected | None:
+def _is_excluded_by_source_ranges(context: VerificationContext, target: Target, vantage: Vantage) -> bool:
     """kube-proxy enforces the field loadBalancerSourceRanges on addresses of load balancers that deliver to nodes."""
-    service, own = _service(context, target), next(iter(vantage.addresses), "")
-    if target.entry_point != "LoadBalancer" or vantage.place != "outside" or service is None or address(own) is None:
-        return None
-    row = row_of(context, target)
-    ranges = [network(source_range) for source_range in service.source_ranges]
-    if row is None or row.delivery != "node" or not ranges or hides_client(context, target, vantage):
-        return None
-    if SourceKind.LOAD_BALANCER in row.sources or covered(network(own), ranges):
-        return None
-    return Expected("denied", NOT_IN_SOURCE_RANGES.format(address=own))
+    own = next(iter(vantage.addresses), "")
+    if target.entry_point != "LoadBalancer" or address(own) is None or _hides_client(target, vantage):
+        return False
+    row, ranges = row_of(context, target), [network(text) for text in target.service.source_ranges]
+    at_node = row.delivery == "node" and SourceKind.LOAD_BALANCER not in row.sources
+    return at_node and bool(ranges) and not covered(network(own), ranges)
 
 
-def hides_client(context: VerificationContext, target: Target, vantage: Vantage) -> bool:
+def _hides_client(target: Target, vantage: Vantage) -> bool:
     """Whether the client's address is translated on the way: a private address calls a public one."""
     own, theirs = address(next(iter(vantage.addresses), "")), address(target.address)
-    if vantage.place != "outside" or target.entry_point not in SERVICE_ENTRY_POINTS:
+    if vantage.place != "outside":
         return False
     return own is None or (own.is_private and (theirs is None or not theirs.is_private))
-
-
-def _service(context: VerificationContext, target: Target) -> Service | None:
-    return context.snapshot.services.get(target.namespace, {}).get(target.service)

@@ -75,19 +75,18 @@ class ProbePods:
 
     send: Send
     image: str
-    timeout: float = 2.0
-    parallel: int = 16
+    timeout: float
+    parallel: int
     _open: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, job: Job) -> ProbeAnswer:
         """What the pod observed. ProbeFailed where it does not end in time."""
-        if not job.targets:
-            return ProbeAnswer((), (), job.node)
-        name = f"exposure-verify-{secrets.token_hex(4)}"
-        path = f"/api/v1/namespaces/{job.namespace}/pods"
-        seconds = self._seconds(job)
+        name, path = f"exposure-verify-{secrets.token_hex(4)}", f"/api/v1/namespaces/{job.namespace}/pods"
+        times = [target[3] for target in job.targets]
+        rounds = sum(times) / self.parallel + max(times)
+        seconds = START_SECONDS + 2 * GRACE_SECONDS + 2 * rounds * self.timeout
         self._open.add((job.namespace, name))
-        status, body = self.send("POST", path, self.manifest(job, name, seconds))
+        status, body = self.send("POST", path, probe_pod(job, name, self.image, seconds, self.timeout, self.parallel))
         if status not in (200, 201):
             self._open.discard((job.namespace, name))
             reason = body.get("message") or f"the API server answers {status}"
@@ -111,15 +110,6 @@ class ProbePods:
                     self._delete(namespace, item["metadata"]["name"])
                     removed += 1
         return removed
-
-    def manifest(self, job: Job, name: str, seconds: float) -> Object:
-        """The Pod of a job, which the kubelet ends after `seconds` and a little."""
-        return probe_pod(job, name, self.image, seconds, self.timeout, self.parallel)
-
-    def _seconds(self, job: Job) -> float:
-        attempts = sum(target[3] for target in job.targets)
-        rounds = attempts / max(1, self.parallel) + max(target[3] for target in job.targets)
-        return START_SECONDS + 2 * GRACE_SECONDS + 2 * rounds * self.timeout
 
     def _wait(self, job: Job, path: str, until: float) -> ProbeAnswer:
         pod: Object = {}
@@ -148,12 +138,7 @@ def probe_pod(
     labels: Mapping[str, str] = LABELS,
 ) -> Object:
     """The Pod that connects to a job's targets. With hostNetwork it needs a namespace that Pod Security leaves free."""
-    targets = {
-        "timeout": timeout,
-        "parallel": parallel,
-        "grace": grace,
-        "targets": [list(target) for target in job.targets],
-    }
+    targets = {"timeout": timeout, "parallel": parallel, "grace": grace, "targets": job.targets}
     command = ["python", "-m", "exposure.verify.probe", "--result", RESULT]
     pod = restricted_pod(job.namespace, name, labels, image, command, seconds)
     spec = pod["spec"]
@@ -162,9 +147,9 @@ def probe_pod(
         spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
     if job.node:
         # By name, as a DaemonSet does it: a node's hostname label may say something else.
-        field_ = {"key": "metadata.name", "operator": "In", "values": [job.node]}
-        term = {"nodeSelectorTerms": [{"matchFields": [field_]}]}
-        spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
+        by_name = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [job.node]}]}]
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": by_name}}
+        spec["affinity"] = {"nodeAffinity": required}
     return pod
 
 
@@ -172,7 +157,7 @@ def restricted_pod(
     namespace: str, name: str, labels: Mapping[str, str], image: str, command: Sequence[str], seconds: float
 ) -> Object:
     """One container that runs `command` under Pod Security `restricted`. The kubelet ends it by its deadline."""
-    container: Object = {
+    container = {
         "name": "probe",
         "image": image,
         "command": list(command),
@@ -185,26 +170,18 @@ def restricted_pod(
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    spec: Object = {
+    user = {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532}
+    spec = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": int(seconds) + 30,
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": user | {"seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": spec,
-    }
+    metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def answer_of(job: Job, pod: Mapping[str, Any]) -> ProbeAnswer:
@@ -217,15 +194,12 @@ def answer_of(job: Job, pod: Mapping[str, Any]) -> ProbeAnswer:
         reason = message.strip() or _state(pod)
         raise ProbeFailed(NO_ANSWER.format(namespace=job.namespace, reason=reason))
     addresses = tuple(address for address in own_addresses.split(",") if address)
-    observed = []
-    for word, (target, *_) in zip(words, job.targets, strict=True):
-        source = next((address for address in addresses if (":" in address) == (":" in target)), "")
-        observed.append(ProbeOutcome(tuple(map(outcome, word)), source))
-    return ProbeAnswer(addresses, tuple(observed), (pod.get("spec") or {}).get("nodeName", ""))
+    return ProbeAnswer(addresses, tuple(map(outcome, words)), (pod.get("spec") or {}).get("nodeName", ""))
 
 
-def outcome(letter: str) -> Outcome:
-    return OUTCOMES.get(letter, "untried")
+def outcome(word: str) -> ProbeOutcome:
+    """What `exposure.verify.probe` reports of one target, with a letter for each connection."""
+    return ProbeOutcome(tuple(OUTCOMES.get(letter, "untried") for letter in word))
 
 
 def _state(pod: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,28 +81,23 @@ def connect(targets: Sequence[Sequence[Any]], timeout: float, parallel: int, gra
                 return letters
             time.sleep(PAUSE_SECONDS)
 
-    with ThreadPoolExecutor(max(1, parallel)) as pool:
+    with ThreadPoolExecutor(parallel) as pool:
         return list(pool.map(work, targets))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m exposure.verify.probe", description=__doc__)
-    parser.add_argument("--result", metavar="FILE", default="/dev/termination-log")
+    parser.add_argument("--result", metavar="FILE", required=True)
     arguments = parser.parse_args(argv)
     job = json.loads(os.environ["TARGETS"])
-    targets: list[Sequence[Any]] = job["targets"]
-    words = connect(targets, job["timeout"], job["parallel"], job.get("grace", 0.0))
-    sources = ",".join(_sources(str(target[0]) for target in targets))
-    line = f"{sources};{' '.join(words)}"
+    words = connect(**job)
+    # The pod's own address in each family that it connects in.
+    by_family = {":" in target[0]: target[0] for target in job["targets"]}
+    sources = [own for _, address in sorted(by_family.items()) if (own := own_address(address))]
+    line = f"{','.join(sources)};{' '.join(words)}"
     sys.stdout.write(line + "\n")
     Path(arguments.result).write_text(line)
     return 0
-
-
-def _sources(addresses: Iterable[str]) -> list[str]:
-    """The pod's own address in each family that it connects in."""
-    by_family = {":" in address: address for address in addresses}
-    return [own for _, target in sorted(by_family.items()) if (own := own_address(target))]
 
 
 if __name__ == "__main__":

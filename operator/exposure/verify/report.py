@@ -10,10 +10,10 @@ from exposure.verify.values import Cause, Check
 
 def as_json(checks: Iterable[Check]) -> str:
     """A list with one object for each check; ASCII only."""
-    return json.dumps([check_json(check) for check in checks], indent=2) + "\n"
+    return json.dumps(list(map(_check, checks)), indent=2) + "\n"
 
 
-def check_json(check: Check) -> dict[str, Any]:
+def _check(check: Check) -> dict[str, Any]:
     target, vantage, observed, cause = check.target, check.vantage, check.observed, check.cause
     document: dict[str, Any] = {"exposure": check.exposure, "result": check.result}
     if vantage is not None:
@@ -29,7 +29,7 @@ def check_json(check: Check) -> dict[str, Any]:
             "address": target.address,
             "port": target.port,
             "protocol": target.protocol,
-            "service": f"{target.namespace}/{target.service}",
+            "service": str(target.service.ref),
         }
     document["expected"] = {"verdict": check.expected.verdict, "why": check.expected.why}
     if observed is not None:
@@ -45,13 +45,8 @@ def as_junit(checks: Sequence[Check]) -> str:
     """One test case for each check: a mismatch is a failure, a check that could not be judged is skipped."""
     failures = sum(check.result == "mismatch" for check in checks)
     skipped = sum(check.result == "not judged" for check in checks)
-    suite = xml.Element(
-        "testsuite",
-        name="kubectl exposure verify",
-        tests=str(len(checks)),
-        failures=str(failures),
-        skipped=str(skipped),
-    )
+    counts = {"tests": str(len(checks)), "failures": str(failures), "skipped": str(skipped)}
+    suite = xml.Element("testsuite", {"name": "kubectl exposure verify", **counts})
     for check in checks:
         where = f"{check.target.place} from {check.vantage}" if check.target else "policies as planned"
         case = xml.SubElement(suite, "testcase", classname=_plain(check.exposure), name=_plain(where))

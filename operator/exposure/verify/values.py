@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exposure.labels import Pairs
-from exposure.model.objects import Pod
+from exposure.model.objects import Pod, Service, ServicePort
 
 Place: TypeAlias = Literal["outside", "other-namespace", "same-namespace", "node"]
 PLACES: tuple[Place, ...] = ("outside", "other-namespace", "same-namespace", "node")
@@ -36,15 +36,16 @@ class Vantage:
 
 @dataclass(frozen=True, slots=True)
 class ReadyEndpoint:
-    """An address of a pod that is ready, the number of the port it listens on, and its node.
+    """An address of a pod that is ready, and the port that it listens on.
 
-    `address` empty: no pod is ready, and this one stands for the pods that the Service selects.
+    `address` empty: no pod is ready, and `pod` stands for those that the Service selects.
     """
 
     address: str
     port: int
-    node: str = ""
-    pod: Pod | None = None
+    protocol: str
+    node: str
+    pod: Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,22 @@ class Target:
     """One address and port to connect to.
 
     `exposure`: namespace/name of its Exposure; `namespace/(no entry point)` where no entry point leads to it
+    `service`, `service_port`: the Service that leads to the pods, and its port
     `entry_point`: LoadBalancer, NodePort, ExternalIP or HostPort from outside; ClusterIP or Pod from inside
     `backends`: the ready endpoints behind it, any of which may answer
-    `service_port`, `node_port`: the port of the Service that leads to it, and its node port; 0 where there is none
     """
 
     exposure: str
-    namespace: str
-    service: str
+    service: Service
+    service_port: ServicePort
     entry_point: str
     address: str
     port: int
-    protocol: str
     backends: tuple[ReadyEndpoint, ...]
-    service_port: int = 0
-    node_port: int = 0
+
+    @property
+    def protocol(self) -> str:
+        return self.service_port.protocol
 
     @property
     def place(self) -> str:
@@ -84,10 +86,9 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """What became of the connections to one target, in order, and the address that they were made from."""
+    """What became of the connections to one target, in order."""
 
     outcomes: tuple[Outcome, ...]
-    source: str = ""
 
     @property
     def passed(self) -> int:
