@@ -53,23 +53,22 @@ def _row(exposure: Exposure, top: int) -> tuple[str, int]:
             column.append((y, box))
             y += box.height + 6
         placed.append(column)
-    (entry_point_y, entry_point) = placed[1][0]
-    lines = [_line(0, y + box.height // 2, entry_point_y + entry_point.height // 2, box.css) for y, box in placed[0]]
-    lines += [_line(1, entry_point_y + entry_point.height // 2, y + box.height // 2, "backend") for y, box in placed[2]]
+    [(entry_point_y, entry_point)] = placed[1]
+    middle = entry_point_y + entry_point.height // 2
+    lines = [_line(0, y + box.height // 2, middle, box.css) for y, box in placed[0]]
+    lines += [_line(1, middle, y + box.height // 2, "backend") for y, box in placed[2]]
     drawn = [_box(column, y, box) for column, boxes in enumerate(placed) for y, box in boxes]
-    anchor = escape(safe(f"{exposure.namespace}/{exposure.name}"), quote=True)
+    anchor = escape(safe(f"{exposure.namespace}/{exposure.name}"))
     return f'<g><a href="#{anchor}">{"".join(lines)}{"".join(drawn)}</a></g>\n', height
 
 
 def _sources(exposure: Exposure) -> list[Box]:
     governed = exposure.policy is not None and exposure.mode == "Enforce"
     held = "held" if governed or exposure.default_deny else "open"
-    if not exposure.sources:
-        return [Box((wording.callers(exposure.sources),), held)]
     return [
         Box((f"{source.kind}  {wording.callers([source])}", ", ".join(map(str, source.ports))), held)
         for source in exposure.sources
-    ]
+    ] or [Box((wording.NONE,), held)]
 
 
 def _entry_point(exposure: Exposure) -> Box:
