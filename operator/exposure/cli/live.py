@@ -5,7 +5,6 @@ One list of each kind, in pages; nothing is watched and nothing is written.
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,10 @@ from exposure.cli.terminal import warn
 from exposure.fields import BadField
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
+from exposure.paging import NotAList, Pager
 from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import KINDS, Kind
 
-PAGE = 500
 AT_ONCE = 6
 #: Connect and read, seconds: a cluster that does not answer is told of within half a minute.
 TIMEOUT = (10.0, 30.0)
@@ -101,35 +100,19 @@ class Cluster:
 
     def _pages(self, kind: Kind, version: str) -> list[dict[str, Any]] | None:
         """Every item, or None where the API is not served in that version."""
-        for _ in range(3):
-            try:
-                return [
-                    # Items of a list name no kind, which parsing a route asks for.
-                    {**item, "kind": kind.kind, "apiVersion": f"{kind.group}/{version}".strip("/")}
-                    for page in self._each_page(kind, version)
-                    for item in page
-                ]
-            except _NotServed:
-                return None
-            except _Expired:
-                continue  # a list that took longer than the server keeps its pages: from the start
-        raise Wrong(f"listing {kind.plural} took longer than the API server keeps a list, three times over")
-
-    def _each_page(self, kind: Kind, version: str) -> Iterator[list[dict[str, Any]]]:
-        token = ""
-        while True:
-            query = [("limit", str(PAGE)), *([("continue", token)] if token else [])]
-            answer = self._get(kind.path(version), query)
+        pager: Pager[dict[str, Any]] = Pager(kind.kind, dict)
+        while pager.query is not None:
+            answer = self._get(kind.path(version), list(pager.query.items()))
             match answer.status:
                 case 200:
-                    yield answer.body.get("items") or []
-                    token = (answer.body.get("metadata") or {}).get("continue") or ""
-                    if not token:
-                        return
+                    try:
+                        pager.add(answer.body)
+                    except NotAList as error:
+                        raise Wrong(f"listing {kind.plural}: {error}") from error
                 case 404:
-                    raise _NotServed
-                case 410:
-                    raise _Expired
+                    return None
+                case 410 if pager.expired():
+                    continue
                 case 401:
                     raise Wrong("the cluster does not accept these credentials (401 Unauthorized)")
                 case 403:
@@ -140,6 +123,7 @@ class Cluster:
                     )
                 case status:
                     raise Wrong(f"listing {kind.plural}: the API server answers {status} ({_message(answer.body)})")
+        return pager.items
 
     def _get(self, path: str, query: list[tuple[str, str]] | None = None) -> Answer:
         from urllib3.exceptions import HTTPError
@@ -156,14 +140,6 @@ class Cluster:
             return Answer(response.status, _json(response.read()))
         except (HTTPError, OSError) as error:
             raise Wrong(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
-
-
-class _NotServed(Exception):
-    pass
-
-
-class _Expired(Exception):
-    pass
 
 
 def _context_namespace(kubeconfig: str | None, context: str | None) -> str:
