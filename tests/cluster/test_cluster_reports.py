@@ -5,7 +5,7 @@ import asyncio
 from kubernetes.aio.client import Configuration
 
 from exposure.controller.client import Client
-from exposure.controller.operator import CLUSTER, Operator, Options
+from exposure.controller.operator import CLUSTER, Operator, OperatorOptions
 from exposure.model.config import Config
 
 
@@ -19,16 +19,16 @@ def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
 
     async def due() -> list[bool]:
         client = Client(Configuration())
-        operator = Operator(Options(Config(), leader_elect=False), client)
+        operator = Operator(OperatorOptions(Config(), leader_elect=False), client)
         found = []
         for version in (1, 2):
             operator.store.tables["ClusterExposurePolicy"].put(_cluster_policy(version))
             operator.store.cluster_facts()  # as a pass does
-            operator._refresh()
-            found.append(operator.queue.reports.running(CLUSTER))
-            operator.queue.reports.clear()
-        operator._refresh()
-        found.append(operator.queue.reports.running(CLUSTER))
+            operator._refresh_facts()
+            found.append(operator.scheduler.reports.has(CLUSTER))
+            operator.scheduler.reports.clear()
+        operator._refresh_facts()
+        found.append(operator.scheduler.reports.has(CLUSTER))
         await client.close()
         return found
 

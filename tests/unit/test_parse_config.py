@@ -8,7 +8,7 @@ from exposure.addresses import network
 from exposure.catalog.choices import BY_PROVIDER
 from exposure.catalog.cnis import CNIS as CNI_ROWS
 from exposure.fields import BadField
-from exposure.model.config import Canary, Config
+from exposure.model.config import CanarySettings, Config
 from exposure.parse.config import CNIS, PROVIDERS, config
 
 
@@ -43,10 +43,10 @@ from exposure.parse.config import CNIS, PROVIDERS, config
             ),
             id="everything",
         ),
-        pytest.param({"canary": None}, Config(canary=Canary()), id="no-canary-unless-it-is-asked-for"),
+        pytest.param({"canary": None}, Config(canary=CanarySettings()), id="no-canary-unless-it-is-asked-for"),
         pytest.param(
             {"canary": {"enabled": True, "image": "operator:1", "intervalSeconds": 600, "namespace": "probes"}},
-            Config(canary=Canary(True, "operator:1", 600, "probes")),
+            Config(canary=CanarySettings(True, "operator:1", 600, "probes")),
             id="a-canary",
         ),
         pytest.param({"systemNamespaces": []}, Config(system_namespaces=()), id="an-empty-list-is-a-list"),

@@ -7,10 +7,33 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+#: Every field that a log line can have beside its message. docs/reference/metrics.md is made from this.
+FIELDS: Mapping[str, str] = {
+    "time": "UTC, RFC 3339 with milliseconds",
+    "level": "debug, info, warning or error",
+    "logger": "the module that logs",
+    "message": "a sentence; `reconciled` for a pass over a namespace",
+    "exception": "the traceback of a mistake of the operator's own",
+    "namespace": "the namespace of a pass",
+    "created": "NetworkPolicies that the pass created",
+    "updated": "NetworkPolicies that the pass updated",
+    "deleted": "NetworkPolicies that the pass deleted",
+    "kept": "NetworkPolicies that were already as planned",
+    "exposures": "entry points of the namespace",
+    "seconds": "how long the pass, or the reading at the start, took",
+    "nameConflicts": "NetworkPolicies that the operator did not write and that have a name of ours",
+    "failures": "why writes failed, at most five sentences",
+    "enforced": "what the canary proved: true, false, or null for nothing",
+    "evidence": "the canary's evidence, a sentence",
+}
+
+
+def fields(**values: object) -> dict[str, Mapping[str, object]]:
+    """The `extra` of a logging call. Every field is one of `FIELDS`."""
+    return {"fields": values}
+
 
 class JsonLines(logging.Formatter):
-    """time, level, logger, message, and what the call brought as extra={"fields": …}."""
-
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z",
@@ -24,24 +47,26 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class Plain(logging.Formatter):
+class PlainText(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        values = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
+        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {values}" if values else "")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    found = getattr(record, "fields", None)
-    return found if isinstance(found, dict) else {}
+    values = getattr(record, "fields", None)
+    return values if isinstance(values, dict) else {}
 
 
 def configure(level: str, form: str) -> None:
-    """Everything to standard error. Kopf and aiohttp only speak up when something is wrong."""
+    """Everything goes to standard error. Kopf and aiohttp log only what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else Plain())
+    handler.setFormatter(JsonLines() if form == "json" else PlainText())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level.upper() != "DEBUG":
         for name in ("kopf", "aiohttp.access", "asyncio", "kubernetes"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It warns at each start that it handles no signals, which are the operator's here.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from exposure.fields import BadField
-from exposure.model.config import Canary, Config
+from exposure.model.config import CanarySettings, Config
 from exposure.parse.intent_fields import Fields, cidr, fields_of
 
 # fmt: off
@@ -48,14 +48,14 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
     )
 
 
-def _canary(said: Fields) -> Canary:
-    found = Canary()
+def _canary(said: Fields) -> CanarySettings:
+    found = CanarySettings()
     enabled, image, interval = said.flag("enabled") or False, said.text("image") or "", said.integer("intervalSeconds")
     if enabled and not image:
         raise BadField(said.at("image"), "the canary's pods need an image; write the operator's own")
     if interval is not None and interval < SHORTEST_INTERVAL:
         raise BadField(said.at("intervalSeconds"), f"{interval} is too often; write {SHORTEST_INTERVAL} or more")
-    return Canary(
+    return CanarySettings(
         enabled,
         image,
         found.interval_seconds if interval is None else interval,
