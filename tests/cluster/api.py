@@ -104,6 +104,17 @@ def exposure_policy(where: str, name: str = "edge", **spec: Any) -> Object:
     }
 
 
+def cluster_exposure_policy(name: str, *namespaces: str, **spec: Any) -> Object:
+    """One that selects namespaces by name."""
+    names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(namespaces)}
+    return {
+        "apiVersion": "exposure.dev/v1alpha1",
+        "kind": "ClusterExposurePolicy",
+        "metadata": {"name": name},
+        "spec": {"namespaceSelector": {"matchExpressions": [names]}, **spec},
+    }
+
+
 def network_policy(where: str, name: str, **head: Any) -> Object:
     """A policy that denies all ingress, not ours unless `head` says so."""
     return {

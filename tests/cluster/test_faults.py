@@ -1,4 +1,4 @@
-"""The faulty server between a client and the API server does what it is told, and nothing else."""
+"""The faulty server between a client and the API server does what a test asks for, and nothing else."""
 
 import asyncio
 import json

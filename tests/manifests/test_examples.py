@@ -1,4 +1,4 @@
-"""The examples: each is taken by a real API server as it stands."""
+"""The examples: a real API server accepts each one as it is."""
 
 from pathlib import Path
 
@@ -26,6 +26,6 @@ def test_every_example_is_listed() -> None:
 
 @pytest.mark.parametrize("path", [pytest.param(each, id=each.stem) for each in EXAMPLES])
 def test_an_example_has_a_policy_of_ours(path: Path) -> None:
-    """No example is only scenery."""
+    """Every example shows a policy."""
     kinds = {each["kind"] for each in documents(path.read_text())}
     assert kinds & {"ExposurePolicy", "ClusterExposurePolicy"}

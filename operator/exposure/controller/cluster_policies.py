@@ -52,6 +52,16 @@ class ClusterReporter:
         known = self._parts.pop(namespace, None) is not None
         return known and bool(self._store.snapshot.cluster_exposure_policies)
 
+    def clear(self) -> None:
+        self._parts.clear()
+
+    def unknown(self) -> list[str]:
+        """The namespaces whose part is not known yet and would be reported as not reconciled."""
+        snapshot = self._store.snapshot
+        if not snapshot.cluster_exposure_policies:
+            return []
+        return [name for name in snapshot.namespaces if name not in self._parts]
+
     async def report(self) -> ReportResult:
         result = ReportResult()
         snapshot = self._store.snapshot

@@ -182,6 +182,7 @@ class Operator:
         self._unreported.clear()
         self._settled.clear()
         self._reported_facts = None
+        self.cluster_reporter.clear()
 
     def _refresh_facts(self) -> None:
         """Once for a burst of events: works the facts out again, which enqueues the namespaces that they affect."""
@@ -228,6 +229,10 @@ class Operator:
     async def report(self, namespace: str) -> PassResult:
         """Writes the Exposures and statuses of a namespace's last pass; for CLUSTER, those of cluster policies."""
         if namespace == CLUSTER:
+            queues = (self.scheduler.policies, self.scheduler.reports)
+            if any(queue.has(name) for name in self.cluster_reporter.unknown() for queue in queues):
+                # After a start. When such a namespace has its own report, it asks for this one again.
+                return DONE
             return self._reported(namespace, await self.cluster_reporter.report())
         reconciliation = self._unreported.get(namespace)
         if reconciliation is None or reconciliation.result.terminating:

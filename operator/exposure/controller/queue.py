@@ -43,7 +43,7 @@ DONE = Done()
 
 
 class WorkQueue:
-    """One kind of pass. Namespaces are taken by name, at most `limit` at a time."""
+    """One kind of pass. Namespaces start in the order of their names, at most `limit` at a time."""
 
     def __init__(self, name: str, run_pass: Pass, limit: int, wake: asyncio.Event) -> None:
         self._name = name

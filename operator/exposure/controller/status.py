@@ -125,7 +125,9 @@ class Reporter:
                     key = (namespace, outcome.policy.name)
                     more = {"planned": planned} if planned and outcome.mode == "Audit" else None
                     group.create_task(self.write_policy_status(key, outcome, message, result, more))
-        self._count(reconciliation)
+        reasons = ({spot.reason for spot in exposure.blind_spots} for exposure in wanted.values())
+        self._count_blind_spots(namespace, Counter(reason for of_exposure in reasons for reason in of_exposure))
+        self._metrics.exposures.set(len(self._store.exposures))
         return result
 
     def why_not_programmed(self, reconciliation: Reconciliation) -> str:
@@ -155,7 +157,7 @@ class Reporter:
         return [*lines[: PLANNED_LINES - 1], f"and {len(lines) - PLANNED_LINES + 1} more"]
 
     def forget(self, namespace: str) -> None:
-        self._blind_spots.pop(namespace, None)
+        self._count_blind_spots(namespace, Counter())
         self._stored_forms.forget(namespace)
 
     def _due(self, exposure: Exposure, message: str) -> Object | None:
@@ -258,17 +260,12 @@ class Reporter:
             if spot.reason not in known:
                 self._events.post(regarding, spot.reason, f"{spot.message} {spot.cure}".strip(), warning=True)
 
-    def _count(self, reconciliation: Reconciliation) -> None:
-        """Exposures, and their blind spots by reason, for the metrics."""
-        namespace = reconciliation.plan.namespace
-        reasons = ({spot.reason for spot in exposure.blind_spots} for exposure in reconciliation.resolution.exposures)
-        tally = Counter(reason for of_exposure in reasons for reason in of_exposure)
+    def _count_blind_spots(self, namespace: str, reasons: Counter[str]) -> None:
         before = self._blind_spots.pop(namespace, Counter())
-        if tally:
-            self._blind_spots[namespace] = tally
-        for reason in {*tally, *before}:
-            self._metrics.blind_spots.labels(reason).inc(tally[reason] - before[reason])
-        self._metrics.exposures.set(len(self._store.exposures))
+        if reasons:
+            self._blind_spots[namespace] = reasons
+        for reason in {*reasons, *before}:
+            self._metrics.blind_spots.labels(reason).inc(reasons[reason] - before[reason])
 
 
 def _exposure_path(key: Key) -> str:
