@@ -53,7 +53,7 @@ def test_the_overlay_switches_it_on_and_adds_a_role_in_its_own_namespace() -> No
     assert config(yaml.safe_load(written)).canary.enabled
     role = only(kustomized("overlays/canary"), "Role", "exposure-canary")
     assert "exposure-system" == role["metadata"]["namespace"]
-    assert [("pods", {"create", "get", "delete"}), ("networkpolicies", {"get"})] == [
+    assert [("pods", {"create", "get", "delete"})] == [
         (rule["resources"][0], set(rule["verbs"])) for rule in role["rules"]
     ]
     both = [kustomized(each) for each in ("base", "overlays/canary")]
