@@ -169,7 +169,7 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param(
             POLICY_WITH + "  services:\n    names: [a]\n    selector: {matchLabels: {a: b}}\n",
             5,
-            "spec.services: services takes either selector or names",
+            "spec.services: services has both selector and names",
             id="two-ways-to-name-services",
         ),
         pytest.param(

@@ -12,17 +12,15 @@ INTRODUCTION = f"""\
 <!-- Made from crds/ by `{COMMAND}`; a test compares. -->
 # Resources
 
-Group and version: `exposure.dev/v1alpha1`. All three kinds at once: `kubectl get exposure-operator -A`.
-The same texts as here: `kubectl explain xp.spec.clients`.
+Group and version: `exposure.dev/v1alpha1`. `kubectl get exposure-operator -A` lists all three kinds.
+`kubectl explain xp.spec.clients` shows the same texts as this page.
 
-- **A field that is left out says nothing.** The API server fills in no default; what holds when nobody says anything
-  stands with each field. Where several policies speak about one namespace, a denial that is written beats an allowance.
-- **`spec` itself has to be there.** `spec: {{}}` means what the fields below say of omission; no `spec` at all
-  is refused.
-- **What cannot be meant is refused when it is written**, in a sentence that names the field. That needs
-  Kubernetes 1.31 or newer.
-- **Address ranges** are CIDRs without host bits (`10.0.0.0/8`, not `10.1.2.3/8`); one address is a /32 or /128; IPv4 is
-  never written inside IPv6 (`::ffff:…`).
+- **An omitted field says nothing.** The API server fills in no default. Each field says what holds if it is omitted.
+  Where several policies set the isolation of one namespace, a denial that is written beats an allowance.
+- **`spec` is required.** `spec: {{}}` is valid: all its fields are omitted.
+- **The API server refuses invalid objects**, with a message that names the field. This needs Kubernetes 1.31 or newer.
+- **Address ranges** are CIDRs without host bits: `10.0.0.0/8`, not `10.1.2.3/8`. A single address is a /32 or /128.
+  IPv4 is never written inside IPv6 (`::ffff:…`).
 - **Lists are bounded**, as the tables say. Where status cuts a list off, a count beside it gives the whole number.
 """
 

@@ -31,7 +31,7 @@ def selector_cases(at: str, put: Any) -> list[Any]:
             "exists-with",
             {"matchExpressions": [one | {"operator": "Exists"}]},
             ".matchExpressions[0].values",
-            "left out",
+            "take none",
         ),
         ("bad-key", {"matchExpressions": [one | {"key": "-a"}]}, ".matchExpressions[0].key", "should match"),
         (
@@ -56,12 +56,12 @@ def cidr_cases(at: str, put: Any) -> list[Any]:
     rows = [
         ("a-word", "office", "must be a CIDR such as"),
         ("no-prefix-length", "203.0.113.7", "must be a CIDR such as"),
-        ("host-bits", "203.0.113.7/24", "has host bits set: write the network address"),
-        ("host-bits-ipv6", "2001:db8::1/32", "has host bits set: write the network address"),
+        ("host-bits", "203.0.113.7/24", "has host bits set. Use the network address"),
+        ("host-bits-ipv6", "2001:db8::1/32", "has host bits set. Use the network address"),
         ("prefix-of-33", "203.0.113.0/33", "must be a CIDR such as"),
         ("octet-of-256", "203.0.256.0/24", "must be a CIDR such as"),
         ("leading-zero", "010.0.0.0/8", "must be a CIDR such as"),
-        ("ipv4-in-ipv6", "::ffff:203.0.113.0/120", "is written as IPv4"),
+        ("ipv4-in-ipv6", "::ffff:203.0.113.0/120", "not inside IPv6"),
         ("a-zone", "fe80::%eth0/64", "must be a CIDR such as"),
         ("empty", "", "must be a CIDR such as"),
         ("a-number", 10, "must be of type string"),
@@ -93,10 +93,10 @@ BAD_SPECS = [
     refused("mode-in-lower-case", {"mode": "audit"}, "mode", "supported values"),
     refused("mode-a-boolean", {"mode": True}, "mode", "must be of type string"),
     refused("entry-point-unknown", {"entryPoints": ["Window"]}, "entryPoints[0]", '"HostPort"'),
-    refused("entry-point-twice", {"entryPoints": ["Ingress", "Ingress"]}, "entryPoints", "names the same entry twice"),
-    refused("no-entry-point", {"entryPoints": []}, "entryPoints", "leave it out for LoadBalancer, Ingress and Gateway"),
+    refused("entry-point-twice", {"entryPoints": ["Ingress", "Ingress"]}, "entryPoints", "lists the same entry twice"),
+    refused("no-entry-point", {"entryPoints": []}, "entryPoints", "Omit it for LoadBalancer, Ingress and Gateway"),
     refused("entry-points-a-string", {"entryPoints": "Ingress"}, "entryPoints", "must be of type array"),
-    refused("services-empty", {"services": {}}, "services", "leave it out to cover every Service"),
+    refused("services-empty", {"services": {}}, "services", "Omit it to select every Service"),
     refused(
         "services-both-ways",
         {"services": {"selector": {"matchLabels": {"a": "b"}}, "names": ["web"]}},
@@ -104,15 +104,15 @@ BAD_SPECS = [
         "either selector or names, not both",
     ),
     refused("services-a-list", {"services": ["web"]}, "services", "must be of type object"),
-    refused("selector-empty", {"services": {"selector": {}}}, "services.selector", "leave services out to cover every"),
+    refused("selector-empty", {"services": {"selector": {}}}, "services.selector", "Omit services to select every"),
     refused(
         "selector-of-no-labels",
         {"services": {"selector": {"matchLabels": {}, "matchExpressions": []}}},
         "services.selector",
-        "leave services out to cover every",
+        "Omit services to select every",
     ),
     refused("names-none", {"services": {"names": []}}, "services.names", "names is empty"),
-    refused("name-twice", {"services": {"names": ["web", "web"]}}, "services.names", "names the same entry twice"),
+    refused("name-twice", {"services": {"names": ["web", "web"]}}, "services.names", "lists the same entry twice"),
     refused("name-of-64", {"services": {"names": ["w" * 64]}}, "services.names[0]", "may not be more than 63"),
     refused("name-in-capitals", {"services": {"names": ["Web"]}}, "services.names[0]", "is not the name of a Service"),
     refused("name-with-namespace", {"services": {"names": ["shop/web"]}}, "services.names[0]", "without a namespace"),
@@ -129,7 +129,7 @@ BAD_SPECS = [
     *cidr_cases("clients.cidrs[0]", lambda bad: {"clients": {"cidrs": [bad]}}),
     *cidr_cases("clients.except[0]", lambda bad: {"clients": {"cidrs": ["0.0.0.0/0", "::/0"], "except": [bad]}}),
     refused("clients-a-list", {"clients": ["203.0.113.0/24"]}, "clients", "must be of type object"),
-    refused("clients-none", {"clients": {"cidrs": []}}, "clients.cidrs", "cidrs is empty: leave it out"),
+    refused("clients-none", {"clients": {"cidrs": []}}, "clients.cidrs", "cidrs is empty. Omit it"),
     refused("257-clients", {"clients": {"cidrs": ranges(257)}}, "clients.cidrs", "at most 256 items"),
     refused(
         "except-outside",
@@ -177,10 +177,10 @@ BAD_SPECS = [
     refused("port-name-of-64", {"ports": ["p" * 64]}, "ports[0]", "may not be more than 63"),
     refused("port-name-empty", {"ports": [""]}, "ports[0]", "is not a Service port"),
     refused("port-an-object", {"ports": [{}]}, "ports[0]", "must be of type integer,string"),
-    refused("port-twice", {"ports": [443, 443]}, "ports", "names the same entry twice"),
-    refused("no-port", {"ports": []}, "ports", "leave it out to expose every port"),
+    refused("port-twice", {"ports": [443, 443]}, "ports", "lists the same entry twice"),
+    refused("no-port", {"ports": []}, "ports", "Omit it to expose every port"),
     refused("101-ports", {"ports": list(range(1, 102))}, "ports", "at most 100 items"),
-    refused("peer-empty", {"peers": [{}]}, "peers[0]", "names nobody"),
+    refused("peer-empty", {"peers": [{}]}, "peers[0]", "selects nothing"),
     refused("peer-null", {"peers": [None]}, "peers[0]", "must be of type object"),
     refused(
         "peer-block-and-pods",
@@ -208,7 +208,7 @@ BAD_SPECS = [
     refused("egress-api-server-a-word", {"egress": {"apiServer": "on"}}, "egress.apiServer", "must be of type boolean"),
     refused("egress-to-a-host", {"egress": {"to": ["example.com"]}}, "egress.to[0]", "must be of type object"),
     refused("egress-33-rules", {"egress": {"to": [{}] * 33}}, "egress.to", "at most 32 items"),
-    refused("egress-peer-empty", egress(to=[{}]), "egress.to[0].to[0]", "names nobody"),
+    refused("egress-peer-empty", egress(to=[{}]), "egress.to[0].to[0]", "selects nothing"),
     refused(
         "egress-peer-block-and-pods",
         egress(to=[{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]),
@@ -240,7 +240,7 @@ BAD_SPECS = [
         "egress-end-before-begin",
         egress(ports=[{"port": 9, "endPort": 8}]),
         "egress.to[0].ports[0].endPort",
-        "not above it",
+        "not greater than",
     ),
     refused(
         "egress-end-65536",
@@ -279,14 +279,14 @@ def limits(**said: Any) -> Spec:
 BAD_CLUSTER_SPECS = [
     *selector_cases("namespaceSelector", lambda bad: {"namespaceSelector": bad}),
     refused(
-        "system-pattern", {"includeSystemNamespaces": ["kube-*"]}, "includeSystemNamespaces[0]", "patterns are not"
+        "system-pattern", {"includeSystemNamespaces": ["kube-*"]}, "includeSystemNamespaces[0]", "Patterns are not"
     ),
     refused("system-of-64", {"includeSystemNamespaces": ["n" * 64]}, "includeSystemNamespaces[0]", "more than 63"),
     refused(
         "system-empty", {"includeSystemNamespaces": [""]}, "includeSystemNamespaces[0]", "not the name of a namesp"
     ),
     refused(
-        "system-twice", {"includeSystemNamespaces": ["a", "a"]}, "includeSystemNamespaces", "names the same entry twice"
+        "system-twice", {"includeSystemNamespaces": ["a", "a"]}, "includeSystemNamespaces", "lists the same entry twice"
     ),
     refused("system-101", {"includeSystemNamespaces": [f"n{n}" for n in range(101)]}, "includeSystemNamespaces", "100"),
     refused("system-a-string", {"includeSystemNamespaces": "kube-system"}, "includeSystemNamespaces", "type array"),
@@ -299,14 +299,14 @@ BAD_CLUSTER_SPECS = [
     refused("limit-port-0", limits(ports=[0]), "limits.ports[0]", "greater than or equal to 1"),
     refused("limit-port-65536", limits(ports=[65536]), "limits.ports[0]", "less than or equal to 65535"),
     refused("limit-port-by-name", limits(ports=["https"]), "limits.ports[0]", "must be of type integer"),
-    refused("limit-port-twice", limits(ports=[443, 443]), "limits.ports", "names the same entry twice"),
+    refused("limit-port-twice", limits(ports=[443, 443]), "limits.ports", "lists the same entry twice"),
     refused("limit-101-ports", limits(ports=list(range(1, 102))), "limits.ports", "at most 100 items"),
     refused("limit-public-a-word", limits(allowPublic="no"), "limits.allowPublic", "must be of type boolean"),
     refused("limit-mode-unknown", limits(allowModes=["Off"]), "limits.allowModes[0]", '"Enforce", "Audit", "Paused"'),
     refused(
-        "limit-mode-twice", limits(allowModes=["Audit", "Audit"]), "limits.allowModes", "names the same entry twice"
+        "limit-mode-twice", limits(allowModes=["Audit", "Audit"]), "limits.allowModes", "lists the same entry twice"
     ),
-    refused("limit-no-mode", limits(allowModes=[]), "limits.allowModes", "leave it out for [Enforce]"),
+    refused("limit-no-mode", limits(allowModes=[]), "limits.allowModes", "Omit it for [Enforce]"),
     refused("limits-unknown", limits(hosts=["shop.example"]), "limits.hosts", "unknown field"),
 ]
 

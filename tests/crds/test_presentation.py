@@ -162,16 +162,16 @@ def test_category(shop: ControlPlane) -> None:
 @pytest.mark.parametrize(
     "path, words",
     [
-        pytest.param("xp.spec", "Every field may be left out", id="what-omission-means"),
+        pytest.param("xp.spec", "Every field may be omitted", id="what-omission-means"),
         pytest.param("xp.spec.clients", "Example: clients: {cidrs: [203.0.113.0/24]", id="clients-with-an-example"),
         pytest.param("xp.spec.clients.unenforceable", "externalTrafficPolicy: Local", id="the-cure"),
-        pytest.param("xp.spec.mode", "Enforce (when left out)", id="a-default-in-words"),
-        pytest.param("xp.spec.isolation.allowSameNamespace", "Left out everywhere: false", id="isolation"),
+        pytest.param("xp.spec.mode", "Enforce (if omitted)", id="a-default-in-words"),
+        pytest.param("xp.spec.isolation.allowSameNamespace", "If no policy sets it: false", id="isolation"),
         pytest.param("xp.spec.egress.to.to.ipBlock", "except", id="nested-peers"),
         pytest.param("cxp.spec.limits", "Limits of several ClusterExposurePolicies intersect", id="limits"),
         pytest.param("cxp.spec.defaults.clients", "203.0.113.0/24", id="defaults-teach-as-well"),
-        pytest.param("exp.status.blindSpots", "no NetworkPolicy can hold back", id="blind-spots"),
-        pytest.param("exp", "the map of the cluster's ingress points", id="the-kind-itself"),
+        pytest.param("exp.status.blindSpots", "no NetworkPolicy can hold", id="blind-spots"),
+        pytest.param("exp", "lists every entry point of the cluster", id="the-kind-itself"),
     ],
 )
 def test_explain(cluster: ControlPlane, path: str, words: str) -> None:

@@ -147,7 +147,7 @@ def test_names_that_are_too_long_are_cut_and_stay_apart() -> None:
 
 def test_a_violation_names_the_entry_of_the_list() -> None:
     """Of several peers, the one that is outside the limits."""
-    inside = {"podSelector": {}}
+    inside: Json = {"podSelector": {}}
     outside = {"ipBlock": {"cidr": "198.51.100.0/24"}}
     resolution = resolved(
         policy(peers=[inside, outside]), cluster_policy(limits={"clients": {"cidrs": ["203.0.113.0/24"]}}), service()
