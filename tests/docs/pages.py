@@ -18,6 +18,7 @@ from exposure.catalog.cnis import CNIS, DETECTION, Cni
 from exposure.catalog.decision_table import ROWS, decide
 from exposure.catalog.providers import PROFILES, SLUGS, Profile
 from exposure.model.exposures import DecisionRow, Position, SourceKind
+from tests.docs.metrics_page import metrics_page
 from tests.docs.rules_page import rules_page
 
 ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -39,6 +40,10 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Each page's path and whole text."""
     yield ROOT / "truth-table.md", truth_table()
     yield ROOT / "rules.md", rules_page()
+    yield (
+        ROOT / "metrics.md",
+        metrics_page("<!-- Made by `python -m tests.docs` from operator/exposure/controller; edit that instead. -->"),
+    )
     yield ROOT / "cnis.md", cni_page()
     yield ROOT / "blind-spots.md", blind_spot_page()
     for slug in SLUGS:
