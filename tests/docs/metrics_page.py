@@ -4,9 +4,27 @@ from collections.abc import Iterator
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from exposure.controller.logs import FIELDS
 from exposure.controller.metrics import Metrics
 
+#: Every field that a log line can have.
+FIELDS: dict[str, str] = {
+    "time": "UTC, RFC 3339 with milliseconds",
+    "level": "debug, info, warning or error",
+    "logger": "the module that logs",
+    "message": "a sentence; `reconciled` for a pass over a namespace",
+    "exception": "the traceback of a mistake of the operator's own",
+    "namespace": "the namespace of a pass",
+    "created": "NetworkPolicies that the pass created",
+    "updated": "NetworkPolicies that the pass updated",
+    "deleted": "NetworkPolicies that the pass deleted",
+    "kept": "NetworkPolicies that were already as planned",
+    "exposures": "entry points of the namespace",
+    "seconds": "how long the pass, or the reading at the start, took",
+    "nameConflicts": "NetworkPolicies that the operator did not write and that have a name of ours",
+    "failures": "why writes failed, at most five sentences",
+    "enforced": "what the canary proved: true, false, or null for nothing",
+    "evidence": "the canary's evidence, a sentence",
+}
 #: The metric that is counted in a plain dict: its name, labels and description come from its collector.
 EVENTS = "exposure_watch_events_total"
 

@@ -5,7 +5,6 @@ answered. A write that fails ends the pass, because later changes of a plan rely
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -53,7 +52,8 @@ class ApplyResult:
 async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
     """Never raises for what an API server may answer: the result has it."""
     result = ApplyResult(kept=len(plan.changes) - len(plan.writes), name_conflicts=plan.name_conflicts)
-    for step in _steps(plan):
+    for _, changes in groupby(plan.writes, key=lambda change: change.step):
+        step = list(changes)
         if len(step) == 1:
             await _carry_out(step[0], result, store, writer)
         else:
@@ -66,16 +66,12 @@ async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
     return result
 
 
-def _steps(plan: Plan) -> Iterator[list[Change]]:
-    for _, changes in groupby(plan.writes, key=lambda change: change.step):
-        yield list(changes)
-
-
 async def _carry_out(change: Change, result: ApplyResult, store: Store, writer: Writer) -> None:
     try:
         match change.verb:
             case "create":
-                await _create(change, store, writer)
+                # Without force: where an object of this name has appeared meanwhile, that is a Conflict.
+                await _apply(change, store, writer, force=False, uid="")
                 result.created += 1
             case "update":
                 await _update(change, store, writer)
@@ -96,11 +92,6 @@ async def _carry_out(change: Change, result: ApplyResult, store: Store, writer: 
         result.failures.append(str(error))
         unnamed = RETRY_INVALID_SECONDS if isinstance(error, Invalid) else 0.0
         result.retry_after = max(result.retry_after, error.retry_after or unnamed)
-
-
-async def _create(change: Change, store: Store, writer: Writer) -> None:
-    """Without force: where an object of this name has appeared meanwhile, the fields of others are a Conflict."""
-    await _apply(change, store, writer, force=False, uid="")
 
 
 async def _update(change: Change, store: Store, writer: Writer) -> None:

@@ -37,7 +37,7 @@ class ClusterReporter:
         self._parts: dict[str, NamespacePart] = {}
 
     def record(self, namespace: str, reconciliation: Reconciliation) -> bool:
-        """Whether the report has to be made again."""
+        """Whether the namespace's part has changed, so that the report has to be made again."""
         refusals = {
             outcome.policy.name: outcome.verdict
             for outcome in reconciliation.resolution.outcomes
@@ -45,22 +45,18 @@ class ClusterReporter:
         }
         part = NamespacePart(self._reporter.why_not_programmed(reconciliation), refusals)
         before, self._parts[namespace] = self._parts.get(namespace), part
-        return before != part and bool(self._store.snapshot.cluster_exposure_policies)
+        return before != part
 
     def forget(self, namespace: str) -> bool:
-        """Whether the report has to be made again."""
-        known = self._parts.pop(namespace, None) is not None
-        return known and bool(self._store.snapshot.cluster_exposure_policies)
+        """Whether the namespace had a part, so that the report has to be made again."""
+        return self._parts.pop(namespace, None) is not None
 
     def clear(self) -> None:
         self._parts.clear()
 
     def unknown(self) -> list[str]:
         """The namespaces whose part is not known yet and would be reported as not reconciled."""
-        snapshot = self._store.snapshot
-        if not snapshot.cluster_exposure_policies:
-            return []
-        return [name for name in snapshot.namespaces if name not in self._parts]
+        return [name for name in self._store.snapshot.namespaces if name not in self._parts]
 
     async def report(self) -> ReportResult:
         result = ReportResult()

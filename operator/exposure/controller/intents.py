@@ -15,6 +15,7 @@ from exposure.controller.metrics import Metrics
 from exposure.controller.reflector import Reflector
 from exposure.controller.tables import ObjectTable
 from exposure.fields import Raw
+from exposure.parse.kinds import Kind
 
 LIST_EVERY_SECONDS = 10.0
 
@@ -29,10 +30,14 @@ class Intents:
         self._tables = {table.kind.kind: table for table in tables}
         self._metrics = metrics
 
-    def take(self, kind: str, event_type: str | None, raw: Raw) -> None:
+    @property
+    def kinds(self) -> list[Kind]:
+        return [table.kind for table in self._tables.values()]
+
+    def take(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
         """One event. Its type is ADDED, MODIFIED, DELETED, or None for an object of Kopf's own list."""
-        table = self._tables[kind]
-        self._metrics.events[table.kind.plural] += 1
+        table = self._tables[kind.kind]
+        self._metrics.events[kind.plural] += 1
         if event_type == "DELETED":
             table.remove(raw)
         else:

@@ -7,16 +7,15 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import kopf
 from kubernetes.aio.client import Configuration
 
 from exposure.controller.intents import Intents
-from exposure.parse.kinds import API_GROUP
+from exposure.parse.kinds import Kind
 
-INTENTS = {"exposurepolicies": "ExposurePolicy", "clusterexposurepolicies": "ClusterExposurePolicy"}
 #: Seconds between Kopf's attempts at a request. After the last one it ends.
 RETRY_SECONDS = (0.2, 0.5, 1, 2, 5, *([10] * 360))
 log = logging.getLogger(__name__)
@@ -30,14 +29,14 @@ async def serve(configuration: Configuration, intents: Intents, operator_loop: a
         with contextlib.suppress(RuntimeError):
             operator_loop.call_soon_threadsafe(function, *arguments)
 
-    def deliver(kind: str, event: kopf.RawEvent) -> None:
+    def deliver(kind: Kind, event: kopf.RawEvent) -> None:
         call(intents.take, kind, event["type"], event["object"])
 
     while True:
         error: BaseException | None = None
         try:
             await kopf.operator(
-                registry=handlers(configuration, deliver),
+                registry=handlers(configuration, intents.kinds, deliver),
                 settings=kopf.OperatorSettings(),
                 clusterwide=True,
                 standalone=True,
@@ -49,15 +48,17 @@ async def serve(configuration: Configuration, intents: Intents, operator_loop: a
         await asyncio.sleep(random.uniform(0.5, 1.5))
 
 
-def handlers(configuration: Configuration, deliver: Callable[[str, kopf.RawEvent], None]) -> kopf.OperatorRegistry:
+def handlers(
+    configuration: Configuration, kinds: Iterable[Kind], deliver: Callable[[Kind, kopf.RawEvent], None]
+) -> kopf.OperatorRegistry:
     """What Kopf calls. Every handler returns None: Kopf would write anything else into the object's status."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        # The other storages annotate every object that is watched.
-        settings.persistence.progress_storage = NoProgress()
-        settings.persistence.diffbase_storage = NoDiffBase()
+        # Nowhere: other storages would annotate every object that is watched.
+        settings.persistence.progress_storage = kopf.MultiProgressStorage([])
+        settings.persistence.diffbase_storage = kopf.MultiDiffBaseStorage([])
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.peering.standalone = True
@@ -71,10 +72,10 @@ def handlers(configuration: Configuration, deliver: Callable[[str, kopf.RawEvent
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await connection(configuration)
 
-    for plural, kind in INTENTS.items():
+    for kind in kinds:
 
-        @kopf.on.event(API_GROUP, "v1alpha1", plural, id=f"deliver-{plural}", registry=registry)
-        async def deliver_event(event: kopf.RawEvent, kind: str = kind, **_: Any) -> None:
+        @kopf.on.event(kind.group, kind.versions[0], kind.plural, id=f"deliver-{kind.plural}", registry=registry)
+        async def deliver_event(event: kopf.RawEvent, kind: Kind = kind, **_: Any) -> None:
             deliver(kind, event)
 
     return registry
@@ -97,32 +98,3 @@ async def connection(configuration: Configuration) -> kopf.ConnectionInfo:
         proxy_url=configuration.proxy or None,
         trust_env=False,
     )
-
-
-class NoProgress(kopf.ProgressStorage):
-    """Writes nothing to the objects."""
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None
-
-    def purge(self, **_: Any) -> None:
-        return None
-
-    def touch(self, **_: Any) -> None:
-        return None
-
-    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
-        return essence
-
-
-class NoDiffBase(kopf.DiffBaseStorage):
-    """Writes nothing to the objects."""
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None

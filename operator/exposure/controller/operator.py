@@ -75,13 +75,10 @@ class Operator:
         self.metrics = Metrics()
         self.store = Store(options.config, self.enqueue)
         self.discovery = Discovery(client)
-        intents = ("ExposurePolicy", "ClusterExposurePolicy")
-        self.intents = Intents(client, [self.store.tables[kind] for kind in intents], self.discovery, self.metrics)
-        self.reflectors = [
-            Reflector(client, table, self.discovery, self.metrics)
-            for table in self.store.all_tables
-            if table.kind.kind not in intents
-        ]
+        intents = [self.store.tables[kind] for kind in ("ExposurePolicy", "ClusterExposurePolicy")]
+        self.intents = Intents(client, intents, self.discovery, self.metrics)
+        facts = [table for table in self.store.all_tables if table not in intents]
+        self.reflectors = [Reflector(client, table, self.discovery, self.metrics) for table in facts]
         identity = os.environ.get("POD_NAME") or f"{platform.node()}-{uuid.uuid4().hex[:8]}"
         self.lease: Lease | NoLease = NoLease()
         if options.leader_elect:

@@ -7,7 +7,7 @@ from watches and from the answers to our own writes.
 import asyncio
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,6 @@ API = f"/apis/{API_VERSION}"
 #: The bounds of `status.planned` in the CRD.
 PLANNED_LINES = 100
 PLANNED_LENGTH = 1024
-PLURALS = {"ExposurePolicy": "exposurepolicies", "ClusterExposurePolicy": "clusterexposurepolicies"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,8 @@ class Reporter:
             for outcome in reconciliation.resolution.outcomes:
                 if outcome.policy.kind == "ExposurePolicy":
                     key = (namespace, outcome.policy.name)
-                    more = {"planned": planned} if planned and outcome.mode == "Audit" else None
-                    group.create_task(self.write_policy_status(key, outcome, message, result, more))
+                    lines = planned if outcome.mode == "Audit" else ()
+                    group.create_task(self.write_policy_status(key, outcome, message, result, lines))
         reasons = ({spot.reason for spot in exposure.blind_spots} for exposure in wanted.values())
         self._count_blind_spots(namespace, Counter(reason for of_exposure in reasons for reason in of_exposure))
         self._metrics.exposures.set(len(self._store.exposures))
@@ -199,9 +198,12 @@ class Reporter:
         self._store.exposures.forget(key, uid)
 
     async def write_policy_status(
-        self, key: Key, outcome: PolicyOutcome, message: str, result: ReportResult, more: Object | None = None
+        self, key: Key, outcome: PolicyOutcome, message: str, result: ReportResult, planned: Sequence[str] = ()
     ) -> None:
-        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy. `more` is added to it."""
+        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy.
+
+        `message`: why the live policies do not equal the plan, "" where they do. `planned`: what Enforce would change.
+        """
         kind = outcome.policy.kind
         table = self._store.tables[kind]
         raw = table.raw.get(key)
@@ -212,7 +214,8 @@ class Reporter:
         accepted = outcome.verdict.accepted
         programmed = (not message) if accepted else None
         status = policy_status(outcome, programmed=programmed, message=message, previous_conditions=previous, now=now())
-        status |= more or {}
+        if planned:
+            status["planned"] = list(planned)
         if accepted:
             status["lastAccepted"] = {"generation": outcome.generation, "spec": raw["spec"] or {}}
         elif live.get("lastAccepted"):
@@ -225,9 +228,10 @@ class Reporter:
         if outcome.uid:
             metadata["uid"] = outcome.uid
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
-        collection = f"{API}/namespaces/{namespace}/{PLURALS[kind]}" if namespace else f"{API}/{PLURALS[kind]}"
+        plural = table.kind.plural
+        collection = f"{API}/namespaces/{namespace}/{plural}" if namespace else f"{API}/{plural}"
         try:
-            written = await self._writer.apply(f"{PLURALS[kind]}/status", f"{collection}/{name}/status", body)
+            written = await self._writer.apply(f"{plural}/status", f"{collection}/{name}/status", body)
         except (ApiError, NotLeading) as error:
             result.add(error)
             return
