@@ -102,11 +102,12 @@ def test_a_signal_stops_it_cleanly_within_ten_seconds(stopped: Operated, number:
 
 
 def test_a_signal_while_it_is_starting_stops_it_too(stopped: Operated) -> None:
-    """Whatever it is doing at that moment."""
+    """Whatever it is doing at that moment, with the same exit status."""
     stopped.operator.start()
     time.sleep(0.6)
     stopped.operator.signal(signal.SIGTERM)
     eventually(lambda: not stopped.operator.running, 10, "it has ended", stopped.operator.tail)
+    assert stopped.operator.exit_status() == 0
 
 
 def test_a_standby_is_ready_writes_nothing_and_takes_over(cluster: ControlPlane, tmp_path: Path) -> None:

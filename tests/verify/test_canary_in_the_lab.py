@@ -62,7 +62,7 @@ def test_what_the_canary_says(enforcing: bool, said: tuple[str, str]) -> None:
         found = eventually(lambda: verified(operator), SECONDS, "a condition Verified", operator.tail)
         assert found is not None
         assert said == (found["status"], found["reason"])
-        assert "stood" in found["message"]
+        assert "succeeded" in found["message"]
 
         def left() -> list[str]:
             objects = [*lab.api.list("Pod", NAMESPACE), *lab.api.list("NetworkPolicy", NAMESPACE)]

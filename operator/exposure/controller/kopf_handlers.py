@@ -65,7 +65,7 @@ def handlers(
         settings.watching.server_timeout = 240
         settings.watching.inactivity_timeout = 100
         settings.networking.error_backoffs = RETRY_SECONDS
-        # Kopf would kill the process so long after it ended.
+        # Kopf would kill the process some time after it has ended.
         settings.process.ultimate_exiting_timeout = None
 
     @kopf.on.login(registry=registry)

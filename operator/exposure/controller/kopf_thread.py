@@ -27,10 +27,12 @@ async def run_kopf(configuration: Configuration, intents: Intents) -> None:
 
 
 async def _serve(configuration: Configuration, intents: Intents, operator_loop: asyncio.AbstractEventLoop) -> None:
+    loop = asyncio.get_running_loop()
     try:
         # Imported in this thread: it takes a third of a second, in which the operator's loop goes on.
         from exposure.controller.kopf_handlers import serve
 
         await serve(configuration, intents, operator_loop)
     finally:
-        asyncio.get_running_loop().stop()
+        # In the loop's next turn, which also tells the future how this one ended.
+        loop.call_soon(loop.stop)
