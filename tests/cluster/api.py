@@ -59,8 +59,8 @@ class Api:
     def items(self, kind: str, namespace: str = "") -> list[Object]:
         """All of one namespace, or of all."""
         path = self._path(kind, namespace) if namespace else _PATHS[kind].replace("/namespaces/{}", "")
-        found: list[Object] = self.call("GET", path)["items"]
-        return found
+        objects: list[Object] = self.call("GET", path)["items"]
+        return objects
 
     def call(self, method: str, path: str, body: Object | None = None, content: str = "application/json") -> Object:
         request = urllib.request.Request(

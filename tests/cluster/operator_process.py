@@ -165,9 +165,9 @@ def eventually(
     """The first true answer of `check` within `seconds`; AssertionError says what never came about."""
     deadline = time.monotonic() + seconds
     while True:
-        found = check()
-        if found:
-            return found
+        answer = check()
+        if answer:
+            return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {found!r}\n{more()}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {answer!r}\n{more()}")
         time.sleep(pause)

@@ -119,7 +119,7 @@ def _listening(address: str, number: int) -> bool:
 
 def mentioning(text: str) -> list[str]:
     """Other running processes whose command line or environment names a text."""
-    found = []
+    processes = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             try:
@@ -127,5 +127,5 @@ def mentioning(text: str) -> list[str]:
             except OSError:  # it has just ended
                 continue
             if text.encode() in identity:
-                found.append(f"{process.name} {identity[:80]!r}")
-    return found
+                processes.append(f"{process.name} {identity[:80]!r}")
+    return processes

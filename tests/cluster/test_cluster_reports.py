@@ -25,17 +25,17 @@ def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
     async def due() -> list[bool]:
         client = Client(Configuration())
         operator = Operator(OperatorOptions(Config(), leader_elect=False), client)
-        found = []
+        due_now = []
         for version in (1, 2):
             operator.store.tables["ClusterExposurePolicy"].put(_cluster_policy(version))
             operator.store.cluster_facts()  # as a pass does
             operator._refresh_facts()
-            found.append(operator.scheduler.reports.has(CLUSTER))
+            due_now.append(operator.scheduler.reports.has(CLUSTER))
             operator.scheduler.reports.clear()
         operator._refresh_facts()
-        found.append(operator.scheduler.reports.has(CLUSTER))
+        due_now.append(operator.scheduler.reports.has(CLUSTER))
         await client.close()
-        return found
+        return due_now
 
     # The last time, nothing has changed since.
     assert [True, True, False] == asyncio.run(due())

@@ -149,9 +149,9 @@ def test_a_foreign_policy_of_the_same_name_is_never_overwritten(operated: Operat
     operated.api.create(exposure_policy(where))
     ready = operated.until_condition(where, "edge", "Ready", "False")
     assert "exposure-to-web" in ready["message"]
-    found = operated.api.get("NetworkPolicy", where, "exposure-to-web")
-    assert found is not None
-    assert found["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
+    live = operated.api.get("NetworkPolicy", where, "exposure-to-web")
+    assert live is not None
+    assert live["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
     operated.api.delete("NetworkPolicy", where, "exposure-to-web")
     operated.until_ready(where)
 
@@ -161,9 +161,9 @@ def test_a_foreign_policy_of_another_name_is_left_alone(operated: Operated, shop
     made = operated.api.create(network_policy(shop, "their-own"))
     operated.api.delete("ExposurePolicy", shop, "edge")
     operated.until_policies(shop)
-    found = operated.api.get("NetworkPolicy", shop, "their-own")
-    assert found is not None
-    assert found["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    live = operated.api.get("NetworkPolicy", shop, "their-own")
+    assert live is not None
+    assert live["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
 
 
 def test_the_namespace_annotation_audit_takes_ours_away_within_a_second(operated: Operated, shop: str) -> None:
@@ -224,7 +224,7 @@ def test_transitions_become_events(operated: Operated, shop: str) -> None:
     operated.api.delete("NetworkPolicy", shop, DEFAULT_DENY)
 
     def reasons() -> set[str]:
-        return {each["reason"] for each in operated.api.items("Event", shop)}
+        return {event["reason"] for event in operated.api.items("Event", shop)}
 
     eventually(lambda: {"Accepted", "Programmed", "DriftPutBack"} <= reasons(), 5, "Events", lambda: str(reasons()))
 
@@ -262,8 +262,8 @@ def test_a_cluster_policy_reaches_what_it_selects(operated: Operated) -> None:
         operated.until_policies(where, DEFAULT_DENY, "exposure-to-web")
 
         def status() -> dict[str, object]:
-            found = operated.api.get("ClusterExposurePolicy", "", "platform") or {}
-            return dict(found.get("status", {}))
+            live = operated.api.get("ClusterExposurePolicy", "", "platform") or {}
+            return dict(live.get("status", {}))
 
         eventually(lambda: condition(status(), "Ready")["status"] == "True", 5, "Ready", lambda: str(status()))
         eventually(lambda: status().get("namespaces") == [where], 5, "its namespaces", lambda: str(status()))

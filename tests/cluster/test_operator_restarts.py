@@ -205,15 +205,15 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
 
     mark = stopped.cluster.audit_mark()
     time.sleep(60)
-    assert [each["requestURI"] for each in stopped.writes(mark)] == []
+    assert [event["requestURI"] for event in stopped.writes(mark)] == []
     grown = {where: ours(stopped, where) for where in dice}
     entry_points = {where: stopped.exposures(where).keys() for where in dice}
 
     stopped.operator.stop()
     for where in dice:
-        for each in stopped.api.items("NetworkPolicy", where):
-            if is_ours(each):
-                stopped.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+        for policy in stopped.api.items("NetworkPolicy", where):
+            if is_ours(policy):
+                stopped.api.delete("NetworkPolicy", where, policy["metadata"]["name"])
         for name in stopped.exposures(where):
             stopped.api.delete("Exposure", where, name)
     stopped.operator.start()
@@ -225,11 +225,16 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
 
 
 def ours(snapshot: Operated, where: str) -> list[tuple[str, Object, Object, Object]]:
-    """Name, labels, annotations and spec of each policy of ours: all that we write, less what the server adds."""
+    """Name, labels, annotations and spec of every policy of ours: all that we write, less what the server adds."""
     return sorted(
-        (each["metadata"]["name"], each["metadata"]["labels"], each["metadata"].get("annotations", {}), each["spec"])
-        for each in snapshot.api.items("NetworkPolicy", where)
-        if is_ours(each)
+        (
+            policy["metadata"]["name"],
+            policy["metadata"]["labels"],
+            policy["metadata"].get("annotations", {}),
+            policy["spec"],
+        )
+        for policy in snapshot.api.items("NetworkPolicy", where)
+        if is_ours(policy)
     )
 
 
@@ -267,9 +272,9 @@ def deed(snapshot: Operated, where: str, chance: random.Random) -> None:
         case 9:
             snapshot.api.delete("ExposurePolicy", where, "other")
         case 10:
-            for each in snapshot.api.items("NetworkPolicy", where):
-                if is_ours(each) and chance.random() < 0.5:
-                    snapshot.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+            for live in snapshot.api.items("NetworkPolicy", where):
+                if is_ours(live) and chance.random() < 0.5:
+                    snapshot.api.delete("NetworkPolicy", where, live["metadata"]["name"])
         case 11:
             mode = chance.choice((None, None, "Audit"))
             snapshot.api.patch("Namespace", "", where, {"metadata": {"annotations": {"exposure.dev/mode": mode}}})

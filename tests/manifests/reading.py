@@ -53,7 +53,7 @@ def templated(values: Mapping[str, Any], folder: Path, namespace: str = "exposur
 
 
 def only(objects: list[Object], kind: str, name: str = "exposure-operator") -> Object:
-    [named] = [one for one in objects if one["kind"] == kind and one["metadata"]["name"] == name]
+    [named] = [raw for raw in objects if raw["kind"] == kind and raw["metadata"]["name"] == name]
     return named
 
 

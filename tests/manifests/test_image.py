@@ -47,7 +47,7 @@ def test_everything_that_is_copied_exists_and_is_let_through() -> None:
         path for word, rest in instructions() if word == "COPY" and "--from" not in rest for path in rest.split()[:-1]
     ]
     missing = [path for path in copied if not (REPOSITORY / path).exists()]
-    shut_out = [path for path in copied if not any(each == path or each.startswith(f"{path}/") for each in allowed)]
+    shut_out = [path for path in copied if not any(entry == path or entry.startswith(f"{path}/") for entry in allowed)]
     assert ([], [], "*") == (missing, shut_out, next(line for line in ignored if line and not line.startswith("#")))
 
 

@@ -67,12 +67,12 @@ def test_the_root_file_system_is_read_only() -> None:
 
 
 def _verbs(role: Object) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    verbs: dict[str, set[str]] = {}
     for rule in role["rules"]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
-                found.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
-    return found
+                verbs.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
+    return verbs
 
 
 def test_the_operator_reads_each_kind_it_knows_and_writes_only_its_own() -> None:
@@ -186,18 +186,18 @@ def test_every_resource_is_in_one_rule_of_a_role(overlay: str) -> None:
 
 def _comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
     """By kind and name, without what only one of the two can have: Helm's labels, the namespace, a checksum."""
-    found = {}
-    for each in deepcopy(objects):
-        if each["kind"] == "Namespace":
+    comparable = {}
+    for raw in deepcopy(objects):
+        if raw["kind"] == "Namespace":
             continue
         for label in ("app.kubernetes.io/managed-by", "helm.sh/chart", "app.kubernetes.io/name"):
-            each["metadata"].get("labels", {}).pop(label, None)
-        if each["kind"] == "Deployment":
-            each["spec"]["template"]["metadata"]["annotations"].pop("checksum/config", None)
-        if each["kind"] == "ConfigMap":
-            each["data"] = {key: yaml.safe_load(value) for key, value in each["data"].items()}
-        found[each["kind"], each["metadata"]["name"]] = each
-    return found
+            raw["metadata"].get("labels", {}).pop(label, None)
+        if raw["kind"] == "Deployment":
+            raw["spec"]["template"]["metadata"]["annotations"].pop("checksum/config", None)
+        if raw["kind"] == "ConfigMap":
+            raw["data"] = {key: yaml.safe_load(value) for key, value in raw["data"].items()}
+        comparable[raw["kind"], raw["metadata"]["name"]] = raw
+    return comparable
 
 
 def test_the_chart_installs_what_kustomize_does(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_the_chart_is_accepted_with_every_value_set(installed: ControlPlane, tmp
     objects = templated(values, tmp_path)
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     ran = installed.kubectl_result(*DRY_RUN, "--field-manager=helm", "-f", "-", input=items)
-    roles = sorted(each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRole")
+    roles = sorted(raw["metadata"]["name"] for raw in objects if raw["kind"] == "ClusterRole")
     assert (0, "") == (ran.returncode, ran.stderr)
     assert ["exposure-operator", "exposure-operator-map", "exposure-operator-platform"] == roles
 
