@@ -1,10 +1,10 @@
-"""Addresses as values: networks, blocks with exceptions, and the little algebra that the rules need.
+"""Addresses as values: networks, blocks with exceptions, and the algebra of both.
 
-A `Block` is what a NetworkPolicy's ipBlock is: a CIDR and the CIDRs cut out of it. All functions are pure,
-keep IPv4 and IPv6 apart, and return sorted tuples, so that equal meanings render equally.
+A `Block` is what a NetworkPolicy's ipBlock is: a CIDR and the CIDRs excluded from it. All functions are pure, keep IPv4
+and IPv6 apart, and return sorted tuples, so that equal meanings render equally.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import (
@@ -23,15 +23,28 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Family: TypeAlias = Literal["IPv4", "IPv6"]
 
 WHOLE_FAMILY: dict[Family, Network] = {"IPv4": IPv4Network("0.0.0.0/0"), "IPv6": IPv6Network("::/0")}
+#: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193. Pods and load balancers of a private network have these.
+PRIVATE: tuple[Network, ...] = (
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("100.64.0.0/10"),
+    IPv6Network("fc00::/7"),
+)
+#: RFC 3927, RFC 4291: addresses that mean something on one link alone.
+LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
 
 
 @lru_cache(maxsize=65536)
 def network(text: str) -> Network:
     """The network that `text` writes: a CIDR, or an address, which is a network of one. ValueError for neither."""
-    found = ip_network(text.strip(), strict=False)
-    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) and found.prefixlen >= 96 else None
-    # No packet carries ::ffff:203.0.113.0, and a NetworkPolicy may not name it: what is meant is the IPv4 address.
-    return found if mapped is None else IPv4Network((mapped, found.prefixlen - 96))
+    written = ip_network(text.strip(), strict=False)
+    if isinstance(written, IPv6Network) and written.prefixlen >= 96:
+        mapped = written.network_address.ipv4_mapped
+        if mapped is not None:
+            # No packet carries ::ffff:203.0.113.0, and no NetworkPolicy may name it: the IPv4 address is meant.
+            return IPv4Network((mapped, written.prefixlen - 96))
+    return written
 
 
 @lru_cache(maxsize=65536)
@@ -60,14 +73,25 @@ def sort_key(of: Network) -> tuple[int, int, int]:
 
 def inside(inner: Network, outer: Network) -> bool:
     """Whether every address of `inner` is one of `outer`."""
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+    # Not subnet_of, which takes three times as long.
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
-def overlap(one: Network, other: Network) -> bool:
-    """Whether the two networks share an address: CIDRs nest or are disjoint."""
-    return inside(one, other) or inside(other, one)
+def overlap(left: Network, right: Network) -> bool:
+    """Whether two networks share an address: CIDRs nest or are disjoint."""
+    return inside(left, right) or inside(right, left)
+
+
+def in_any(inner: Network, outer: Iterable[Network]) -> bool:
+    """Whether one of the networks holds every address of `inner`."""
+    return any(inside(inner, network) for network in outer)
+
+
+def common_prefix_length(networks: Sequence[Network]) -> int:
+    """The length of the longest prefix that holds all the networks, which are of one family."""
+    starts = [int(network.network_address) for network in networks]
+    differing = (min(starts) ^ max(starts)).bit_length()
+    return min(networks[0].max_prefixlen - differing, *(network.prefixlen for network in networks))
 
 
 def collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
@@ -75,12 +99,12 @@ def collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
     return _collapsed(tuple(networks))
 
 
-# The same node addresses and client ranges stand behind thousands of Services: what was worked out once is kept.
+# Thousands of Services share the same node addresses and client ranges, so results are kept, here and below.
 @lru_cache(maxsize=8192)
 def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
     by_family: dict[int, list[Network]] = {4: [], 6: []}
-    for each in networks:
-        by_family[each.version].append(each)
+    for network in networks:
+        by_family[network.version].append(network)
     v4 = collapse_addresses(cast(list[IPv4Network], by_family[4]))
     v6 = collapse_addresses(cast(list[IPv6Network], by_family[6]))
     return (*v4, *v6)
@@ -88,30 +112,30 @@ def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 def covered(inner: Network, outer: Iterable[Network]) -> bool:
     """Whether `inner` lies inside the union of `outer`: collapsing merges whatever fills a CIDR."""
-    return any(inside(inner, each) for each in collapsed(outer))
+    return in_any(inner, collapsed(outer))
 
 
 def whole_families(networks: Iterable[Network]) -> frozenset[Family]:
-    """The families of which the networks, taken together, hold every address."""
-    return frozenset(family(each) for each in collapsed(networks) if each.prefixlen == 0)
+    """The families of which the networks together hold every address."""
+    return frozenset(family(network) for network in collapsed(networks) if network.prefixlen == 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A CIDR and what is cut out of it."""
+    """A CIDR and what is excluded from it."""
 
     cidr: Network
     excepts: tuple[Network, ...] = ()
 
     def __str__(self) -> str:
-        cuts = f" except {', '.join(map(str, self.excepts))}" if self.excepts else ""
-        return f"{self.cidr}{cuts}"
+        excepts = f" except {', '.join(map(str, self.excepts))}" if self.excepts else ""
+        return f"{self.cidr}{excepts}"
 
 
-def block(cidr: Network, cuts: Iterable[Network] = ()) -> Block | None:
-    """The block of `cidr` without `cuts`; None where nothing is left of it."""
-    touching = [cut for cut in cuts if overlap(cut, cidr)]
-    if any(inside(cidr, cut) for cut in touching):
+def block(cidr: Network, excluded: Iterable[Network] = ()) -> Block | None:
+    """The block of `cidr` without what is excluded; None where nothing is left of it."""
+    touching = [network for network in excluded if overlap(network, cidr)]
+    if in_any(cidr, touching):
         return None
     kept = collapsed(touching)
     if kept == (cidr,):
@@ -120,17 +144,19 @@ def block(cidr: Network, cuts: Iterable[Network] = ()) -> Block | None:
 
 
 def everyone(families: Iterable[Family]) -> tuple[Block, ...]:
-    return tuple(Block(WHOLE_FAMILY[each]) for each in sorted(set(families)))
+    """Every address of each family."""
+    return tuple(Block(WHOLE_FAMILY[name]) for name in sorted(set(families)))
 
 
-def blocks(networks: Iterable[Network], cuts: Iterable[Network] = ()) -> tuple[Block, ...]:
-    """The networks as blocks, each without `cuts`, those that lie inside another dropped, sorted."""
-    return _blocks(tuple(networks), tuple(cuts))
+def blocks(networks: Iterable[Network], excluded: Iterable[Network] = ()) -> tuple[Block, ...]:
+    """The networks as blocks, each without what is excluded, those that lie inside another dropped, sorted."""
+    return _blocks(tuple(networks), tuple(excluded))
 
 
 @lru_cache(maxsize=8192)
-def _blocks(networks: tuple[Network, ...], removed: tuple[Network, ...]) -> tuple[Block, ...]:
-    return union(found for each in networks if (found := block(each, removed)) is not None)
+def _blocks(networks: tuple[Network, ...], excluded: tuple[Network, ...]) -> tuple[Block, ...]:
+    left = (block(network, excluded) for network in networks)
+    return union(part for part in left if part is not None)
 
 
 def union(parts: Iterable[Block]) -> tuple[Block, ...]:
@@ -142,10 +168,10 @@ def union(parts: Iterable[Block]) -> tuple[Block, ...]:
 def _union(parts: tuple[Block, ...]) -> tuple[Block, ...]:
     ordered = sorted(set(parts), key=_block_key)
     kept: list[Block] = []
-    for each in ordered:
-        if not any(_holds(other, each) for other in kept):
-            kept = [other for other in kept if not _holds(each, other)]
-            kept.append(each)
+    for part in ordered:
+        if not any(_holds(other, part) for other in kept):
+            kept = [other for other in kept if not _holds(part, other)]
+            kept.append(part)
     return tuple(kept)
 
 
@@ -157,40 +183,41 @@ def _holds(outer: Block, inner: Block) -> bool:
     """Whether `outer` admits every address that `inner` admits."""
     if not inside(inner.cidr, outer.cidr):
         return False
-    for cut in outer.excepts:
-        if overlap(cut, inner.cidr) and not covered(_part_of(cut, inner.cidr), inner.excepts):
-            return False
-    return True
+    return all(
+        covered(_narrower(excluded, inner.cidr), inner.excepts)
+        for excluded in outer.excepts
+        if overlap(excluded, inner.cidr)
+    )
 
 
-def _part_of(cut: Network, cidr: Network) -> Network:
-    return cut if inside(cut, cidr) else cidr
+def _narrower(left: Network, right: Network) -> Network:
+    """Of two networks that overlap, the one that lies inside the other."""
+    return left if inside(left, right) else right
 
 
-def intersection(one: Iterable[Block], other: Iterable[Block]) -> tuple[Block, ...]:
+def intersection(left: Iterable[Block], right: Iterable[Block]) -> tuple[Block, ...]:
     """The addresses that both sides admit, each block apart: a narrow one beside a wide one may be meant by itself."""
-    return _intersection(tuple(one), tuple(other))
+    return _intersection(tuple(left), tuple(right))
 
 
 @lru_cache(maxsize=8192)
-def _intersection(one: tuple[Block, ...], right: tuple[Block, ...]) -> tuple[Block, ...]:
-    met: list[Block] = []
-    for left in one:
-        for against in right:
-            if overlap(left.cidr, against.cidr):
-                narrower = left.cidr if inside(left.cidr, against.cidr) else against.cidr
-                found = block(narrower, (*left.excepts, *against.excepts))
-                if found is not None:
-                    met.append(found)
-    return tuple(sorted(set(met), key=_block_key))
+def _intersection(left: tuple[Block, ...], right: tuple[Block, ...]) -> tuple[Block, ...]:
+    shared = (
+        block(_narrower(of_left.cidr, of_right.cidr), (*of_left.excepts, *of_right.excepts))
+        for of_left in left
+        for of_right in right
+        if overlap(of_left.cidr, of_right.cidr)
+    )
+    return tuple(sorted({part for part in shared if part is not None}, key=_block_key))
 
 
 def of_families(parts: Iterable[Block], families: Iterable[Family]) -> tuple[Block, ...]:
+    """Those blocks that are of one of the families."""
     wanted = frozenset(families)
-    return tuple(each for each in parts if family(each.cidr) in wanted)
+    return tuple(part for part in parts if family(part.cidr) in wanted)
 
 
 def admits_everyone(parts: Iterable[Block], families: Iterable[Family]) -> bool:
     """Whether the blocks admit every address of every one of `families`."""
-    whole = whole_families(each.cidr for each in parts if not each.excepts)
+    whole = whole_families(part.cidr for part in parts if not part.excepts)
     return frozenset(families) <= whole

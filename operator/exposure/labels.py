@@ -1,4 +1,4 @@
-"""Labels and label selectors, with the two questions that planning asks of them: does it match, does one cover another.
+"""Labels and label selectors: what a selector matches, and whether one covers another.
 
 Semantics: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/
 """
@@ -32,7 +32,7 @@ class Requirement:
             case "DoesNotExist":
                 return self.key not in labels
             case _:
-                # An operator of a later Kubernetes: what is not understood selects nothing, so it never opens.
+                # An operator of a later Kubernetes selects nothing, so that it never opens.
                 return False
 
     def __str__(self) -> str:
@@ -64,6 +64,11 @@ class LabelSelector:
     def covers(self, other: "LabelSelector") -> bool:
         """Whether everything `other` selects is certainly selected here too: each condition here stands there."""
         return set(self.labels) <= set(other.labels) and set(self.requirements) <= set(other.requirements)
+
+    def disjoint(self, other: "LabelSelector") -> bool:
+        """Whether certainly nothing is selected by both: they ask for different values of one label."""
+        there = dict(other.labels)
+        return any(there.get(key, value) != value for key, value in self.labels)
 
     def __str__(self) -> str:
         parts = [f"{key}={value}" for key, value in self.labels]

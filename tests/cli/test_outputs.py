@@ -90,7 +90,7 @@ def test_a_plan_reads_like_a_sentence(run: Run, shop: list[str]) -> None:
     """One line a change, in the order in which they are made; what is lost and gained by them; and a count."""
     assert (
         "create shop/exposure-to-web        from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http udp/5353\n"
-        "create shop/exposure-default-deny  from nobody to every pod\n"
+        "create shop/exposure-default-deny  deny all ingress to every pod\n"
         "lost    from 198.51.100.0/24 but 198.51.100.66/32 to app=web every port but udp/5353 tcp/http\n"
         "lost    from every pod in namespace shop, pods in namespace old, 198.51.100.66/32, any IPv4 address but "
         "198.51.100.0/24 to app=web every port\n"
@@ -184,7 +184,7 @@ def test_somebody_elses_policy_is_left_alone(run: Run, shop: list[str], write: W
     )
     given = [*shop, "-f", write("foreign.yaml", foreign)]
     assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
-    assert "taken  shop/exposure-to-web" in run("plan", *given).out
+    assert "skip   shop/exposure-to-web" in run("plan", *given).out
 
 
 def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:

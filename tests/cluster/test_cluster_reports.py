@@ -10,7 +10,7 @@ from exposure.controller.client import Client
 from exposure.controller.cluster_policies import NamespacePart, cluster_outcome, not_programmed_message
 from exposure.controller.operator import CLUSTER, Operator, OperatorOptions
 from exposure.model.config import Config
-from exposure.model.exposures import Verdict
+from exposure.model.exposures import PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, Unreadable
 
 
@@ -70,7 +70,7 @@ def test_the_message_names_the_first_namespaces(parts: Mapping[str, NamespacePar
         pytest.param(ClusterSpec(), {"a": DONE}, (True, "Accepted"), id="accepted"),
         pytest.param(
             ClusterSpec(),
-            {"a": DONE, "b": NamespacePart(refusals={"platform": Verdict(False, "AuditWouldCut", "Why.")})},
+            {"a": DONE, "b": NamespacePart(refusals={"platform": PolicyVerdict(False, "AuditWouldCut", "Why.")})},
             (False, "AuditWouldCut"),
             id="refused-in-one-namespace",
         ),

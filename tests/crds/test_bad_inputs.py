@@ -255,7 +255,7 @@ BAD_SPECS = [
     *cidr_cases("egress.to[0].to[0].ipBlock.cidr", lambda bad: egress(to=[{"ipBlock": {"cidr": bad}}])),
     *selector_cases("egress.to[0].to[0].podSelector", lambda bad: egress(to=[{"podSelector": bad}])),
     *selector_cases("egress.to[0].to[0].namespaceSelector", lambda bad: egress(to=[{"namespaceSelector": bad}])),
-    refused("profile-unknown", {"loadBalancer": {"profile": "f5"}}, "loadBalancer.profile", '"auto", "metallb"'),
+    refused("profile-unknown", {"loadBalancer": {"profile": "f5"}}, "loadBalancer.profile", '"auto", "aws-nlb-ip"'),
     refused("profile-empty", {"loadBalancer": {"profile": ""}}, "loadBalancer.profile", "supported values"),
     refused("load-balancer-a-string", {"loadBalancer": "metallb"}, "loadBalancer", "must be of type object"),
     refused("257-load-balancers", {"loadBalancer": {"cidrs": ranges(257)}}, "loadBalancer.cidrs", "at most 256 items"),

@@ -1,7 +1,9 @@
-"""Writes what is made from the data: the reference pages, and the CRDs' enum of profiles. `python -m tests.docs`."""
+"""Writes what is made from the catalog: reference pages, the CRDs' enum, names in the configuration. `make docs`."""
 
-from tests.docs.pages import crds, pages
+from tests.docs.pages import described_crds, manifests, pages
 
-for path, text in (*pages(), *crds()):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+# The page about the CRDs comes last: it is made from them as they have been written.
+for made in (pages, manifests, described_crds):
+    for path, text in made():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -1,28 +1,26 @@
-"""The pages: the truth table, one page a provider, the CNIs, the blind spots."""
+"""What is made from the catalog: the reference pages, the CRDs' enum of profiles, the names in the configuration."""
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from exposure.catalog.blind_spots import REASONS
-from exposure.catalog.choices import (
-    BY_ANNOTATION,
-    BY_CLASS,
-    BY_PROVIDER,
-    L7_BY_CLASS,
-    L7_BY_CONTROLLER,
-    PROVIDER_IDS,
-)
-from exposure.catalog.cnis import CNIS, DETECTION, Cni
+from exposure.catalog.cnis import CNI_NAMES, CNIS, CNIProfile
 from exposure.catalog.decision_table import ROWS, decide
-from exposure.catalog.providers import PROFILES, SLUGS, Profile
+from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
+from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, NO_CLOUD_IDS, PROVIDER_NAMES, SLUGS, WITHOUT_CLOUD
 from exposure.model.exposures import DecisionRow, Position, SourceKind
+from tests.crds import reference
 from tests.docs.metrics_page import metrics_page
 from tests.docs.rules_page import rules_page
 
-ROOT = Path(__file__).resolve().parents[2] / "docs" / "reference"
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOT = REPOSITORY / "docs" / "reference"
+CRDS = REPOSITORY / "crds"
+CONFIGURATION = REPOSITORY / "manifests" / "base" / "config.yaml"
 PROFILE_ENUM = re.compile(r"(?P<indent> +)enum: \[auto,[^\]]*\]")
 MADE = "<!-- Made by `python -m tests.docs` from the data in operator/exposure/catalog; edit that instead. -->"
 #: The letters of the published table stand on its page and nowhere else.
@@ -51,15 +49,24 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "providers" / "README.md", provider_index()
 
 
-def crds() -> Iterator[tuple[Path, str]]:
-    """The CRDs whose enum of profiles is the providers' data."""
+def manifests() -> Iterator[tuple[Path, str]]:
+    """The files that name every profile, provider and CNI: the CRDs, and the configuration that is installed."""
     for kind in ("exposurepolicies", "clusterexposurepolicies"):
         path = CRDS / f"exposure.dev_{kind}.yaml"
         yield path, PROFILE_ENUM.sub(_enum, path.read_text(encoding="utf-8"))
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    for field, names in (("provider", PROVIDER_NAMES), ("cni", CNI_NAMES)):
+        text = re.sub(rf"(?m)^  {field}: auto #.*$", f"  {field}: auto # {', '.join(names[1:])}", text)
+    yield CONFIGURATION, text
 
 
-def _enum(found: re.Match[str]) -> str:
-    indent = found["indent"]
+def described_crds() -> Iterator[tuple[Path, str]]:
+    """The page that describes the CRDs as they are now, and so what is made after them."""
+    yield reference.PAGE, reference.page()
+
+
+def _enum(written: re.Match[str]) -> str:
+    indent = written["indent"]
     lines = textwrap.wrap(", ".join(("auto", *SLUGS)), 124 - len(indent) - 2, break_on_hyphens=False)
     return f"{indent}enum: [" + f"\n{indent}  ".join(lines) + "]"
 
@@ -117,19 +124,10 @@ def _kept(preserved: bool | None) -> str:
 
 def cni_page() -> str:
     rows = [
-        [f"`{cni.slug}`", cni.position, _snat(cni), _quirks(cni), f"[source]({cni.source})"] for cni in CNIS.values()
+        [f"`{cni.slug}`", cni.position, _snat(cni), "; ".join(_quirks(cni)), f"[source]({cni.source})"]
+        for cni in CNIS.values()
     ]
-    marks = [
-        [
-            f"`{mark.slug}`",
-            f"node annotation `{mark.node_annotation}`"
-            if mark.node_annotation
-            else f"agent pods labelled `{mark.agent_label}`"
-            if mark.agent_label
-            else "Calico IPPools",
-        ]
-        for mark in DETECTION
-    ]
+    marks = [[f"`{cni.slug}`", text] for cni in CNIS.values() for text in _marks(cni)]
     return f"""# CNIs
 
 {MADE}
@@ -139,41 +137,67 @@ where detection cannot know.
 
 {table(["CNI", "position", "N: what nodes SNAT to", "quirks", "source"], rows)}
 
-## How a CNI is recognised
+## How a CNI is recognized
 
-The configured one wins; else the first mark that the cluster bears decides.
+The configured one wins; else the first mark that the cluster has decides.
 
 {table(["CNI", "mark"], marks)}
 """
 
 
-def _snat(cni: Cni) -> str:
+def _snat(cni: CNIProfile) -> str:
     parts = ["InternalIP (or `network.nodeCIDRs`)"] if cni.internal_ips else []
-    parts += [f"`{each}`" for each in cni.node_annotations]
+    parts += [f"`{key}`" for key in cni.snat_annotations]
     parts += [f"the .{index} of each podCIDR" for index in cni.pod_cidr_hosts]
-    parts += [f"else {each}" for each in cni.annotation_fallback]
+    beside = _sourced(cni, "pod_cidr_hosts_beside_flannel", "of each podCIDR where flannel runs beside it")
+    parts += [f"the .{index} {beside}" for index in cni.pod_cidr_hosts_beside_flannel]
+    parts += [f"else {fallback}" for fallback in cni.snat_fallback]
     return ", ".join(parts)
 
 
-def _quirks(cni: Cni) -> str:
-    parts: list[str] = []
-    if cni.named_ports == "by-number":
-        parts.append("named target ports are written as numbers")
-    parts.append(
-        {
-            "own": "pod CIDRs are carved out of wider blocks",
-            "shared": "pods share ranges with load balancers: nothing is carved",
-            "matched-by-identity": "ipBlocks never match pods or nodes: nothing is carved",
-        }[cni.pod_ranges]
-    )
-    for holds, reason in (
-        (not cni.enforces or not cni.enforces_cluster_policy, "PolicyNotEnforced"),
-        (cni.own_node_bypass, "OwnNodeBypass"),
-        (cni.slug == "unknown", "CNIUnknown"),
-    ):
-        if holds:
-            parts.append(f"[`{reason}`](blind-spots.md#{reason.lower()})")
-    return "; ".join(parts)
+def _marks(cni: CNIProfile) -> Iterator[str]:
+    for mark in cni.marks:
+        if mark.node_annotation:
+            yield f"node annotation `{mark.node_annotation}`"
+        else:
+            yield f"agent pods labelled `{mark.agent_label}`" if mark.agent_label else "Calico IPPools"
+    for provider in cni.enforced_on:
+        text = f"provider {provider}, where no other CNI that enforces policies shows itself"
+        yield _sourced(cni, "enforced_on", text)
+
+
+#: What the quirks of a CNI mean, by the field of the row and its value.
+QUIRKS: Mapping[str, Mapping[Any, str]] = {
+    "named_ports": {"by-number": "named target ports are written as numbers"},
+    "pod_ranges": {
+        "own": "pod CIDRs are excluded from wider blocks",
+        "shared": "pods share ranges with load balancers: nothing is excluded",
+        "matched-by-identity": "ipBlocks never match pods or nodes: nothing is excluded",
+    },
+    "pod_cidrs": {
+        "until-one-lies-outside": "its IPAM may ignore the nodes' podCIDRs: they mean nothing once a pod lies outside",
+        "once-one-lies-inside": "its IPAM may ignore the nodes' podCIDRs: they mean nothing until a pod lies inside, or "
+        "once one lies outside",
+    },
+    "enforces": {False: "PolicyNotEnforced"},
+    "enforces_cluster_policy": {False: "PolicyNotEnforced"},
+    "own_node_bypass": {True: "OwnNodeBypass"},
+    "egress_sees_cluster_ips": {True: "egress is filtered before DNAT: ClusterIPs are named beside pods"},
+    "known": {False: "CNIUnknown"},
+}
+
+
+def _quirks(cni: CNIProfile) -> Iterator[str]:
+    for name, meanings in QUIRKS.items():
+        text = meanings.get(getattr(cni, name))
+        if text is None:
+            continue
+        yield _sourced(cni, name, f"[`{text}`](blind-spots.md#{text.lower()})" if text in REASONS else text)
+
+
+def _sourced(cni: CNIProfile, field: str, text: str) -> str:
+    source = cni.quirk_sources.get(field)
+    return f"{text} ([source]({source}))" if source else text
 
 
 def blind_spot_page() -> str:
@@ -198,8 +222,13 @@ What no NetworkPolicy can hold at an entry point stands in its Exposure under `s
 
 
 def provider_index() -> str:
-    rows = [[f"[`{slug}`]({slug}.md)", _chosen(slug)] for slug in SLUGS]
-    ids = [[f"`{prefix}`", provider, f"`{BY_PROVIDER[provider]}`"] for prefix, provider in PROVIDER_IDS.items()]
+    rows = [[f"[`{slug}`]({slug}.md)", _chosen(LOAD_BALANCERS[slug])] for slug in SLUGS]
+    ids = [
+        [text, row.provider, f"`{DEFAULTS[row.provider].slug}`"]
+        for row in LOAD_BALANCERS.values()
+        for text in _ids(row)
+    ]
+    ids += [[f"`{prefix}`", "none", f"`{WITHOUT_CLOUD.slug}`"] for prefix in NO_CLOUD_IDS]
     return f"""# Providers
 
 {MADE}
@@ -214,68 +243,105 @@ is an unknown provider, of which only node addresses and configured ranges are a
 """
 
 
-def _chosen(slug: str) -> str:
-    parts = [
-        f"class {', '.join(f'`{c}`' for c in choice.classes)}" for choice in BY_CLASS if _slug(choice.profile) == slug
-    ]
+def _ids(row: LoadBalancerProfile) -> Iterator[str]:
+    yield from (f"`{prefix}`" for prefix in row.provider_ids)
+    if row.provider_id_pattern:
+        yield f"the pattern `{row.provider_id_pattern}`".replace("|", "\\|")
+
+
+def _chosen(row: LoadBalancerProfile) -> str:
+    parts = [_condition(condition) for condition in row.chosen_by]
+    parts += [f"Ingress or Gateway class {_listed(row.ingress_classes)}"] if row.ingress_classes else []
+    parts += [f"controller {_listed(row.ingress_controllers)}"] if row.ingress_controllers else []
+    parts += [f"an Ingress without a class at provider {row.provider}"] if row.default_ingress else []
+    parts += [f"provider {row.provider}"] if row.default else []
+    parts += ["no cloud"] if row.without_cloud else []
     parts += [
-        " and ".join(
-            f"`{key}`" + (f": {' or '.join(values)}" if values else "") for key, values in choice.annotations.items()
-        )
-        for choice in BY_ANNOTATION
-        if _slug(choice.profile) == slug
+        f"as [`{other.slug}`]({other.slug}.md), {variant.name}"
+        for other in LOAD_BALANCERS.values()
+        for variant in other.variants
+        if variant.becomes == row.slug
     ]
-    parts += [f"Ingress or Gateway class `{name}`" for name, profile in L7_BY_CLASS.items() if _slug(profile) == slug]
-    parts += [f"controller `{name}`" for name, profile in L7_BY_CONTROLLER.items() if _slug(profile) == slug]
-    parts += [f"provider {provider}" for provider, profile in BY_PROVIDER.items() if _slug(profile) == slug]
-    return "; ".join(dict.fromkeys(parts)) or "the policy's `loadBalancer.profile`"
+    return "; ".join(parts) or "the policy's `loadBalancer.profile`"
 
 
-def _slug(name: str) -> str:
-    return PROFILES[name].slug
+def _condition(condition: Condition) -> str:
+    parts = [f"class {_listed(condition.classes)}"] if condition.classes else []
+    parts += [
+        f"`{key}`" + (f": {' or '.join(values)}" if values else "") for key, values in condition.annotations.items()
+    ]
+    parts += [f"no `{key}`" for key in condition.absent_annotations]
+    parts += [f"an {condition.kind}"] if condition.kind else []
+    parts += [f"Kubernetes {'.'.join(map(str, condition.since))} or newer"] if condition.since != (0, 0) else []
+    return " and ".join(parts)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def provider_page(slug: str) -> str:
-    variants = [profile for profile in PROFILES.values() if profile.slug == slug]
-    body = "\n\n".join(_variant(profile) for profile in variants)
+    row = LOAD_BALANCERS[slug]
+    variants = "".join(f"\n{_variant(row, variant)}\n" for variant in row.variants)
     return f"""# {slug}
 
 {MADE}
 
-Chosen by: {_chosen(slug)}.
+Chosen by: {_chosen(row)}.
 
-{body}
-"""
+{_bullets(_facts(row))}
+
+{_decisions(row)}
+{variants}"""
 
 
-def _variant(profile: Profile) -> str:
-    title = f"## Variant `{profile.name}`\n\n" if profile.name else ""
+def _variant(row: LoadBalancerProfile, variant: Variant) -> str:
+    """What differs from the row, and nothing else."""
+    when = "; or ".join(map(_condition, variant.when))
+    parts = [f"## {variant.name}", f"Where: {when} ([source]({variant.source}))."]
+    if variant.becomes:
+        parts.append(f"As [`{variant.becomes}`]({variant.becomes}.md).")
+        return "\n\n".join(parts)
+    varied = replace(row, **variant.changes)
+    parts.append(_bullets([fact for fact in _facts(varied) if fact not in _facts(row)]))
+    if _decisions(varied) != _decisions(row):
+        parts.append(_decisions(varied))
+    return "\n\n".join(parts)
+
+
+def _bullets(facts: list[str]) -> str:
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _facts(profile: LoadBalancerProfile) -> list[str]:
     facts = [
         f"Delivers to **{profile.delivery}s**; the client's address is {_preserved(profile)} ([source]({profile.source})).",
         f"Its own addresses (L): {_own(profile)}.",
         f"Health checks at the pod's port (H): {_probes(profile)}.",
         f"Source ranges: {_ranges(profile)}.",
     ]
+    if profile.proxy_pods:
+        pods = profile.proxy_pods
+        facts.append(
+            f"The pods of {pods.title} in {pods.namespace}, labelled `{pods.service_name_label}` and "
+            f"`{pods.service_namespace_label}`, forward to the Service and masquerade: they are admitted as well."
+        )
+    return facts
+
+
+def _decisions(profile: LoadBalancerProfile) -> str:
     rows = []
     for policy in ("Local", "Cluster"):
         for position in POSITIONS:
             kept = bool(profile.preserved) and profile.preserved_with in (None, policy)
             row = decide(profile.delivery, kept, policy, position)
-            rows.append(
-                [
-                    policy,
-                    position,
-                    sources(row),
-                    "yes" if SourceKind.CLIENTS in row.sources and SourceKind.NODES not in row.sources else "no",
-                    f"[`{row.id}`](../truth-table.md)",
-                ]
-            )
+            held = SourceKind.CLIENTS in row.sources and SourceKind.NODES not in row.sources
+            rows.append([policy, position, sources(row), "yes" if held else "no", f"[`{row.id}`](../truth-table.md)"])
     shown = table(["externalTrafficPolicy", "CNI position", "`from`", "the policy holds source ranges", "row"], rows)
-    listed = "\n".join(f"- {fact}" for fact in facts)
-    return f"{title}{listed}\n\n{shown}\n\n**So that source ranges really filter:** {_advice(profile)}"
+    return f"{shown}\n\n**So that source ranges really filter:** {_advice(profile)}"
 
 
-def _preserved(profile: Profile) -> str:
+def _preserved(profile: LoadBalancerProfile) -> str:
     kept = (
         "replaced"
         if not profile.preserved
@@ -292,8 +358,8 @@ def _preserved(profile: Profile) -> str:
     return kept + also + switch
 
 
-def _own(profile: Profile) -> str:
-    match profile.load_balancer:
+def _own(profile: LoadBalancerProfile) -> str:
+    match profile.own_addresses:
         case "none":
             return "nothing arrives from them"
         case "configured":
@@ -304,7 +370,7 @@ def _own(profile: Profile) -> str:
             return ", ".join(map(str, networks))
 
 
-def _probes(profile: Profile) -> str:
+def _probes(profile: LoadBalancerProfile) -> str:
     when = {
         "always": "",
         "cluster": ", with externalTrafficPolicy Cluster",
@@ -319,7 +385,7 @@ def _probes(profile: Profile) -> str:
             return f"{', '.join(map(str, networks))}{when}"
 
 
-def _ranges(profile: Profile) -> str:
+def _ranges(profile: LoadBalancerProfile) -> str:
     read = (
         ["spec.loadBalancerSourceRanges", *(f"`{key}`" for key in profile.range_annotations)]
         if profile.enforces_ranges or profile.range_annotations
@@ -333,7 +399,7 @@ def _ranges(profile: Profile) -> str:
     return held + ("; field and annotation at once are refused by the controller" if profile.range_conflict else "")
 
 
-def _advice(profile: Profile) -> str:
+def _advice(profile: LoadBalancerProfile) -> str:
     if not profile.preserved:
         held = (
             "Set spec.loadBalancerSourceRanges, which the load balancer holds."

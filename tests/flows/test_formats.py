@@ -6,7 +6,7 @@ import pytest
 
 from exposure.flows import calico, conntrack, hubble, netfilter, vpc
 from exposure.flows.formats import detect
-from exposure.flows.records import NO_DATA, NO_VERDICT, NOT_A_CONNECTION, NOT_A_FLOW, REPLY, BadLine, End, Flow, Parsed
+from exposure.flows.records import BadLine, End, Flow, Parsed, Passed
 
 WORLD = {"identity": 2, "labels": ["reserved:world"]}
 WEB = {"namespace": "shop", "pod_name": "web-1", "labels": ["k8s:app=web"]}
@@ -54,14 +54,14 @@ def test_hubble_verdicts(changes: dict[str, object], expected: str) -> None:
 @pytest.mark.parametrize(
     "changes, expected",
     [
-        pytest.param({"is_reply": True}, REPLY, id="is-reply"),
+        pytest.param({"is_reply": True}, Passed.REPLY, id="is-reply"),
         pytest.param(
             {"is_reply": None, "l4": {"TCP": {"destination_port": 1, "flags": {"SYN": True, "ACK": True}}}},
-            REPLY,
+            Passed.REPLY,
             id="syn-ack",
         ),
-        pytest.param({"verdict": "TRACED"}, NO_VERDICT, id="traced"),
-        pytest.param({"l4": {"ICMPv4": {"type": 8}}}, NOT_A_CONNECTION, id="ping"),
+        pytest.param({"verdict": "TRACED"}, Passed.NO_VERDICT, id="traced"),
+        pytest.param({"l4": {"ICMPv4": {"type": 8}}}, Passed.NOT_A_CONNECTION, id="ping"),
     ],
 )
 def test_hubble_lines_that_say_nothing_of_who_may_connect(changes: dict[str, object], expected: Parsed) -> None:
@@ -70,7 +70,7 @@ def test_hubble_lines_that_say_nothing_of_who_may_connect(changes: dict[str, obj
 
 
 def test_hubble_ends() -> None:
-    """Namespace, pod and labels, the Kubernetes label source taken off; INGRESS is the destination's report."""
+    """Namespace, pod and labels, without the source of the labels; INGRESS is the destination's report."""
     flow = flow_of(hubble.parse(hubble_line()))
     assert (End("198.51.100.7", "", "", ("reserved:world",)), End("10.244.1.5", "shop", "web-1", ("app=web",))) == flow[
         :2
@@ -80,7 +80,7 @@ def test_hubble_ends() -> None:
 
 def test_a_hubble_status_line_is_no_flow() -> None:
     """observer.proto: node_status and lost_events travel in the same stream."""
-    assert NOT_A_FLOW == hubble.parse('{"node_status":{"state_change":"NODE_CONNECTED"}}')
+    assert Passed.NOT_A_FLOW == hubble.parse('{"node_status":{"state_change":"NODE_CONNECTED"}}')
 
 
 def test_calico_counts_and_names() -> None:
@@ -123,25 +123,25 @@ def test_whisker_is_calico_with_other_names() -> None:
 )
 def test_vpc_records_of_the_default_format(line: str, expected: tuple[str, int]) -> None:
     """A security group's ACCEPT is an arrival, its REJECT is not a NetworkPolicy's refusal."""
-    flow = flow_of(vpc.Parser()(line))
+    flow = flow_of(vpc.VpcParser()(line))
     assert expected == (flow.verdict, flow.port)
 
 
 @pytest.mark.parametrize("status", ["NODATA", "SKIPDATA"])
 def test_vpc_records_without_data(status: str) -> None:
     """They are no flows."""
-    assert NO_DATA == vpc.Parser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}")
+    assert Passed.NO_DATA == vpc.VpcParser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}")
 
 
 def test_vpc_custom_format() -> None:
     """A header line names the fields; the packet's own addresses win, SYN-ACK is an answer."""
-    parser = vpc.Parser()
-    assert NOT_A_FLOW == parser(
+    parser = vpc.VpcParser()
+    assert Passed.NOT_A_FLOW == parser(
         "srcaddr dstaddr srcport dstport protocol tcp-flags pkt-srcaddr pkt-dstaddr flow-direction action"
     )
     flow = flow_of(parser("10.0.0.1 10.0.0.2 4000 80 6 2 198.51.100.7 10.0.9.9 ingress ACCEPT"))
     assert ("198.51.100.7", "10.0.9.9", False) == (flow.source.address, flow.destination.address, flow.reply)
-    assert REPLY == parser("10.0.0.2 10.0.0.1 80 4000 6 18 10.0.9.9 198.51.100.7 egress ACCEPT")
+    assert Passed.REPLY == parser("10.0.0.2 10.0.0.1 80 4000 6 18 10.0.9.9 198.51.100.7 egress ACCEPT")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_packet_log_says_its_verdict_in_the_prefix(prefix: str, expected: st
     "line, verdict",
     [
         pytest.param("tcp 6 9 ESTABLISHED {0} {1} [ASSURED] mark=0 use=1", "allowed", id="established"),
-        pytest.param("tcp 6 9 SYN_SENT {0} [UNREPLIED] {1} mark=0 use=1", "arrived", id="nobody-answered"),
+        pytest.param("tcp 6 9 SYN_SENT {0} [UNREPLIED] {1} mark=0 use=1", "arrived", id="no-answer"),
         pytest.param("    [NEW] tcp      6 120 SYN_SENT {0} [UNREPLIED] {1}", "arrived", id="new"),
         pytest.param("ipv4     2 tcp      6 9 ESTABLISHED {0} {1} [ASSURED] mark=0 zone=0 use=2", "allowed", id="proc"),
     ],

@@ -18,7 +18,7 @@ def test_a_cover_is_bounded_and_holds_everything_or_says_what_not(seen: set[int]
     found = cover([(each, 2) for each in networks], most, WIDEST)
     assert len(found.prefixes) <= most
     assert all(each.cidr.prefixlen >= 16 for each in found.prefixes)
-    assert len(seen) == sum(each.seen for each in found.prefixes) + found.left_out
+    assert len(seen) == sum(each.networks for each in found.prefixes) + found.left_out
     assert 2 * len(seen) == sum(each.weight for each in found.prefixes) + found.left_weight
     held = sum(any(each.subnet_of(p.cidr) for p in found.prefixes) for each in networks)  # type: ignore[arg-type]
     assert len(seen) - found.left_out == held

@@ -71,7 +71,7 @@ def test_every_format_leads_to_the_same_service(flows: Flows, log: str, incoming
 def test_the_proposal_is_a_policy_that_the_api_would_take(
     flows: Flows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It validates against the CRD, admits who was let in, and nobody who was dropped."""
+    """It validates against the CRD, admits the clients that were let in, and none that was dropped."""
     proposed = flows(fixture("hubble.json"), "-o", "yaml").out
     [policy] = [each for each in yaml.safe_load_all(proposed) if each]
     assert {"cidrs": ["198.51.100.7/32", "203.0.113.99/32"]} == policy["spec"]["clients"]
@@ -105,3 +105,15 @@ def test_a_proposal_is_never_wider_than_asked(flows: Flows) -> None:
     [policy] = [each for each in yaml.safe_load_all(done.out) if each]
     assert 5 == len(policy["spec"]["clients"]["cidrs"])
     assert "NOT COVERED: 95 more addresses with 95 records" in done.out
+
+
+def test_peers_that_a_policy_names_and_that_came_stay_peers(flows: Flows, tmp_path: Path) -> None:
+    """They are no proxies, which the operator finds by itself: without their names, they would be cut off."""
+    shop = (FIXTURES / "shop.yaml").read_text()
+    peer = "{namespaceSelector: {}, podSelector: {matchLabels: {app: pay}}}"
+    (tmp_path / "peers.yaml").write_text(shop.replace("spec: {clients:", f"spec: {{peers: [{peer}], clients:"))
+    line = next(line for line in Path(fixture("hubble.json")).read_text().splitlines() if "pay-1" in line)
+    came = line.replace("DROPPED", "FORWARDED").encode()
+    done = flows("-", "-o", "yaml", stdin=came, manifests=str(tmp_path / "peers.yaml"))
+    [policy] = [each for each in yaml.safe_load_all(done.out) if each]
+    assert [{"matchLabels": {"app": "pay"}}] == [each["podSelector"] for each in policy["spec"]["peers"]]

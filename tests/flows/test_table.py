@@ -7,16 +7,16 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exposure.flows.records import VERDICTS
-from exposure.flows.table import REPORTERS, Key, Peer, Table, counts
+from exposure.flows.records import LOG_VERDICTS
+from exposure.flows.table import REPORTERS, FlowKey, FlowPeer, FlowTable, counts
 
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 PEERS = st.one_of(
-    st.builds(lambda ip: Peer("address", ip), ADDRESSES),
-    st.builds(lambda n: Peer("pod", "", f"ns{n}", (("app", "a"),)), st.integers(0, 50)),
+    st.builds(lambda ip: FlowPeer("address", ip), ADDRESSES),
+    st.builds(lambda n: FlowPeer("pod", "", f"ns{n}", (("app", "a"),)), st.integers(0, 50)),
 )
 KEYS = st.builds(
-    Key,
+    FlowKey,
     st.sampled_from(["in", "out"]),
     st.sampled_from(["a/b", "c/d"]),
     PEERS,
@@ -24,35 +24,36 @@ KEYS = st.builds(
     st.integers(1, 99),
     st.booleans(),
 )
-ADDED = st.tuples(KEYS, st.sampled_from(VERDICTS), st.sampled_from(REPORTERS), st.integers(1, 9))
+ADDED = st.tuples(KEYS, st.sampled_from(LOG_VERDICTS), st.sampled_from(REPORTERS), st.integers(1, 9))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(ADDED, max_size=400), st.integers(16, 64))
 def test_the_table_stays_within_its_bound_and_keeps_every_count(
-    added: list[tuple[Key, str, str, int]], capacity: int
+    added: list[tuple[FlowKey, str, str, int]], capacity: int
 ) -> None:
     """However many different keys come, rows never outnumber the capacity and sum to what was added."""
-    table = Table(capacity)
+    table = FlowTable(capacity)
     for key, verdict, reporter, count in added:
         table.add(key, verdict, reporter, count)  # type: ignore[arg-type]
         assert capacity >= len(table.rows)
-    assert sum(count for *_, count in added) == table.total()
+    assert sum(count for *_, count in added) == sum(map(sum, table.rows.values()))
 
 
 def test_heavy_rows_outlive_a_flood() -> None:
-    """A thousand strangers who come once do not blur the client that comes always."""
-    table = Table(64)
-    regular = Key("in", "a/b", Peer("address", "198.51.100.7"), "TCP", 80)
+    """A thousand clients that come once do not blur the client that comes always."""
+    table = FlowTable(64)
+    regular = FlowKey("in", "a/b", FlowPeer("address", "198.51.100.7"), "TCP", 80)
     for number in range(5000):
         table.add(regular, "allowed")
-        table.add(Key("in", "a/b", Peer("address", f"20.{number // 250}.{number % 250}.1"), "TCP", 80), "allowed")
+        once = FlowPeer("address", f"20.{number // 250}.{number % 250}.1")
+        table.add(FlowKey("in", "a/b", once, "TCP", 80), "allowed")
     assert sum(table.rows[regular]) == 5000
 
 
 def row(**said: int) -> list[int]:
-    table = Table()
-    key = Key("in", "a/b", Peer("address", "1.2.3.4"), "TCP", 80)
+    table = FlowTable()
+    key = FlowKey("in", "a/b", FlowPeer("address", "1.2.3.4"), "TCP", 80)
     for name, count in said.items():
         reporter, verdict = name.split("_")
         table.add(key, verdict, "" if reporter == "one" else reporter, count)  # type: ignore[arg-type]
@@ -71,16 +72,16 @@ def test_both_ends_reports_are_one_flow() -> None:
 STREAM = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-from exposure.flows.table import Key, Peer, Table
+from exposure.flows.table import FlowKey, FlowPeer, FlowTable
 from exposure.flows import vpc
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-table, parse = Table(5000), vpc.Parser()
+table, parse = FlowTable(5000), vpc.VpcParser()
 for n in range(200_000):
     a = n * 2654435761 % 2**32
     ip = f"{20 + (a >> 24) % 100}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
     flow = parse(f"2 1 eni-1 {ip} 10.244.1.5 4000 8080 6 20 4249 1 2 ACCEPT OK")
-    table.add(Key("in", "a/b", Peer("address", flow.source.address), flow.protocol, flow.port), flow.verdict)
-assert table.total() == 200_000 and len(table.rows) <= 5000
+    table.add(FlowKey("in", "a/b", FlowPeer("address", flow.source.address), flow.protocol, flow.port), flow.verdict)
+assert sum(map(sum, table.rows.values())) == 200_000 and len(table.rows) <= 5000
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from itertools import product
 
 import pytest
 from hypothesis import given
 
-from exposure.addresses import block, network
+from exposure.addresses import block, inside, network
 from exposure.labels import EVERYTHING, LabelSelector, Requirement, selecting
 from exposure.model.exposures import Resolution
 from exposure.model.objects import ContainerPort, Namespace, Node, Pod, Service
@@ -18,6 +17,7 @@ from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan import make_plan
 from exposure.plan.connectivity import Comparison, Difference, after_plan, connectivity, connectivity_lines
+from exposure.plan.parties import Party
 from tests.examples import examples
 from tests.plan.simulator import ABROAD, HOME, NAMESPACES, PORTS, Connection, Live, Room
 from tests.plan.test_order import NEIGHBOURS, OFFICE, WALL, WEB, WORLD, to
@@ -44,43 +44,47 @@ def test_what_is_lost_and_gained_is_what_is_lost_and_gained(
     """For every pair of a pod with a pod or an address, and every port: exactly what the evaluator sees change."""
     before = {**live, **theirs}
     plan = planned(room, wanted, before)
-    given_world = snapshot(before, pods_of(room))
     after = after_plan(plan, before)
-    comparison = Comparison(given_world, HOME, list(before.values()), list(after.values()), True)
-    told: dict[str, set[Connection]] = {"lost": set(), "gained": set()}
-    everyone = [*((HOME, pod) for pod in room.pods), *(("", each) for each in ABROAD)]
-    for row in comparison.rows():
+    comparison = Comparison(snapshot(before, pods_of(room)), HOME, list(before.values()), list(after.values()), True)
+    reported: dict[str, set[Connection]] = {"lost": set(), "gained": set()}
+    everyone = [*((HOME, pod) for pod in room.pods), *(("", address) for address in ABROAD)]
+    for pair in comparison.pairs():
         for (home, mine), (_, other) in product(everyone, everyone):
-            if home != HOME or mine == other:
+            if home != HOME or mine == other or not has_address(pair.workload, mine.address):
                 continue
-            if dict(row.subject.labels) != dict(mine.labels) and ip_address(mine.address) not in row.subject.addresses:
+            if not stands_for(pair.peer, other.address, comparison):
                 continue
-            if not stands_for(row.peer, other.address, comparison):
-                continue
-            if ip_address(mine.address) not in row.subject.addresses:
-                continue
-            pair = (other.address, mine.address) if row.way == "ingress" else (mine.address, other.address)
-            numbers = [(low, high) for p, low, high in row.ports if p == "TCP" and isinstance(low, int)]
-            told[row.verb] |= {(*pair, port) for port in PORTS if any(low <= port <= high for low, high in numbers)}
-    was, will = (room.connections(room.ends(each)) for each in (before, after))
-    assert {"lost": was - will, "gained": will - was} == told
+            ends = (other.address, mine.address) if pair.direction == "ingress" else (mine.address, other.address)
+            numbers = [
+                range(port.port, (port.end_port or port.port) + 1)
+                for port in pair.ports
+                if port.protocol == "TCP" and isinstance(port.port, int)
+            ]
+            reported[pair.verb] |= {(*ends, port) for port in PORTS if any(port in each for each in numbers)}
+    was, will = (room.connections(room.ends(policies)) for policies in (before, after))
+    assert {"lost": was - will, "gained": will - was} == reported
 
 
-def stands_for(party: object, address: str, comparison: Comparison) -> bool:
+def has_address(party: Party, address: str) -> bool:
+    return network(address) in [block.cidr for block in party.end.addresses]
+
+
+def stands_for(party: Party, address: str, comparison: Comparison) -> bool:
     """A pod stands in its own party; any other address in the narrowest network that holds it."""
-    asked = ip_address(address)
-    pods = [each for each in (*comparison.own, *comparison.others) if asked in each.addresses]
+    pods = [each for each in (*comparison.own, *comparison.others) if has_address(each, address)]
     if pods:
         return party in pods
-    nets = [each for each in comparison.outside if each.net is not None and asked in each.net]
-    return party is max(nets, key=lambda each: each.net.prefixlen if each.net else -1)
+    around = [
+        each for each in comparison.outside if each.network is not None and inside(network(address), each.network)
+    ]
+    return party is max(around, key=lambda each: each.network.prefixlen if each.network else -1)
 
 
 def lines(before: list[NetworkPolicy], after: list[NetworkPolicy], **known: object) -> list[str]:
     live = {each.name: each for each in before}
-    given_world = replace(Snapshot(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
+    cluster = replace(Snapshot(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
     plan = make_plan(Resolution("shop", tuple(after), ()), live)
-    return connectivity_lines(connectivity(given_world, plan))
+    return connectivity_lines(connectivity(cluster, plan))
 
 
 CART = {"shop": {"cart": Service("shop", "cart", selector=(("app", "cart"),))}}
@@ -139,7 +143,7 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
         pytest.param(
             [WALL], [WALL, NAMED], {},
             ["gained  from pods app=cart in namespace shop to app=web tcp/http"],
-            id="a-name-stays-a-name-where-nobody-knows-its-number",
+            id="a-name-stays-a-name-where-its-number-is-not-known",
         ),
         pytest.param(
             [WALL], [WALL, NAMED], {"pods": {"shop": {"w": WEB_POD, "c": CART_POD}}},
@@ -219,10 +223,30 @@ def test_what_is_said(
 
 
 def test_a_way_out_that_closes_is_lost_for_the_sender() -> None:
-    """Egress is told from the pod that calls."""
+    """Egress is reported from the pod that calls."""
     out = to("web", {"app": "web"}, egress=())
-    open_before = NetworkPolicy("shop", out.name, PolicySpec(out.spec.subject, (), None), out.labels)
+    open_before = NetworkPolicy("shop", out.name, PolicySpec(out.spec.pod_selector, (), None), out.labels)
     assert ["lost    from app=web to any IPv4 address every port"] == lines([WALL, open_before], [WALL, out])
+
+
+def test_a_way_out_that_closes_is_lost_inside_the_namespace_too() -> None:
+    """The pod that is called keeps its policies; the pod that calls is isolated."""
+    closed = NetworkPolicy("shop", "exposure-to-cart", PolicySpec(selecting({"app": "cart"}), None, ()))
+    services = {"shop": {name: Service("shop", name, selector=(("app", name),)) for name in ("cart", "web")}}
+    assert [
+        "lost    from app=cart to any IPv4 address every port",
+        "lost    from pods app=cart in namespace shop to app=cart, app=web, other pods every port",
+    ] == lines([], [closed], services=services)
+
+
+def test_addresses_that_are_none_are_passed_over() -> None:
+    """A Node's InternalIP may be a host name, and what a pod reports is not checked by everything that reports it."""
+    office = to("web", {"app": "web"}, OFFICE)
+    pods = {"shop": {"w": Pod("shop", "w", (("app", "web"),), ("nonsense", ""))}}
+    nodes = {"n": Node("n", ("node-1.example",)), "m": Node("m", ("203.0.113.9",))}
+    assert ["gained  from the nodes, 203.0.113.0/24 to app=web tcp/8443"] == lines(
+        [WALL], [WALL, office], pods=pods, nodes=nodes
+    )
 
 
 def test_long_lists_are_cut_and_counted() -> None:

@@ -42,15 +42,15 @@ BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
             [], [WALL, WEB], [],
             """\
 create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
-create shop/exposure-default-deny  from nobody to every pod
+create shop/exposure-default-deny  deny all ingress to every pod
 """,
             id="adopting-opens-the-entry-point-before-the-wall-stands",
         ),
         pytest.param(
             [WALL, WEB], [], [],
             """\
-delete shop/exposure-default-deny  the namespace is released
-delete shop/exposure-to-web        the namespace is released
+delete shop/exposure-default-deny  no policy of this namespace asks for anything
+delete shop/exposure-to-web        no policy of this namespace asks for anything
 """,
             id="releasing-takes-the-wall-before-the-entry-point",
         ),
@@ -73,29 +73,29 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
         pytest.param(
             [], [WALL, NEAR, WEB], [],
             """\
-create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods say, until they stand)
+create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods allow, until they are written)
 create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
-create shop/exposure-default-deny    from nobody to every pod
-update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+create shop/exposure-default-deny    deny all ingress to every pod
+update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
 """,  # noqa: E501
             id="neighbours-are-let-in-by-whoever-closes-first",
         ),
         pytest.param(
             [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
             """\
-update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods say, until all are gone)
-delete shop/exposure-to-web  the namespace is released
-delete shop/exposure-to-all  the namespace is released
+update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods allow, until they are deleted)
+delete shop/exposure-to-web  no policy of this namespace asks for anything
+delete shop/exposure-to-all  no policy of this namespace asks for anything
 """,  # noqa: E501
             id="the-last-to-go-holds-what-the-others-gave",
         ),
         pytest.param(
             [], [WEB, EDGE], [BOTH],
             """\
-create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until they stand or all are gone)
+create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until these are written or deleted)
 create shop/exposure-to-edge             from 0.0.0.0/0 to tier=edge tcp/8443
 create shop/exposure-to-web              from 203.0.113.0/24 to app=web tcp/8443
-delete shop/exposure-interim-1a7564dab3  it has done its part
+delete shop/exposure-interim-1a7564dab3  an interim policy, no longer needed
 """,  # noqa: E501
             id="pods-shared-by-selectors-that-overlap-in-part-get-a-bridge",
         ),
@@ -113,10 +113,10 @@ create shop/exposure-to-web   from 203.0.113.0/24 to app=web tcp/8443
             [],
             """\
 keep   shop/exposure-default-deny
-update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
-update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods say, until they stand)
-update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others stand)
-update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others stand)
+update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
+update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
+update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others are written)
+update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
 """,  # noqa: E501
             id="rules-that-change-places-are-given-before-they-are-taken",
         ),
@@ -133,7 +133,7 @@ delete shop/exposure-default-deny  the namespace is no longer isolated
             """\
 keep   shop/exposure-default-deny
 create shop/exposure-to-www        from 203.0.113.0/24 to app=web tcp/8443
-delete shop/exposure-to-web        nothing asks for it any longer
+delete shop/exposure-to-web        no policy asks for it
 """,
             id="a-renamed-service-is-given-before-it-is-taken",
         ),
@@ -152,29 +152,29 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
             [WALL], [WALL, to("web", {"app": "web"}, Rule(None, None), egress=())], [],
             """\
 keep   shop/exposure-default-deny
-create shop/exposure-to-web        from everyone to app=web every port; from app=web to nowhere
+create shop/exposure-to-web        from everyone to app=web every port; deny all egress from app=web
 """,
             id="everyone-and-nowhere-are-said",
         ),
         pytest.param(
             [], [to("web", {"app": "web"}, egress=(FIVE,))], [],
             """\
-create shop/exposure-to-web  from nobody to app=web; from app=web to pods n=a of this namespace, pods n=b of this namespace, pods n=c of this namespace, pods n=d of this namespace and 1 more every port
+create shop/exposure-to-web  deny all ingress to app=web; from app=web to pods n=a of this namespace, pods n=b of this namespace, pods n=c of this namespace, pods n=d of this namespace and 1 more every port
 """,  # noqa: E501
             id="long-lists-of-peers-are-cut",
         ),
         pytest.param(
             [], [NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, None, ()), (MANAGED_BY,))], [],
             """\
-create shop/exposure-to-web  from every pod to nowhere
+create shop/exposure-to-web  deny all egress from every pod
 """,
             id="a-direction-that-is-not-restricted-is-not-spoken-of",
         ),
         pytest.param(
             [THEIRS], [WALL, WEB], [],
             """\
-create shop/exposure-default-deny  from nobody to every pod
-taken  shop/exposure-to-web        a NetworkPolicy of that name is not ours
+create shop/exposure-default-deny  deny all ingress to every pod
+skip   shop/exposure-to-web        a NetworkPolicy of that name is not ours
 """,
             id="what-is-not-ours-is-told-and-left",
         ),
@@ -197,7 +197,7 @@ def test_a_paused_policy_is_left_alone_while_others_move() -> None:
     frozen = frozenset({WEB.name})
     plan = make_plan(Resolution("shop", (WALL,), (), frozen=frozen), {WEB.name: WEB})
     assert (
-        "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  from nobody to every pod\n"
+        "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  deny all ingress to every pod\n"
         == plan_text(plan)
     )
 
@@ -237,7 +237,7 @@ def test_a_policy_that_changes_its_pods_leaves_a_copy_behind_until_all_is_given(
     wanted = [WALL, to("web", {"release": "2"}, OFFICE), to("api", {"app": "api"}, WORLD)]
     first = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live})
     bridge = next(change for change in first.writes if change.name.startswith("exposure-interim-"))
-    assert (first.writes[0], WEB.spec.subject) == (bridge, bridge.policy.spec.subject)
+    assert (first.writes[0], WEB.spec.pod_selector) == (bridge, bridge.policy.spec.pod_selector)
     assert [("delete", bridge.name)] == [(c.verb, c.name) for c in first.writes if c.name == bridge.name][1:]
     # Broken off after the first write: the copy that stands already is no copy of what is left behind now.
     again = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in [*live, bridge.policy]})

@@ -158,7 +158,7 @@ def ordered(live: Live, end: Live) -> bool:
 
     Then no connection between two pods opens for a moment either; beyond that, each end by itself is what is promised.
     """
-    if any(live[name].spec.subject != end[name].spec.subject for name in live.keys() & end.keys()):
+    if any(live[name].spec.pod_selector != end[name].spec.pod_selector for name in live.keys() & end.keys()):
         return False
     return any(monotone([_written(policies, way) for policies in (live, end)]) for way in ("ingress", "egress"))
 

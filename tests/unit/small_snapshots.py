@@ -163,7 +163,7 @@ def let_in(found: Resolution) -> set[tuple[int, Caller, int | str]]:
         for index, labels in enumerate(POD_LABELS)
         for caller in CALLERS
         for port in PORTS
-        if _passes([p for p in found.policies if p.spec.subject.matches(labels)], caller, port)
+        if _passes([p for p in found.policies if p.spec.pod_selector.matches(labels)], caller, port)
     }
 
 

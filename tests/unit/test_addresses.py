@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.addresses import (
+    LINK_LOCAL,
+    PRIVATE,
     Block,
     Network,
     address,
@@ -15,9 +17,11 @@ from exposure.addresses import (
     block,
     blocks,
     collapsed,
+    common_prefix_length,
     covered,
     everyone,
     family,
+    in_any,
     inside,
     intersection,
     network,
@@ -29,7 +33,7 @@ from exposure.addresses import (
     whole_families,
 )
 from exposure.resolve.pod_ranges import PodRanges
-from exposure.resolve.widening import common_supernet, narrowest_cover
+from exposure.resolve.widening import narrowest_cover
 
 #: Sixteen addresses of each family: whatever is said about blocks can be counted there.
 UNIVERSE = [*map(ip_address, range(16)), *(ip_address(2**64 + n) for n in range(16))]
@@ -47,44 +51,44 @@ def networks(draw: st.DrawFn, versions: tuple[int, ...] = (4, 6)) -> Network:
 
 @st.composite
 def some_blocks(draw: st.DrawFn) -> list[Block]:
-    found = [block(draw(networks()), draw(st.lists(networks(), max_size=3))) for _ in range(draw(st.integers(0, 4)))]
-    return [each for each in found if each is not None]
+    drawn = [block(draw(networks()), draw(st.lists(networks(), max_size=3))) for _ in range(draw(st.integers(0, 4)))]
+    return [part for part in drawn if part is not None]
 
 
 def held(parts: object) -> set[object]:
     """The addresses of the universe that blocks or networks admit."""
-    found: set[object] = set()
-    for each in parts:  # type: ignore[attr-defined]
-        cidr, cuts = (each.cidr, each.excepts) if isinstance(each, Block) else (each, ())
-        found |= {a for a in UNIVERSE if a in cidr and not any(a in cut for cut in cuts)}
-    return found
+    admitted: set[object] = set()
+    for part in parts:  # type: ignore[attr-defined]
+        cidr, excepts = (part.cidr, part.excepts) if isinstance(part, Block) else (part, ())
+        admitted |= {a for a in UNIVERSE if a in cidr and not any(a in excluded for excluded in excepts)}
+    return admitted
 
 
 @given(networks(), st.lists(networks(), max_size=4))
 def test_a_block_is_its_cidr_without_the_cuts(cidr: Network, cuts: list[Network]) -> None:
-    """What is left of a block is what is left of the set; nothing left is no block at all."""
-    found = block(cidr, cuts)
+    """What is left of a block is what is left of the set. Nothing left is no block at all."""
+    left = block(cidr, cuts)
     expected = held([cidr]) - held(cuts)
-    assert expected == (held([found]) if found is not None else set())
-    if found is not None:
-        assert all(inside(cut, cidr) and cut != cidr for cut in found.excepts)
-        assert list(found.excepts) == sorted(collapsed(found.excepts), key=sort_key)
+    assert expected == (held([left]) if left is not None else set())
+    if left is not None:
+        assert all(inside(cut, cidr) and cut != cidr for cut in left.excepts)
+        assert list(left.excepts) == sorted(collapsed(left.excepts), key=sort_key)
 
 
 @given(some_blocks(), some_blocks())
-def test_intersection(one: list[Block], other: list[Block]) -> None:
+def test_intersection(left: list[Block], right: list[Block]) -> None:
     """The addresses that both sides admit, no more and no fewer."""
-    assert held(one) & held(other) == held(intersection(one, other))
+    assert held(left) & held(right) == held(intersection(left, right))
 
 
 @given(some_blocks())
 def test_union_loses_nothing_and_says_nothing_twice(parts: list[Block]) -> None:
     """A union admits what its parts admit, in one order, without a block that another one holds."""
-    found = union(parts)
-    assert held(parts) == held(found)
-    assert union(reversed(found)) == found
-    for one, other in combinations(found, 2):
-        assert held([one]) != held([other]) or one == other
+    united = union(parts)
+    assert held(parts) == held(united)
+    assert union(reversed(united)) == united
+    for left, right in combinations(united, 2):
+        assert held([left]) != held([right]) or left == right
 
 
 @given(st.lists(networks(), max_size=5), st.lists(networks(), max_size=3))
@@ -107,20 +111,26 @@ def test_collapsed(parts: list[Network]) -> None:
 
 
 @given(networks(), networks())
-def test_overlap(one: Network, other: Network) -> None:
+def test_overlap(left: Network, right: Network) -> None:
     """CIDRs that share an address nest."""
-    assert bool(held([one]) & held([other])) == overlap(one, other)
+    assert bool(held([left]) & held([right])) == overlap(left, right)
+
+
+@given(networks(), st.lists(networks(), max_size=5))
+def test_in_any(inner: Network, outer: list[Network]) -> None:
+    """One of them alone has to hold the network, unlike `covered`."""
+    assert any(held([inner]) <= held([network]) for network in outer) == in_any(inner, outer)
 
 
 @given(some_blocks(), st.lists(networks(), max_size=3))
-def test_carving_cuts_out_pods_of_wider_blocks_alone(parts: list[Block], pods: list[Network]) -> None:
-    """A block that is wider than a pod range loses it; one that equals it or lies inside is emitted as written."""
+def test_pods_are_excluded_from_wider_blocks_alone(parts: list[Block], pods: list[Network]) -> None:
+    """A block that is wider than a pod range loses it. One that equals it or lies inside is emitted as written."""
     ranges = PodRanges(collapsed(pods))
-    kept, cut = ranges.carve(parts)
+    kept, cut = ranges.exclude(parts)
     expected: set[object] = set()
-    for each in parts:
-        inner = [pod for pod in ranges.carved if inside(pod, each.cidr) and pod != each.cidr]
-        expected |= held([each]) - held(inner)
+    for part in parts:
+        inner = [pod for pod in ranges.excluded if inside(pod, part.cidr) and pod != part.cidr]
+        expected |= held([part]) - held(inner)
     assert expected == held(kept)
     assert cut or held(kept) == held(parts)
 
@@ -132,13 +142,13 @@ def covers_by_hand(leaves: set[Network], limit: int, forbidden: list[Network], w
         prefix
         for length in range(whole.prefixlen, whole.prefixlen + size + 1)
         for prefix in whole.subnets(new_prefix=length)
-        if prefix in leaves or not any(overlap(prefix, each) for each in forbidden)
+        if prefix in leaves or not any(overlap(prefix, pods) for pods in forbidden)
     ]
     best = 2**40
     for count in range(1, limit + 1):
         for chosen in combinations(candidates, count):
-            if all(any(inside(leaf, each) for each in chosen) for leaf in leaves):
-                best = min(best, sum(each.num_addresses for each in collapsed(chosen)))
+            if all(in_any(leaf, chosen) for leaf in leaves):
+                best = min(best, sum(prefix.num_addresses for prefix in collapsed(chosen)))
     return best
 
 
@@ -148,29 +158,29 @@ def covers_by_hand(leaves: set[Network], limit: int, forbidden: list[Network], w
     st.lists(st.sampled_from(["0.0.0.0/31", "0.0.0.4/30", "0.0.0.6/32"]), max_size=1),
 )
 def test_the_narrowest_cover(hosts: set[int], limit: int, pods: list[str]) -> None:
-    """No cover of as many prefixes that crosses no pod range holds fewer addresses; node addresses are never lost."""
-    forbidden = [network(each) for each in pods]
+    """No cover of as many prefixes that crosses no pod range holds fewer addresses. Node addresses are never lost."""
+    forbidden = [network(text) for text in pods]
     leaves = collapsed(network(str(ip_address(n))) for n in hosts)
-    found = narrowest_cover(leaves, limit, tuple(forbidden))
-    assert all(covered(leaf, found) for leaf in leaves)
-    assert not any(overlap(each, pod) for each in found for pod in forbidden if each not in leaves)
-    fixed = {leaf for leaf in leaves if any(overlap(leaf, each) for each in forbidden)}
+    cover = narrowest_cover(leaves, limit, tuple(forbidden))
+    assert all(covered(leaf, cover) for leaf in leaves)
+    assert not any(overlap(prefix, pod) for prefix in cover for pod in forbidden if prefix not in leaves)
+    fixed = {leaf for leaf in leaves if any(overlap(leaf, pod) for pod in forbidden)}
     free = set(leaves) - fixed
-    room = max(1, limit - len(fixed))
-    if len(leaves) > limit and len(free) > room:
-        best = covers_by_hand(free, room, forbidden, network("0.0.0.0/29"))
-        # Where even one prefix a gap crosses a pod range, all addresses stay as they are.
-        expected = best if best < 2**40 else sum(each.num_addresses for each in free)
-        assert expected == sum(each.num_addresses for each in collapsed(found) if each not in fixed)
-        assert len(found) <= max(limit, len(fixed) + 1) or best == 2**40
+    capacity = max(1, limit - len(fixed))
+    if len(leaves) > limit and len(free) > capacity:
+        best = covers_by_hand(free, capacity, forbidden, network("0.0.0.0/29"))
+        # Where every prefix over a gap crosses a pod range, all addresses stay as they are.
+        expected = best if best < 2**40 else sum(leaf.num_addresses for leaf in free)
+        assert expected == sum(prefix.num_addresses for prefix in collapsed(cover) if prefix not in fixed)
+        assert len(cover) <= max(limit, len(fixed) + 1) or best == 2**40
     else:
-        assert leaves == found
+        assert leaves == cover
 
 
 @pytest.mark.parametrize(
     "limit, expected",
     [
-        pytest.param(1, ["192.0.2.0/29", "10.0.0.1/32", "10.0.0.3/32"], id="those-among-pods-are-no-room-for-others"),
+        pytest.param(1, ["192.0.2.0/29", "10.0.0.1/32", "10.0.0.3/32"], id="those-among-pods-count"),
         pytest.param(4, ["192.0.2.1/32", "192.0.2.6/32", "10.0.0.1/32", "10.0.0.3/32"], id="as-many-as-fit"),
     ],
 )
@@ -187,7 +197,7 @@ def test_where_only_those_among_pods_are_too_many_nothing_is_widened() -> None:
 
 
 def test_blocks_that_exclude_each_other_share_nothing() -> None:
-    """Where the one admits only what the other cuts out, nobody is admitted by both."""
+    """Where the one admits only what the other excludes, no address is admitted by both."""
     office = Block(network("203.0.113.0/24"), (network("203.0.113.64/26"),))
     assert () == intersection([office], [Block(network("203.0.113.64/26"))])
 
@@ -202,9 +212,39 @@ def test_blocks_that_exclude_each_other_share_nothing() -> None:
         pytest.param(["fd00::1/128", "fd00::2/128"], "fd00::/126", id="ipv6"),
     ],
 )
-def test_common_supernet(members: list[str], expected: str) -> None:
+def test_common_prefix(members: list[str], expected: str) -> None:
     """The narrowest prefix that holds them all."""
-    assert network(expected) == common_supernet(map(network, members))
+    parts = [network(text) for text in members]
+    assert network(expected) == parts[0].supernet(new_prefix=common_prefix_length(parts))
+
+
+@given(st.lists(networks((4,)), min_size=1, max_size=5))
+def test_no_longer_prefix_holds_them_all(parts: list[Network]) -> None:
+    """As counted: the prefix holds every network, and neither of its halves does."""
+    common = parts[0].supernet(new_prefix=common_prefix_length(parts))
+    assert all(inside(part, common) for part in parts)
+    halves = common.subnets() if common.prefixlen < 32 else ()
+    assert not any(all(inside(part, half) for part in parts) for half in halves)
+
+
+@pytest.mark.parametrize(
+    "text, private, link_local",
+    [
+        pytest.param("10.1.2.3", True, False, id="rfc-1918-ten"),
+        pytest.param("172.31.255.255", True, False, id="rfc-1918-172"),
+        pytest.param("172.32.0.1", False, False, id="beyond-rfc-1918"),
+        pytest.param("192.168.0.1", True, False, id="rfc-1918-192"),
+        pytest.param("100.127.255.255", True, False, id="rfc-6598"),
+        pytest.param("100.128.0.0", False, False, id="beyond-rfc-6598"),
+        pytest.param("fdff::1", True, False, id="rfc-4193"),
+        pytest.param("2001:db8::1", False, False, id="documentation-is-public-here"),
+        pytest.param("169.254.1.1", False, True, id="rfc-3927"),
+        pytest.param("fe80::1", False, True, id="rfc-4291"),
+    ],
+)
+def test_ranges_of_the_rfcs(text: str, private: bool, link_local: bool) -> None:
+    """RFC 1918, RFC 6598, RFC 4193; RFC 3927, RFC 4291."""
+    assert (private, link_local) == (in_any(network(text), PRIVATE), in_any(network(text), LINK_LOCAL))
 
 
 @pytest.mark.parametrize(

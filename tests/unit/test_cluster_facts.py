@@ -1,19 +1,25 @@
-"""What the cluster says: what nodes SNAT to, which addresses are pods', whom a change concerns."""
+"""What the cluster says: which CNI runs, what nodes SNAT to, which addresses are pods', whom a change concerns."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exposure.addresses import blocks, network
 from exposure.catalog.cnis import CNIS
+from exposure.cli import main
+from exposure.controller.invalidation import Invalidation
 from exposure.fields import port
 from exposure.parse.kinds import KINDS
 from exposure.resolve import cluster_facts, resolve
 from exposure.resolve.attachment import hostnames_meet
 from exposure.resolve.cache import ResolveCache
-from exposure.resolve.nodes import snat_networks, snat_sources
-from exposure.resolve.pod_ranges import pod_ranges
+from exposure.resolve.detection import detect_cni, detect_provider
+from exposure.resolve.node_addresses import snat_networks, snat_sources
+from exposure.resolve.pod_ranges import MOST_UNEXPECTED, pod_ranges
 from tests.unit.snapshots import (
+    BY_KIND,
     admitted,
     agent,
     named,
@@ -28,6 +34,59 @@ from tests.unit.snapshots import (
 )
 
 OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
+
+
+@pytest.mark.parametrize(
+    "objects, expected",
+    [
+        pytest.param([node()], "unknown", id="no-mark"),
+        pytest.param([node(annotations={"network.cilium.io/x": "1"})], "cilium", id="an-annotation-of-a-subdomain"),
+        pytest.param([node(annotations={"mycilium.io/x": "1"})], "unknown", id="another-domain-that-ends-alike"),
+        pytest.param([node(annotations={"projectcalico.org/x": "1"})], "calico", id="an-annotation-of-the-domain"),
+        pytest.param([node(), agent("aws-node")], "aws-vpc-cni", id="an-agent"),
+        pytest.param([node(), agent("aws-node"), agent("cilium")], "cilium", id="the-first-row-wins"),
+        pytest.param([node(), pod("agent", labels={"app": ""}, namespace="kube-system")], "unknown", id="no-name"),
+        pytest.param([node(), pod("agent", labels={"k8s-app": "cilium"})], "unknown", id="an-agent-where-tenants-are"),
+        pytest.param(
+            [node(), pod("agent", labels={"k8s-app": "calico-node"}, namespace="calico-system")],
+            "calico",
+            id="an-agent-in-its-own-namespace",
+        ),
+        pytest.param([node(), named("IPPool", "p", {"cidr": "10.0.0.0/16"})], "calico", id="pools-of-calico"),
+        pytest.param([node(annotations={"flannel.alpha.coreos.com/x": "1"})], "none", id="flannel-enforces-nothing"),
+        pytest.param([node(providerID="k3s://n1")], "kube-router", id="k3s-enforces-by-itself"),
+        pytest.param(
+            [node(providerID="k3s://n1", annotations={"flannel.alpha.coreos.com/x": "1"})],
+            "kube-router",
+            id="k3s-beside-flannel",
+        ),
+        pytest.param([node(providerID="k3s://n1"), agent("cilium")], "cilium", id="k3s-with-another-policy-engine"),
+    ],
+)
+def test_which_cni_runs(objects: Any, expected: str) -> None:
+    """By the first row that shows itself, and by what the platform enforces where none does."""
+    here = snapshot(*objects)
+    assert expected == detect_cni(here, detect_provider(here)).slug
+
+
+@pytest.mark.parametrize(
+    "provider_ids, configured, expected",
+    [
+        pytest.param([], "auto", None, id="nothing-known"),
+        pytest.param([], "metallb", "metallb", id="configured"),
+        pytest.param(["aws:///i-1", "aws:///i-2"], "metallb", "aws", id="the-nodes-win"),
+        pytest.param(["aws:///i-1", "gce://p/z/n"], "auto", "unknown", id="two-clouds"),
+        pytest.param(["aws:///i-1", "kind://n"], "auto", "aws", id="a-platform-without-load-balancers-beside-one"),
+        pytest.param(["linode://1"], "auto", "unknown", id="a-cloud-that-no-row-knows"),
+        pytest.param(["linode://1"], "hetzner", "hetzner", id="a-cloud-that-no-row-knows-configured"),
+        pytest.param(["cn-hangzhou.i-bp1"], "auto", "alibaba", id="by-a-pattern"),
+        pytest.param(["kind://n"], "auto", None, id="no-cloud"),
+    ],
+)
+def test_which_provider_the_nodes_name(provider_ids: list[str], configured: str, expected: str | None) -> None:
+    """One cloud on all nodes, else what is configured; a platform without load balancers names none."""
+    nodes = [node(f"n{number}", providerID=provider_id) for number, provider_id in enumerate(provider_ids)]
+    assert expected == detect_provider(snapshot(*nodes, provider=configured))
 
 
 @pytest.mark.parametrize(
@@ -66,10 +125,18 @@ def test_a_pod_range_of_one_address_has_no_second() -> None:
     assert ["192.0.2.1/32"] == list(map(str, snat_networks(snapshot(node(pods=["10.244.1.7/32"])), CNIS["antrea"])))
 
 
-def test_a_node_address_that_is_none_is_passed_over() -> None:
-    """A kubelet that is given a host name for an address says nothing about what its node SNATs to."""
-    nodes = [node("n1", ip="node-1.internal"), node("n2", ip="192.0.2.2")]
-    assert ["192.0.2.2/32"] == list(map(str, snat_networks(snapshot(*nodes), CNIS["calico"])))
+@pytest.mark.parametrize("text", ["node-1.internal", "fe80::1%eth0", "010.0.0.1", "10.0.0.0/8", ""])
+def test_what_is_no_address_is_dropped(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kubelet may be given a host name, and a zone means something on one machine alone. Nothing fails by it."""
+    objects = [node("n1", ip=text), node("n2", ip="192.0.2.2"), pod("web-1", ip=text), service(), policy()]
+    here = snapshot(*objects)
+    assert () == (*here.nodes["n1"].internal_ips, *here.pods["shop"]["web-1"].ips)
+    assert ["192.0.2.2/32"] == list(map(str, snat_networks(here, CNIS["calico"])))
+    versions = {"Pod": "v1", "Node": "v1", "Service": "v1", "ExposurePolicy": "exposure.dev/v1alpha1"}
+    documents = [{"apiVersion": versions[raw["kind"]], **raw} for raw in (*objects, named("Namespace", "shop"))[:-1]]
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(documents))
+    assert 0 == main(["plan", "-f", str(tmp_path / "objects.yaml")])
+    assert "create shop/exposure-to-web" in capsys.readouterr().out
 
 
 MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
@@ -80,29 +147,31 @@ MANY = tuple(network(f"192.0.2.{n}") for n in range(1, 16, 2))
     [
         pytest.param(MANY, ("IPv4",), 8, 8, False, id="as-many-as-fit"),
         pytest.param(MANY, ("IPv4",), 4, 4, True, id="widened"),
-        pytest.param((*MANY, network("2001:db8::1")), ("IPv4", "IPv6"), 6, 6, True, id="the-other-family-gives-room"),
+        pytest.param((*MANY, network("2001:db8::1")), ("IPv4", "IPv6"), 6, 6, True, id="the-other-family-leaves-some"),
         pytest.param(MANY, ("IPv6",), 4, 0, False, id="of-the-service-s-families"),
     ],
 )
 def test_node_addresses_past_the_limit(networks: Any, families: Any, limit: int, expected: int, widened: bool) -> None:
     """The narrowest cover of as many prefixes as the limit allows."""
-    found, was = snat_sources(networks, families, limit, ())
-    assert (expected, widened) == (len(found), was)
+    sources, were_widened = snat_sources(networks, families, limit, ())
+    assert (expected, widened) == (len(sources), were_widened)
 
 
-STRAY = pod("p1", ip="10.99.0.5")
+UNEXPECTED = pod("p1", ip="10.99.0.5")
 
 
 @pytest.mark.parametrize(
-    "cni, objects, carved, told",
+    "cni, objects, excluded, because",
     [
-        pytest.param("kube-router", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="borne-out"),
+        pytest.param("kube-router", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="confirmed"),
         pytest.param("kube-router", [node()], ["10.244.1.0/24"], "", id="none-seen"),
-        pytest.param("kube-router", [node(), STRAY], ["10.244.1.0/24"], "10.99.0.5", id="a-stray-is-named"),
+        pytest.param(
+            "kube-router", [node(), UNEXPECTED], ["10.244.1.0/24"], "10.99.0.5", id="an-unexpected-address-is-named"
+        ),
         pytest.param("calico", [node()], [], "No pod address", id="calico-with-none-seen"),
-        pytest.param("calico", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="calico-borne-out"),
-        pytest.param("calico", [node(), STRAY], [], "10.99.0.5", id="calico-elsewhere"),
-        pytest.param("azure-npm", [node(), STRAY], [], "10.99.0.5", id="azure-without-overlay"),
+        pytest.param("calico", [node(), pod("p1", ip="10.244.1.5")], ["10.244.1.0/24"], "", id="calico-confirmed"),
+        pytest.param("calico", [node(), UNEXPECTED], [], "10.99.0.5", id="calico-elsewhere"),
+        pytest.param("azure-npm", [node(), UNEXPECTED], [], "10.99.0.5", id="azure-without-overlay"),
         pytest.param(
             "calico", [node(), named("IPPool", "p", {"cidr": "10.0.0.0/16"})], ["10.0.0.0/16"], "", id="pools"
         ),
@@ -114,39 +183,152 @@ STRAY = pod("p1", ip="10.99.0.5")
             [node(), pod("p1", ip="10.99.0.5", hostNetwork=True), pod("p2", ip="192.0.2.1")],
             ["10.244.1.0/24"],
             "",
-            id="node-addresses-are-no-strays",
+            id="node-addresses-are-not-unexpected",
         ),
     ],
 )
-def test_pod_ranges(cni: str, objects: Any, carved: list[str], told: str) -> None:
-    """What is cut out of wider blocks, and why some pods may stay inside."""
-    found = pod_ranges(snapshot(*objects), CNIS[cni])
-    assert carved == list(map(str, found.carved))
-    assert told in found.open_because
-    assert bool(told) == bool(found.open_because)
+def test_pod_ranges(cni: str, objects: Any, excluded: list[str], because: str) -> None:
+    """What is excluded from wider blocks, and why some pods may stay inside."""
+    ranges = pod_ranges(snapshot(*objects), CNIS[cni])
+    assert excluded == list(map(str, ranges.excluded))
+    assert because in ranges.open_because
+    assert bool(because) == bool(ranges.open_because)
 
 
-def test_pods_that_are_accounted_for() -> None:
-    """Seeing one more of them changes nothing, so nobody need be woken; a range with one may hold pods."""
-    found = pod_ranges(snapshot(node(), STRAY), CNIS["kube-router"])
-    assert [True, True, True, False] == [found.holds(ip) for ip in ("10.244.1.9", "10.99.0.5", "no-ip", "10.98.0.1")]
-    wide, single, apart = (
-        blocks(map(network, ["10.99.0.0/16"])),
-        blocks([network("10.99.0.5")]),
-        blocks([network("8.0.0.0/8")]),
-    )
-    assert [True, False, False] == [found.can_hold_pods(each) for each in (*wide, *single, *apart)]
+def test_a_range_with_an_unexpected_address_may_hold_pods() -> None:
+    """Not a block of one address, which is meant, and not a range that lies elsewhere."""
+    ranges = pod_ranges(snapshot(node(), UNEXPECTED), CNIS["kube-router"])
+    wide, single, apart = (blocks([network(text)])[0] for text in ("10.99.0.0/16", "10.99.0.5", "8.0.0.0/8"))
+    without = blocks([network("10.99.0.0/16")], [network("10.99.0.0/24")])[0]
+    assert [True, False, False, False] == [ranges.can_hold_pods(block) for block in (wide, single, apart, without)]
 
 
-def test_a_block_that_carving_uses_up() -> None:
-    """Nothing of it is outside: it is dropped."""
-    found = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
-    left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
-    assert ((), True) == found.carve(left)
+def many(count: int, base: str = "10.99.0") -> list[Any]:
+    """Pods with addresses outside the nodes' podCIDRs."""
+    return [pod(f"p{number}", ip=f"{base}.{number}") for number in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(
-    "one, other, meet",
+    "pods, unexpected, message",
+    [
+        pytest.param(many(1), ["10.99.0.1/32"], "The pod address 10.99.0.1 lies outside", id="one"),
+        pytest.param(
+            many(MOST_UNEXPECTED),
+            [f"10.99.0.{number}/32" for number in range(1, MOST_UNEXPECTED + 1)],
+            "The pod address 10.99.0.1 lies outside",
+            id="as-many-as-are-kept",
+        ),
+        pytest.param(many(200), ["10.99.0.0/24"], "Pod addresses in 10.99.0.0/24 lie outside", id="one-range"),
+        pytest.param(
+            [pod(f"p{n}", ip=f"10.99.{n}.1") for n in range(40)],
+            ["10.99.0.0/20", "10.99.16.0/20", "10.99.32.0/20"],
+            "Pod addresses in 10.99.0.0/20 lie outside",
+            id="many-ranges",
+        ),
+        pytest.param(
+            [pod(f"p{n}", ip=f"{n}.0.0.1") for n in range(11, 111)],
+            ["0.0.0.0/0"],
+            "Pod addresses in 0.0.0.0/0 lie outside",
+            id="everywhere",
+        ),
+        pytest.param(
+            [*many(20), pod("six", ip="2001:db8::5")],
+            ["10.99.0.0/24", "2001:db8::/64"],
+            "Pod addresses in 10.99.0.0/24 lie outside",
+            id="both-families",
+        ),
+    ],
+)
+def test_unexpected_pod_addresses(pods: list[Any], unexpected: list[str], message: str) -> None:
+    """However many there are, few networks hold them all."""
+    ranges = pod_ranges(snapshot(node(), *pods), CNIS["kube-router"])
+    assert unexpected == list(map(str, ranges.unexpected))
+    assert message in ranges.open_because
+
+
+def affects(before: list[Any], removed: list[Any], added: list[Any], cni: str = "kube-router", **network: Any) -> bool:
+    """Whether the facts are computed anew when pods go and come: asked of each event, with what is left after it."""
+    invalidation = Invalidation(cluster_facts(snapshot(node(), *before, cni=cni, **network)))
+    kinds = {kind.kind: kind for kind in KINDS}
+    there = list(before)
+    answers = []
+    for raw, old, new in [*((raw, raw, None) for raw in removed), *((raw, None, raw) for raw in added)]:
+        there = [other for other in there if other is not old] + ([new] if new else [])
+        kind = kinds[raw["kind"]]
+        before_it, after_it = (kind.parse(value) if value else None for value in (old, new))
+        key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+        left = snapshot(node(), *there, cni=cni, **network)
+        answers.append(invalidation.affects_facts(kind, key, before_it, after_it, left))
+    return any(answers)
+
+
+CROWD = many(40)
+ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name": "web"}) | {
+    "addressType": "IPv4",
+    "endpoints": [{"addresses": ["10.99.0.5"], "targetRef": {"kind": "Pod", "name": "p1"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "before, removed, added, anew",
+    [
+        pytest.param([], [], [pod("x", ip="10.244.1.9")], False, id="inside-the-pod-cidrs"),
+        pytest.param([], [], [pod("x", ip="10.99.0.5")], True, id="the-first-one-outside"),
+        pytest.param([UNEXPECTED], [], [pod("x", ip="10.99.0.5")], False, id="an-address-that-is-known"),
+        pytest.param([UNEXPECTED], [], [pod("x", ip="10.99.0.6")], True, id="one-more"),
+        pytest.param(CROWD, [], [pod("x", ip="10.99.0.40")], False, id="known-beyond-what-is-kept-one-by-one"),
+        pytest.param(CROWD, [], [pod("x", ip="10.99.0.77")], False, id="in-a-range-that-is-known"),
+        pytest.param(CROWD, CROWD[:30], [], False, id="some-of-a-range-go"),
+        pytest.param(CROWD, CROWD, [], True, id="all-of-a-range-go"),
+        pytest.param([UNEXPECTED], [UNEXPECTED], [], True, id="the-last-one-goes"),
+        pytest.param(
+            [pod("p0", ip="10.244.1.8"), UNEXPECTED], [UNEXPECTED], [], True, id="only-expected-ones-are-left"
+        ),
+        pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED], [], False, id="its-endpoint-is-still-there"),
+        pytest.param([UNEXPECTED, ENDPOINTS], [UNEXPECTED, ENDPOINTS], [], True, id="its-endpoint-goes-too"),
+        pytest.param([], [], [pod("x", ip="10.99.0.5", hostNetwork=True)], False, id="on-the-node-s-network"),
+        pytest.param([], [], [pod("x", ip="192.0.2.1")], False, id="with-its-node-s-address"),
+        pytest.param([], [], [pod("x", ip="")], False, id="without-an-address"),
+    ],
+)
+def test_pods_that_change_the_facts(before: list[Any], removed: list[Any], added: list[Any], anew: bool) -> None:
+    """A pod address that is known never makes the facts be computed anew, however many there are."""
+    assert anew == affects(before, removed, added)
+
+
+@pytest.mark.parametrize(
+    "cni, network, before, anew",
+    [
+        pytest.param("cilium", {}, [], False, id="pods-are-matched-by-identity"),
+        pytest.param("aws-vpc-cni", {}, [], False, id="pods-share-their-ranges"),
+        pytest.param("kube-router", {"podCIDRs": ["10.0.0.0/16"]}, [], False, id="configured-ranges"),
+        pytest.param("calico", {}, [named("IPPool", "p", {"cidr": "10.0.0.0/16"})], False, id="pools-of-calico"),
+        pytest.param("calico", {}, [], True, id="calico-sees-its-first-pod"),
+        pytest.param("calico", {}, [pod("p1", ip="10.244.1.8")], False, id="calico-sees-its-second"),
+        pytest.param("azure-npm", {}, [UNEXPECTED], False, id="inside-although-others-lie-outside"),
+    ],
+)
+def test_where_pod_addresses_decide(cni: str, network: Any, before: list[Any], anew: bool) -> None:
+    """Only where the pod ranges are the nodes' podCIDRs."""
+    assert anew == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
+
+
+def test_where_no_pod_cidr_is_known_no_pod_decides() -> None:
+    """Whatever address it has, nothing can be excluded."""
+    facts = cluster_facts(snapshot(node(pods=[]), cni="kube-router"))
+    added = BY_KIND["Pod"].parse(pod("x", ip="10.244.1.9"))
+    assert not Invalidation(facts).affects_facts(BY_KIND["Pod"], ("shop", "x"), None, added, snapshot(node(pods=[])))
+
+
+def test_a_block_that_pod_ranges_use_up() -> None:
+    """Nothing of it is outside: it is dropped."""
+    ranges = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
+    left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
+    assert ((), True) == ranges.exclude(left)
+
+
+@pytest.mark.parametrize(
+    "left, right, meet",
     [
         pytest.param("a.example.com", "A.example.com", True, id="the-same"),
         pytest.param("*.example.com", "a.example.com", True, id="a-wildcard-holds-it"),
@@ -157,9 +339,9 @@ def test_a_block_that_carving_uses_up() -> None:
         pytest.param("a.example.com", "b.example.com", False, id="two-names"),
     ],
 )
-def test_host_names(one: str, other: str, meet: bool) -> None:
+def test_host_names(left: str, right: str, meet: bool) -> None:
     """https://gateway-api.sigs.k8s.io/reference/spec/#hostname"""
-    assert meet == hostnames_meet(one, other) == hostnames_meet(other, one)
+    assert meet == hostnames_meet(left, right) == hostnames_meet(right, left)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +378,7 @@ TCP_8080 = [{"port": 8080}]
 @pytest.mark.parametrize(
     "foreign, reopens",
     [
-        pytest.param(theirs({}), True, id="everybody"),
+        pytest.param(theirs({}), True, id="everyone"),
         pytest.param(
             theirs({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": TCP_8080}), True, id="a-range-more"
         ),
@@ -212,30 +394,30 @@ TCP_8080 = [{"port": 8080}]
             id="another-port",
         ),
         pytest.param(theirs({"from": [{"podSelector": {}}], "ports": TCP_8080}), True, id="pods-more"),
-        pytest.param(theirs(), False, id="nobody"),
+        pytest.param(theirs(), False, id="no-one"),
         pytest.param(theirs({}, selector={"matchLabels": {"app": "db"}}), False, id="of-other-pods"),
         pytest.param(theirs({}, selector={"matchLabels": {"pod": "one"}}), True, id="of-one-of-the-pods"),
     ],
 )
 def test_policies_of_others_that_add_up(foreign: Any, reopens: bool) -> None:
-    """Whoever admits what this one closes is named."""
-    found = resolved(
+    """A policy that admits what this one closes is named."""
+    resolution = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),
         service(externalTrafficPolicy="Local"),
         pod("web-1", labels={"app": "web", "pod": "one"}),
         foreign,
         cni="calico",
     )
-    assert reopens == ("AdditivePolicy" in reasons(found))
+    assert reopens == ("AdditivePolicy" in reasons(resolution))
 
 
-def test_a_service_without_pods_of_its_own_is_reopened_by_nobody() -> None:
+def test_a_service_without_pods_of_its_own_is_not_reopened() -> None:
     """Nothing is granted, so nothing adds up."""
     assert "AdditivePolicy" not in reasons(resolved(policy(), service(selector=None), theirs({})))
 
 
-def test_a_name_that_is_taken() -> None:
-    """Somebody else's object is reported, never overwritten."""
+def test_a_name_conflict() -> None:
+    """An object that the operator did not write is reported, never overwritten."""
     name_conflicts = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
     assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), name_conflicts))
 
@@ -249,10 +431,10 @@ def test_a_name_that_is_taken() -> None:
     ],
 )
 def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
-    """No policy selects them; where there are no others, none is written."""
-    found = resolved(policy(), service(), *objects)
-    assert spots == ("HostNetworkBackends" in reasons(found))
-    assert written == ("exposure-to-web" in {each.name for each in found.policies})
+    """No policy selects them. Where there are no others, none is written."""
+    resolution = resolved(policy(), service(), *objects)
+    assert spots == ("HostNetworkBackends" in reasons(resolution))
+    assert written == ("exposure-to-web" in {made.name for made in resolution.policies})
 
 
 @pytest.mark.parametrize(
@@ -263,14 +445,14 @@ def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
     ],
 )
 def test_no_pods_can_be_named(service_: Any, reason: str) -> None:
-    """No policy: an empty podSelector would open the whole namespace. The default-deny stands."""
-    found = resolved(policy(), service_)
-    assert reason in reasons(found)
-    assert {"exposure-default-deny"} == {each.name for each in found.policies}
+    """No policy: an empty podSelector would open the whole namespace. The default deny holds."""
+    resolution = resolved(policy(), service_)
+    assert reason in reasons(resolution)
+    assert {"exposure-default-deny"} == {written.name for written in resolution.policies}
 
 
 def test_azure_npm_does_not_filter_cluster_traffic() -> None:
-    """Told where it matters, and only there."""
+    """Reported where it matters, and only there."""
     assert "PolicyNotEnforced" in reasons(resolved(policy(), service(), node(), cni="azure-npm"))
     local = resolved(policy(), service(externalTrafficPolicy="Local"), node(), cni="azure-npm")
     assert "PolicyNotEnforced" not in reasons(local)
@@ -288,9 +470,9 @@ def test_what_was_worked_out_before_never_shows() -> None:
     assert not cache.governed
 
 
-FRONT = named(
+INGRESS = named(
     "Ingress",
-    "front",
+    "shop",
     {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]},
     status={"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
 )
@@ -303,9 +485,9 @@ WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
     "added, concerned",
     [
         pytest.param(pod("x", ip="10.244.1.8"), [], id="a-pod-like-others"),
-        pytest.param(FRONT, ["shop"], id="a-entry-point-of-this-namespace"),
+        pytest.param(INGRESS, ["shop"], id="an-entry-point-of-this-namespace"),
         pytest.param(WEBHOOK, ["hooks"], id="a-webhook-there"),
-        pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-everybody"),
+        pytest.param(node("n2", "192.0.2.2"), None, id="a-node-concerns-every-namespace"),
         pytest.param(agent("calico-node"), None, id="so-does-a-cni"),
     ],
 )
@@ -319,8 +501,8 @@ def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] 
     assert after.affected(None) is None
 
 
-def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
-    """A Gateway's own Exposure tells what another namespace grants."""
+def test_an_entry_point_follows_its_backends_elsewhere() -> None:
+    """A Gateway's own Exposure shows what another namespace grants."""
     listener = {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     gateway = named("Gateway", "edge", {"listeners": [listener]}, namespace="infra")
     parent, backend = {"name": "edge", "namespace": "infra"}, {"name": "web", "port": 80}
@@ -335,7 +517,7 @@ def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
         pytest.param(
             {"entryPoints": ["LoadBalancer"]},
             "does not select Ingress entry points",
-            id="a-entry-point-that-is-not-opened",
+            id="an-entry-point-that-is-not-opened",
         ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),
         pytest.param({"clients": {"cidrs": ["2001:db8::/32"]}}, "", id="clients-of-the-other-family"),
@@ -344,27 +526,29 @@ def test_an_entry_point_hears_of_its_backends_elsewhere() -> None:
 def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
     """The entry point's own Exposure says what its backend's policy does not open."""
     path = {"backend": {"service": {"name": "web", "port": {"number": 8088 if "no such" in message else 80}}}}
-    front = {**FRONT, "spec": {"rules": [{"http": {"paths": [path]}}]}}
+    ingress = {**INGRESS, "spec": {"rules": [{"http": {"paths": [path]}}]}}
     own = service(ip="203.0.113.10", ports=[{"port": 80, "targetPort": 8080}, {"port": 443, "targetPort": 8443}])
-    found = resolved(policy(**spec), own, front, node(), cni="calico")
-    told = [
-        each.message for each in the_exposure(found, "ingress-front").blind_spots if each.reason == "BackendNotGranted"
+    resolution = resolved(policy(**spec), own, ingress, node(), cni="calico")
+    messages = [
+        spot.message
+        for spot in the_exposure(resolution, "ingress-shop").blind_spots
+        if spot.reason == "BackendNotGranted"
     ]
-    assert any(message in each for each in told) or not message
-    assert not [each for each in admitted(found) if each.startswith("pods")]
+    assert any(message in text for text in messages) or not message
+    assert not [peer for peer in admitted(resolution) if peer.startswith("pods")]
 
 
 def test_a_pause_freezes_what_it_would_change() -> None:
-    """While one policy of several is paused, its grants and the wall that it changes stay as they are."""
-    found = resolved(policy("a", mode="Paused"), service())
-    assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == found.frozen
+    """While one policy of several is paused, its grants and the default deny that it changes stay as they are."""
+    resolution = resolved(policy("a", mode="Paused"), service())
+    assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == resolution.frozen
     both = resolved(policy("a", mode="Paused"), policy("b", services={"names": ["api"]}), service())
     assert frozenset({"exposure-to-web"}) == both.frozen
-    assert {"exposure-default-deny"} == {each.name for each in both.policies}
+    assert {"exposure-default-deny"} == {written.name for written in both.policies}
 
 
 def test_an_audit_that_was_accepted_grants_nothing_now() -> None:
     """Nothing was written for it, so enforcing it would open entry points."""
     last = {"lastAccepted": {"spec": {"mode": "Audit"}}}
-    found = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
-    assert set() == admitted(found)
+    resolution = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")
+    assert set() == admitted(resolution)

@@ -1,7 +1,4 @@
-"""The decision table, typed by hand from what the documentation of load balancers, kube-proxy and CNIs says.
-
-C clients, L the load balancer, H health checks, N nodes after SNAT, E everyone of the Service's families.
-"""
+"""The decision table, typed by hand from what the documentation of load balancers, kube-proxy and CNIs says."""
 
 import pytest
 
@@ -65,7 +62,7 @@ CELLS = [pytest.param(*line.split(maxsplit=4), id="-".join(line.split()[:4])) fo
 
 @pytest.mark.parametrize("delivery, kept, policy, position, sources", CELLS)
 def test_every_cell(delivery: str, kept: str, policy: str, position: str, sources: str) -> None:
-    """Which sources a backend sees. An externalTrafficPolicy that nobody knows yet is read as Cluster, with N."""
+    """Which sources a backend sees. An externalTrafficPolicy of a later Kubernetes is read as Cluster, with Nodes."""
     row = decide(delivery, kept == "yes", policy, position)  # type: ignore[arg-type]
     assert sources.split() == list(row.sources)
 
@@ -77,5 +74,5 @@ def test_no_row_hides_another() -> None:
         for delivery, kept, policy, position, _ in (case.values for case in CELLS)
         if policy != "Later"
     ]
-    assert all(len(each) == 1 for each in fitting)
-    assert {row.id for row in ROWS} == {each for (each,) in fitting}
+    assert all(len(rows) == 1 for rows in fitting)
+    assert {row.id for row in ROWS} == {row for (row,) in fitting}

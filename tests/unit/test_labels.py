@@ -59,8 +59,8 @@ def test_a_service_selector_asks_for_each_of_its_labels(wanted: dict[str, str], 
 )
 def test_requirements(operator: str, values: list[str], labels: dict[str, str], matches: bool) -> None:
     """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#set-based-requirement"""
-    found = label_selector({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]})
-    assert matches == found.matches(labels)
+    selector = label_selector({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]})
+    assert matches == selector.matches(labels)
 
 
 @pytest.mark.parametrize(

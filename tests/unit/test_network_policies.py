@@ -1,4 +1,4 @@
-"""NetworkPolicies there and back, and other people's, however odd they are."""
+"""NetworkPolicies there and back, and those of others, however odd they are."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ POLICIES = st.builds(
     WORDS,
     SPECS,
     st.dictionaries(WORDS, WORDS, max_size=2).map(pairs),
-    st.sampled_from([(), (("exposure.dev/explanation", "Admits nobody."),)]),
+    st.sampled_from([(), (("exposure.dev/explanation", "Admits no source."),)]),
     st.sampled_from([(), (Owner("v1", "Service", "web", "uid-web"),)]),
 )
 
@@ -97,7 +97,7 @@ FULL = NetworkPolicy(
         ),
     ),
     (("app.kubernetes.io/managed-by", "exposure-operator"),),
-    (("exposure.dev/explanation", "Admits nobody."),),
+    (("exposure.dev/explanation", "Admits no source."),),
     (Owner("v1", "Service", "web", "uid-web"),),
 )
 
@@ -109,7 +109,7 @@ FULL = NetworkPolicy(
             BARE,
             {"namespace": "shop", "name": "exposure-default-deny", "labels": {}},
             {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []},
-            id="every-pod-and-nobody",
+            id="every-pod-and-no-source",
         ),
         pytest.param(
             FULL,
@@ -117,7 +117,7 @@ FULL = NetworkPolicy(
                 "namespace": "shop",
                 "name": "exposure-to-web",
                 "labels": {"app.kubernetes.io/managed-by": "exposure-operator"},
-                "annotations": {"exposure.dev/explanation": "Admits nobody."},
+                "annotations": {"exposure.dev/explanation": "Admits no source."},
                 "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}],
             },
             {
@@ -171,7 +171,7 @@ def ingress(*rules: Any) -> Any:
     "spec, expected",
     [
         pytest.param({}, ((), None), id="no-types-means-ingress"),
-        pytest.param({"ingress": [{}]}, ((Rule(None, None),), None), id="an-empty-rule-admits-everybody"),
+        pytest.param({"ingress": [{}]}, ((Rule(None, None),), None), id="an-empty-rule-admits-everyone"),
         pytest.param({"egress": [{}]}, ((), (Rule(None, None),)), id="egress-rules-without-types-count"),
         pytest.param({"policyTypes": ["Egress"], "ingress": [{}]}, (None, ()), id="a-direction-that-no-type-names"),
         pytest.param({"policyTypes": ["Ingress"], "egress": [{}]}, ((), None), id="the-other-direction"),
@@ -192,9 +192,9 @@ def test_directions(spec: Any, expected: Any) -> None:
         pytest.param(
             {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "x", 7]}}]},
             "10.0.0.0/8 except 10.1.0.0/16",
-            id="an-exception-that-nobody-can-read-excepts-nothing",
+            id="an-unreadable-exception-excepts-nothing",
         ),
-        pytest.param({"from": [{"ipBlock": {"cidr": "office"}}]}, "everyone", id="a-range-that-nobody-can-read"),
+        pytest.param({"from": [{"ipBlock": {"cidr": "office"}}]}, "everyone", id="an-unreadable-range"),
         pytest.param(
             {"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "office"}}]}, "everyone", id="one-such-among-others"
         ),
@@ -228,7 +228,7 @@ def test_a_block_of_which_nothing_is_left() -> None:
         pytest.param([{}], "tcp/*", id="every-port-of-a-protocol"),
         pytest.param([{"port": "²"}], "tcp/²", id="digits-of-other-scripts-are-no-number"),
         pytest.param([{"port": "9" * 5000}], "tcp/" + "9" * 5000, id="nor-are-thousands-of-digits"),
-        pytest.param([{"port": 80}, "http"], "every port", id="one-that-nobody-can-read"),
+        pytest.param([{"port": 80}, "http"], "every port", id="one-that-is-unreadable"),
         pytest.param([], "every port", id="none"),
     ],
 )
@@ -248,7 +248,7 @@ def test_nothing_crashes_the_reading_of_other_peoples_policies(raw: Any) -> None
 @pytest.mark.parametrize(
     "peer, text",
     [
-        pytest.param({"namespaceSelector": {}}, "every pod in every namespace", id="everybody-inside"),
+        pytest.param({"namespaceSelector": {}}, "every pod in every namespace", id="every-pod"),
         pytest.param(
             {"namespaceSelector": {"matchLabels": {"a": "b"}}, "podSelector": {"matchLabels": {"c": "d"}}},
             "pods c=d in namespaces a=b",

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from exposure.addresses import network
-from exposure.catalog.choices import BY_PROVIDER
-from exposure.catalog.cnis import CNIS as CNI_ROWS
+from exposure.catalog.cnis import CNI_NAMES, CNIS
+from exposure.catalog.providers import DEFAULTS, PROVIDER_NAMES
 from exposure.fields import BadField
 from exposure.model.config import CanarySettings, Config
-from exposure.parse.config import CNIS, PROVIDERS, config
+from exposure.parse.config import config
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,10 @@ def test_what_is_refused(raw: Any, field: str) -> None:
 
 def test_every_slug_has_its_row() -> None:
     """What may be configured is what there is data for, and every CNI row but the unknown one may be configured."""
-    assert set(CNIS) - {"auto"} == set(CNI_ROWS) - {"unknown"}
-    assert set(PROVIDERS) - {"auto"} == set(BY_PROVIDER) - {"unknown", "on-premises"}
+    assert {"auto", *CNIS} - {"unknown"} == set(CNI_NAMES)
+    assert {"auto", *DEFAULTS} == set(PROVIDER_NAMES)
+    assert all(config({"network": {"provider": name}}).provider == name for name in PROVIDER_NAMES[1:])
+    assert all(config({"network": {"cni": name}}).cni == name for name in CNI_NAMES[1:])
 
 
 def test_the_operator_knows_its_own_namespace() -> None:

@@ -1,4 +1,4 @@
-"""Which load balancer stands before a Service, how its traffic arrives, and whose ranges count."""
+"""Which load balancer stands before an entry point, how its traffic arrives, and whose ranges count."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from exposure.addresses import network
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.resolve import cluster_facts
+from exposure.resolve.arrival import Arrival, arrival
 from exposure.resolve.clients import families_of, own_ranges
-from exposure.resolve.profiles import Arrival, arrival, l7_profile, profile_of
-from tests.unit.snapshots import node, service, snapshot
+from exposure.resolve.profiles import ingress_profile, profile_of
+from tests.unit.snapshots import named, node, service, snapshot
 
 BETA = "service.beta.kubernetes.io/"
 NLB, ATTRIBUTES = f"{BETA}aws-load-balancer-type", f"{BETA}aws-load-balancer-target-group-attributes"
@@ -28,8 +29,8 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
     raw["status"]["nodeInfo"] = {"kubeletVersion": kubelet}
     here = snapshot(raw, service(annotations=annotations, **spec))
     overrides = LoadBalancerOverrides(profile or None)
-    found = profile_of(here.services["shop"]["web"], overrides, cluster_facts(here))
-    return f"{found.slug} {found.delivery}"
+    row = profile_of(here.services["shop"]["web"], overrides, cluster_facts(here))
+    return f"{row.slug} {row.delivery}"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,16 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
                 "annotations": {f"{BETA}aws-load-balancer-nlb-target-type": "instance"},
             },
             "aws-nlb-instance node",
-            id="unless-told-otherwise",
+            id="auto-mode-with-instances",
         ),
         pytest.param({"loadBalancerClass": "example.com/lb"}, "unknown node", id="an-unknown-class"),
+        pytest.param(
+            {"loadBalancerClass": "example.com/lb", "annotations": {NLB: "nlb"}},
+            "unknown node",
+            id="beside-an-unknown-class-annotations-say-nothing",
+        ),
+        pytest.param({"profile": "of-a-later-version"}, "unknown node", id="a-profile-that-no-row-knows"),
+        pytest.param({"provider_id": "metal3://n1"}, "metallb node", id="a-platform-without-load-balancers"),
         pytest.param({"loadBalancerClass": "io.cilium/l2-announcer"}, "cilium node", id="cilium-s-class"),
         pytest.param({"profile": "azure", "loadBalancerClass": "metallb"}, "azure node", id="a-policy-s-word-wins"),
         pytest.param({"profile": "digitalocean", "kubelet": "v1.33.1"}, "digitalocean node", id="digitalocean-1-33"),
@@ -170,8 +178,8 @@ OWN = LoadBalancerOverrides(cidrs=(network("10.0.0.0/20"), network("2001:db8::/6
     "slug, overrides, more, own, probes",
     [
         pytest.param("metallb", NONE, {}, [], [], id="none-arrive"),
-        pytest.param("aws-classic", NONE, {}, None, None, id="unknown-until-told"),
-        pytest.param("aws-classic", OWN, {}, OWN.cidrs, OWN.cidrs, id="told"),
+        pytest.param("aws-classic", NONE, {}, None, None, id="unknown-until-configured"),
+        pytest.param("aws-classic", OWN, {}, OWN.cidrs, OWN.cidrs, id="configured"),
         pytest.param("hetzner", NONE, {"ip": "203.0.113.10"}, ["203.0.113.10"], ["203.0.113.10"], id="published"),
         pytest.param("hetzner", NONE, {"ip": "10.0.0.3"}, None, None, id="a-private-one-without-the-switch"),
         pytest.param(
@@ -205,10 +213,10 @@ OWN = LoadBalancerOverrides(cidrs=(network("10.0.0.0/20"), network("2001:db8::/6
 )
 def test_the_balancer_s_own_addresses(slug: str, overrides: Any, more: Any, own: Any, probes: Any) -> None:
     """L and H; None where they are needed and not known."""
-    found = arriving(slug, overrides, **more)
-    for expected, got in ((own, found.load_balancer), (probes, found.probes)):
-        assert (None if expected is None else [network(str(each)) for each in expected]) == (
-            None if got is None else list(got)
+    arrives = arriving(slug, overrides, **more)
+    for expected, actual in ((own, arrives.load_balancer), (probes, arrives.probes)):
+        assert (None if expected is None else [network(str(text)) for text in expected]) == (
+            None if actual is None else list(actual)
         )
 
 
@@ -224,44 +232,87 @@ def test_beside_the_clients(more: Any, beside: Any) -> None:
     assert tuple(beside) == arriving("aws-nlb-instance", OWN, **more).beside_clients
 
 
+TARGET_TYPE = "alb.ingress.kubernetes.io/target-type"
+NEG = "cloud.google.com/neg"
+
+
+def of_ingress(class_name: str, controller: str, notes: Any, service_notes: Any, provider_id: str = "") -> str:
+    """The row of the load balancer that an Ingress of this class leads through, and its delivery."""
+    spec = {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}
+    ingress = named("Ingress", "shop", spec | ({"ingressClassName": class_name} if class_name else {}))
+    ingress["metadata"]["annotations"] = notes
+    objects = [ingress, service(annotations=service_notes), node(providerID=provider_id)]
+    if controller:
+        objects.append(named("IngressClass", class_name, {"controller": controller}))
+    here = snapshot(*objects)
+    return through(here, "Ingress")
+
+
+def through(here: Any, kind: str) -> str:
+    facts = cluster_facts(here)
+    (route,) = (route for point in facts.ingress_points["shop"] if point.ref.kind == kind for route in point.routes)
+    row = ingress_profile(route, here.services["shop"]["web"], facts)
+    return f"{row.slug} {row.delivery}"
+
+
 @pytest.mark.parametrize(
-    "name, entry_point, front, notes, expected",
+    "class_name, controller, notes, service_notes, expected",
     [
-        pytest.param("aws-alb", "Ingress", {}, {}, "aws-alb node", id="alb-instance"),
-        pytest.param("aws-alb-ip", "Ingress", {}, {}, "aws-alb pod", id="alb-of-auto-mode"),
+        pytest.param("alb", "", {}, {}, "aws-alb node", id="alb-instance"),
+        pytest.param("own", "ingress.k8s.aws/alb", {}, {}, "aws-alb node", id="alb-by-its-controller"),
+        pytest.param("alb", "eks.amazonaws.com/alb", {}, {}, "aws-alb pod", id="alb-of-auto-mode"),
         pytest.param(
-            "aws-alb",
-            "Ingress",
-            {"alb.ingress.kubernetes.io/target-type": "ip"},
-            {},
-            "aws-alb pod",
-            id="by-the-ingress",
+            "alb", "eks.amazonaws.com/alb", {TARGET_TYPE: "instance"}, {}, "aws-alb node", id="auto-mode-as-written"
         ),
+        pytest.param("alb", "", {TARGET_TYPE: "ip"}, {}, "aws-alb pod", id="by-the-ingress"),
         pytest.param(
-            "aws-alb",
-            "Ingress",
-            {"alb.ingress.kubernetes.io/target-type": "ip"},
-            {"alb.ingress.kubernetes.io/target-type": "instance"},
-            "aws-alb node",
-            id="the-service-s-own-wins",
+            "alb", "", {TARGET_TYPE: "ip"}, {TARGET_TYPE: "instance"}, "aws-alb node", id="the-service-s-own-wins"
         ),
-        pytest.param("gke-neg", "Ingress", {}, {}, "gke-instance-group node", id="gke-without-neg"),
-        pytest.param("gke-neg", "Ingress", {}, {"cloud.google.com/neg": "{}"}, "gke-neg pod", id="gke-with-neg"),
-        pytest.param("gke-neg", "Gateway", {}, {}, "gke-neg pod", id="gateways-use-negs"),
-        pytest.param("gke-envoy", "Ingress", {}, {}, "gke-envoy pod", id="envoy"),
+        pytest.param("gce", "", {}, {}, "gke-instance-group node", id="gke-without-neg"),
+        pytest.param("gce", "", {}, {NEG: "{}"}, "gke-neg pod", id="gke-with-neg"),
+        pytest.param("gce-internal", "", {}, {}, "gke-envoy pod", id="envoy"),
     ],
 )
-def test_cloud_front_ends(name: str, entry_point: str, front: Any, notes: Any, expected: str) -> None:
-    """Targets are pods or node ports, by annotation of the entry point or the Service."""
-    found = l7_profile(name, entry_point, front, parsed(annotations=notes))
-    assert expected == f"{found.slug} {found.delivery}"
+def test_load_balancers_of_ingresses(
+    class_name: str, controller: str, notes: Any, service_notes: Any, expected: str
+) -> None:
+    """By the class and its controller. Targets are pods or node ports, by annotation of the Ingress or the Service."""
+    assert expected == of_ingress(class_name, controller, notes, service_notes)
+
+
+def test_an_ingress_without_a_class() -> None:
+    """On Google's nodes it is Google's own.
+
+    https://cloud.google.com/kubernetes-engine/docs/concepts/ingress#deprecated_annotation
+    """
+    assert "gke-neg pod" == of_ingress("", "", {}, {NEG: "{}"}, "gce://p/z/n1")
+
+
+@pytest.mark.parametrize(
+    "class_name, expected",
+    [
+        pytest.param("gke-l7-gxlb", "gke-neg pod", id="gateways-use-negs"),
+        pytest.param("gke-l7-gxlb-mc", "gke-neg pod", id="of-several-clusters"),
+        pytest.param("gke-l7-rilb", "gke-envoy pod", id="internal"),
+    ],
+)
+def test_load_balancers_of_gateways(class_name: str, expected: str) -> None:
+    """https://cloud.google.com/kubernetes-engine/docs/concepts/gateway-api#gatewayclass"""
+    listener = {"name": "h", "port": 80, "protocol": "HTTP"}
+    gateway = named("Gateway", "edge", {"gatewayClassName": class_name, "listeners": [listener]})
+    route = named(
+        "HTTPRoute",
+        "r",
+        {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]},
+    )
+    assert expected == through(snapshot(gateway, route, service()), "Gateway")
 
 
 RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-ranges"
 
 
 @pytest.mark.parametrize(
-    "slug, spec, ranges, origin, told",
+    "slug, spec, ranges, origin, reported",
     [
         pytest.param("metallb", {}, [], "", [], id="none"),
         pytest.param("metallb", {"loadBalancerSourceRanges": ["10.0.0.0/8"]}, ["10.0.0.0/8"], "field", [], id="field"),
@@ -271,7 +322,7 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
             [],
             "field",
             [],
-            id="one-that-nobody-reads-admits-nobody",
+            id="what-is-no-range-admits-no-address",
         ),
         pytest.param(
             "gke-passthrough",
@@ -286,6 +337,14 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
         ),
         pytest.param(
             "gke-passthrough", {"annotations": {RANGES: "office"}}, [], "", ["AnnotationNotEnforced"], id="garbled"
+        ),
+        pytest.param(
+            "aws-nlb-ip",
+            {"annotations": {RANGES: "10.0.0.0/8"}, "loadBalancerClass": "eks.amazonaws.com/nlb"},
+            [],
+            "",
+            ["AnnotationNotEnforced"],
+            id="auto-mode-reads-the-field-alone",
         ),
         pytest.param(
             "azure",
@@ -313,15 +372,15 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
         ),
     ],
 )
-def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origin: str, told: list[str]) -> None:
+def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origin: str, reported: list[str]) -> None:
     """From the field, or an annotation that this controller honours; never wider than what is understood."""
     here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    found = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
-    assert (ranges, origin, told) == (
-        list(map(str, found.networks)),
-        found.origin,
-        [spot.reason for spot in found.blind_spots],
+    asked = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
+    assert (ranges, origin, reported) == (
+        list(map(str, asked.networks)),
+        asked.origin,
+        [spot.reason for spot in asked.blind_spots],
     )
 
 

@@ -27,7 +27,7 @@ def test_nothing_is_empty_by_accident(small: Small) -> None:
     found = outcome(small)
     for each in found.policies:
         namespace_wide = each.name in ("exposure-default-deny", "exposure-same-namespace")
-        assert namespace_wide == each.spec.subject.empty
+        assert namespace_wide == each.spec.pod_selector.empty
         assert (each.spec.ingress, each.spec.egress) != (None, None)
     for each, way, rule in all_rules(found):
         assert rule.peers, f"{each.name}: {way} to or from everyone"

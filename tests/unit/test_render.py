@@ -14,10 +14,10 @@ from exposure.model.exposures import (
     OpenPort,
     PolicyOutcome,
     PolicyRef,
+    PolicyVerdict,
     ServiceOutcome,
     Source,
     SourceKind,
-    Verdict,
 )
 from exposure.model.objects import Ref
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
@@ -218,8 +218,8 @@ def test_a_condition() -> None:
     assert ("Unknown", MESSAGE_LENGTH, 7) == (found["status"], len(found["message"]), found["observedGeneration"])
 
 
-ACCEPTED = Verdict(True, "Accepted", "Good.")
-REFUSED = Verdict(False, "OutsideLimits", "spec.ports[0]: outside.")
+ACCEPTED = PolicyVerdict(True, "Accepted", "Good.")
+REFUSED = PolicyVerdict(False, "OutsideLimits", "spec.ports[0]: outside.")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,9 @@ REFUSED = Verdict(False, "OutsideLimits", "spec.ports[0]: outside.")
         pytest.param(REFUSED, "Enforce", True, ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
     ],
 )
-def test_conditions_of_a_policy(verdict: Verdict, mode: str, programmed: bool | None, expected: list[str]) -> None:
+def test_conditions_of_a_policy(
+    verdict: PolicyVerdict, mode: str, programmed: bool | None, expected: list[str]
+) -> None:
     """Ready only where the live policies equal the plan of this generation."""
     outcome = PolicyOutcome(EDGE, 3, verdict, mode, note="Take care.")
     status = policy_status(outcome, programmed=programmed, message="", now=NOW)

@@ -1,10 +1,10 @@
-"""Admission webhooks behind a wall: when the API server still reaches them, and which entry point says that it does not."""
+"""Admission webhooks in isolated pods: when the API server still reaches them, and where it is reported if not."""
 
 from typing import Any
 
 import pytest
 
-from tests.unit.snapshots import Json, named, node, policy, reasons, resolved, service, the_exposure
+from tests.unit.snapshots import Json, named, node, pod, policy, reasons, resolved, service, the_exposure
 
 API_SERVER, NODE = "192.0.2.5", "192.0.2.1"
 HOOK = service("hook", type="ClusterIP", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
@@ -25,8 +25,8 @@ def api_server(*addresses: str) -> Json:
 
 def their_own(*ingress: Any) -> Json:
     """A NetworkPolicy of the team's for the webhook's pods."""
-    subject = {"matchLabels": {"app": "hook"}}
-    return named("NetworkPolicy", "hook", {"podSelector": subject, "policyTypes": ["Ingress"], "ingress": [*ingress]})
+    pods = {"matchLabels": {"app": "hook"}}
+    return named("NetworkPolicy", "hook", {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": [*ingress]})
 
 
 def rule(cidr: str = f"{API_SERVER}/32", port: Any = 10250, protocol: str = "TCP", **more: Any) -> Json:
@@ -34,46 +34,46 @@ def rule(cidr: str = f"{API_SERVER}/32", port: Any = 10250, protocol: str = "TCP
     return {"from": [{"ipBlock": {"cidr": cidr}}], "ports": ports}
 
 
-def told(*objects: Json, cni: str = "calico") -> bool:
-    """Whether the only entry point of an isolated namespace says that a webhook in other pods is cut off."""
+def reported(*objects: Json, cni: str = "calico") -> bool:
+    """Whether the only entry point of an isolated namespace reports that a webhook in other pods is cut off."""
     return "WebhookUnreachable" in reasons(resolved(policy(), service(), node(), *objects, cni=cni))
 
 
 @pytest.mark.parametrize(
     "objects, expected",
     [
-        pytest.param([HOOK, calls()], True, id="behind-the-wall"),
-        pytest.param([calls()], False, id="a-service-that-does-not-exist-is-cut-off-by-nobody"),
-        pytest.param([HOOK, calls(port=9443)], False, id="nor-is-a-port-that-does-not-exist"),
-        pytest.param([service("hook", selector=None), calls()], False, id="nor-a-service-that-names-no-pods"),
+        pytest.param([HOOK, calls()], True, id="isolated"),
+        pytest.param([calls()], False, id="a-service-that-does-not-exist"),
+        pytest.param([HOOK, calls(port=9443)], False, id="a-port-that-does-not-exist"),
+        pytest.param([service("hook", selector=None), calls()], False, id="a-service-without-a-selector"),
         pytest.param([HOOK, calls(), their_own({})], False, id="everyone-may-come"),
         pytest.param([HOOK, calls(), their_own(rule())], False, id="the-api-server-may-come"),
         pytest.param([HOOK, calls(), their_own(rule(port=None))], False, id="at-every-port-of-the-protocol"),
-        pytest.param([HOOK, calls(), their_own(rule(port=443))], True, id="at-the-service-port-nobody-listens"),
+        pytest.param([HOOK, calls(), their_own(rule(port=443))], True, id="no-pod-listens-on-the-service-port"),
         pytest.param([HOOK, calls(), their_own(rule(protocol="UDP"))], True, id="webhooks-speak-tcp"),
         pytest.param([HOOK, calls(), their_own(rule(port=10000, endPort=10999))], False, id="inside-a-range"),
         pytest.param([HOOK, calls(), their_own(rule(port=9000, endPort=9999))], True, id="outside-a-range"),
         pytest.param([HOOK, calls(), their_own(rule("198.51.100.0/24"))], True, id="others-may-come"),
         pytest.param([BY_NAME, calls(), their_own(rule(port="webhook"))], False, id="by-the-name-of-the-port"),
-        pytest.param([BY_NAME, calls(), their_own(rule())], True, id="a-name-whose-number-nobody-knows"),
+        pytest.param([BY_NAME, calls(), their_own(rule())], True, id="a-name-whose-number-is-not-known"),
     ],
 )
 def test_when_a_webhook_is_cut_off(objects: list[Json], expected: bool) -> None:
-    """Only where a policy stands before its pods and none lets the API server to the port that they listen on."""
-    assert expected is told(*objects, api_server(API_SERVER))
+    """Only where a policy isolates its pods and none admits the API server to the port that they listen on."""
+    assert expected is reported(*objects, api_server(API_SERVER))
 
 
 @pytest.mark.parametrize(
     "cidr, expected",
     [
-        pytest.param("198.51.100.0/24", False, id="whoever-admits-addresses-to-that-port-has-thought-of-it"),
+        pytest.param("198.51.100.0/24", False, id="other-addresses-are-admitted-to-that-port"),
         pytest.param("0.0.0.0/0", False, id="everyone"),
         pytest.param(f"{NODE}/32", True, id="a-node-is-admitted-for-clients"),
     ],
 )
 def test_where_the_api_servers_addresses_are_not_known(cidr: str, expected: bool) -> None:
-    """Manifests in a folder hold no EndpointSlice of the API server: nobody can say more than that."""
-    assert expected is told(HOOK, calls(), their_own(rule(cidr)))
+    """Manifests in a folder hold no EndpointSlice of the API server: then a rule for addresses counts as one for it."""
+    assert expected is reported(HOOK, calls(), their_own(rule(cidr)))
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,29 @@ def test_where_the_api_servers_addresses_are_not_known(cidr: str, expected: bool
 def test_on_cilium_no_block_matches_a_node(address: str, expected: bool) -> None:
     """A control plane on nodes cannot be admitted by a NetworkPolicy there, and the cure says by what it can."""
     objects = (HOOK, calls(), their_own(rule(f"{address}/32")), api_server(address))
-    assert expected is told(*objects, cni="cilium")
+    assert expected is reported(*objects, cni="cilium")
     found = resolved(policy(), service(), node(), HOOK, calls(), api_server(address), cni="cilium")
     (cure,) = (s.cure for s in the_exposure(found, "service-web").blind_spots if s.reason == "WebhookUnreachable")
     assert "CiliumNetworkPolicy from kube-apiserver" in cure
 
 
+@pytest.mark.parametrize(
+    "tracks, expected",
+    [
+        pytest.param(["stable"], False, id="every-pod-is-reached"),
+        pytest.param(["stable", "canary"], True, id="one-of-two-is-not"),
+        pytest.param([], True, id="no-pod-is-known"),
+    ],
+)
+def test_every_pod_of_the_webhook_has_to_be_reached(tracks: list[str], expected: bool) -> None:
+    """The API server calls any of them: a policy for some of the pods is not enough."""
+    stable = {"podSelector": {"matchLabels": {"track": "stable"}}, "policyTypes": ["Ingress"], "ingress": [rule()]}
+    pods = [pod(f"hook-{track}", labels={"app": "hook", "track": track}) for track in tracks]
+    assert expected is reported(HOOK, calls(), named("NetworkPolicy", "stable", stable), *pods, api_server(API_SERVER))
+
+
 def test_an_entry_point_that_names_no_pods_shares_none_with_a_webhook() -> None:
-    """Where another entry point leads to the webhook's own pods, that one says it."""
+    """Where another entry point leads to the webhook's own pods, that one reports it."""
     exposed = service("hook", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
     found = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),

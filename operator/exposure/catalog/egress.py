@@ -1,22 +1,19 @@
-"""Addresses that egress rules must know: metadata services, DNS, each with its source."""
+"""Addresses that egress rules must know: metadata services and DNS, each with its source."""
 
-from ipaddress import IPv4Network, IPv6Network
+from exposure.addresses import Network, network
 
-from exposure.addresses import Network
+AWS_METADATA = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"
+EKS_POD_IDENTITY = "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"
 
-#: Blocked in every range that strictly contains them; reachable only when asked for by name.
+#: Excluded from every range that strictly contains them: reachable only when asked for by name.
 METADATA: dict[Network, str] = {
-    IPv4Network(
-        "169.254.169.254/32"
-    ): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
-    IPv6Network(
-        "fd00:ec2::254/128"
-    ): "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html",
-    IPv4Network("169.254.170.2/32"): "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html",
-    IPv4Network("169.254.170.23/32"): "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html",
-    IPv6Network("fd00:ec2::23/128"): "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html",
-    IPv4Network("100.100.100.200/32"): "https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata",
-    IPv6Network("fd20:ce::254/128"): "https://cloud.google.com/compute/docs/metadata/querying-metadata",
+    network("169.254.169.254/32"): AWS_METADATA,
+    network("fd00:ec2::254/128"): AWS_METADATA,
+    network("169.254.170.2/32"): "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html",
+    network("169.254.170.23/32"): EKS_POD_IDENTITY,
+    network("fd00:ec2::23/128"): EKS_POD_IDENTITY,
+    network("100.100.100.200/32"): "https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata",
+    network("fd20:ce::254/128"): "https://cloud.google.com/compute/docs/metadata/querying-metadata",
 }
 
 DNS_PORT = 53
@@ -28,6 +25,6 @@ DNS_TARGETS = {"kube-system": 53, "openshift-dns": 5353}
 DNS_CONVENTION = ("kube-system", (("k8s-app", "kube-dns"),))
 #: https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/
 NODE_LOCAL_DNS_LABEL = "node-local-dns"
-NODE_LOCAL_DNS: Network = IPv4Network("169.254.20.10/32")
+NODE_LOCAL_DNS: Network = network("169.254.20.10/32")
 #: https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns
-CLOUD_DNS: Network = IPv4Network("169.254.169.254/32")
+CLOUD_DNS: Network = network("169.254.169.254/32")

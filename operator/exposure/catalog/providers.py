@@ -1,176 +1,263 @@
-"""Load balancers: how each delivers, whether it keeps the client's address, and from where it probes.
+"""Load balancers: one row for each, with everything that is known about it. What a field means stands in `profile`.
 
-One row a profile, one row a way to choose it. To add a provider: a `Profile` here with its source, the `Choice`s or the
-providerID prefix that select it, and a scenario. What a field means stands at `Profile`.
+To add one: a row in `ROWS` with its source, and a scenario (docs/how-to/add-a-provider.md). All else follows from the
+rows: names, classes, the annotations that parsing keeps, the CRDs' enum and the reference pages.
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
 from exposure.addresses import Network, network
-from exposure.model.exposures import Delivery
-
-#: Where the load balancer's own addresses (L) come from: `configured` (policy or configuration), `published` (the
-#: addresses in the entry point's status), `none` (nothing ever arrives from them), or fixed networks.
-Addresses: TypeAlias = Literal["configured", "published", "none"] | tuple[Network, ...]
-#: Where health checks (H) that reach a pod's port come from: `load-balancer` (as L), `none`, or fixed networks.
-Probes: TypeAlias = Literal["load-balancer", "none"] | tuple[Network, ...]
-#: When they do: always, or only where the probe goes to the data nodePort.
-ProbesWhen: TypeAlias = Literal["always", "cluster", "cluster-or-traffic-port"]
+from exposure.catalog.annotations import annotation_marks
+from exposure.catalog.profile import ALL, PROXIED, Condition, LoadBalancerProfile, ProxyPods, Switch, Variant
 
 BETA = "service.beta.kubernetes.io/"
 SOURCE_RANGES = f"{BETA}load-balancer-source-ranges"
-#: Of the form cidr:10.0.0.0/8,ip:192.0.2.1; read where the field is empty: do/loadbalancers.go of DigitalOcean's controller.
-DIGITALOCEAN_RANGES = f"{BETA}do-loadbalancer-allow-rules"
 
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """An annotation that turns client address preservation on or off: by value, or by `key=value` inside a list."""
-
-    annotation: str
-    attribute: str = ""
-    default: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How one kind of load balancer delivers.
-
-    `preserved`: the protocols whose client address is kept (`proxied` is nothing, `all` everything);
-    `preserved_with`: the externalTrafficPolicy without which nothing is kept; `switch` overrides `switchable` protocols.
-    `probed_by_balancer`: the load balancer's addresses probe beside fixed networks.
-    `range_annotations`: annotations from which this controller takes source ranges where the field is unset;
-    `enforces_ranges`: whether the load balancer itself holds them. `range_conflict`: it refuses field and annotation.
-    """
-
-    slug: str
-    delivery: Delivery
-    preserved: tuple[str, ...]
-    source: str
-    load_balancer: Addresses = "none"
-    probes: Probes = "none"
-    probes_when: ProbesWhen = "always"
-    probed_by_balancer: bool = False
-    probe_port_annotation: str = ""
-    preserved_with: str | None = None
-    switch: Switch | None = None
-    switchable: tuple[str, ...] = ()
-    range_annotations: tuple[str, ...] = ()
-    enforces_ranges: bool = False
-    range_conflict: bool = False
-    tag_annotations: tuple[str, ...] = ()
-    front_families_annotation: str = ""
-    shared_front: bool = False
-    service_proxy_pods: bool = False
-    private_switch: str = ""
-    name: str = ""
-
-
-ALL = ("TCP", "UDP", "SCTP")
-PROXIED: tuple[str, ...] = ()
-
+#: https://cloud.google.com/load-balancing/docs/firewall-rules
 GOOGLE_FRONT_ENDS: tuple[Network, ...] = (
     network("35.191.0.0/16"),
     network("130.211.0.0/22"),
     network("2600:2d00:1:b029::/64"),
     network("2600:2d00:1:1::/64"),
 )
-AZURE_PROBE: tuple[Network, ...] = (network("168.63.129.16/32"),)
 ALIBABA_PROBES: tuple[Network, ...] = (network("100.64.0.0/10"),)
 
 AWS_TYPE = f"{BETA}aws-load-balancer-type"
 AWS_TARGET_TYPE = f"{BETA}aws-load-balancer-nlb-target-type"
-AWS_ATTRIBUTES = f"{BETA}aws-load-balancer-target-group-attributes"
+AWS_PRESERVES = Switch(f"{BETA}aws-load-balancer-target-group-attributes", "preserve_client_ip.enabled")
 AWS_PROBE_PORT = f"{BETA}aws-load-balancer-healthcheck-port"
 AWS_IP_TYPE = f"{BETA}aws-load-balancer-ip-address-type"
 AWS_TCP_UDP = f"{BETA}aws-load-balancer-enable-tcp-udp-listener"
 AWS_QUIC = f"{BETA}aws-load-balancer-quic-enabled-ports"
 ALB_TARGET_TYPE = "alb.ingress.kubernetes.io/target-type"
-ALB_PROBE_PORT = "alb.ingress.kubernetes.io/healthcheck-port"
-ALIBABA_TCPSSL = f"{BETA}alibaba-cloud-loadbalancer-protocol-port"
-LBC = "https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/"
+EKS_AUTO_MODE = "eks.amazonaws.com/nlb"
+EKS_AUTO_MODE_ALB = "eks.amazonaws.com/alb"
+NLB_CLASSES = ("service.k8s.aws/nlb", EKS_AUTO_MODE)
 NLB_DOCS = "https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html"
-PRESERVE = Switch(AWS_ATTRIBUTES, "preserve_client_ip.enabled")
+EKS_NLB_DOCS = "https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html"
+ALB_DOCS = "https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/docs/guide/ingress/annotations.md"
+#: It supports spec.loadBalancerSourceRanges alone.
+AUTO_MODE_RANGES = Variant(
+    "EKS Auto Mode", (Condition(classes=(EKS_AUTO_MODE,)),), EKS_NLB_DOCS, {"range_annotations": ()}
+)
+GKE_NEG = "cloud.google.com/neg"
+GKE_FIREWALL_DOCS = "https://cloud.google.com/load-balancing/docs/firewall-rules"
+#: Of the form cidr:10.0.0.0/8,ip:192.0.2.1; read where the field is empty: do/loadbalancers.go of the controller.
+DIGITALOCEAN_RANGES = f"{BETA}do-loadbalancer-allow-rules"
+DIGITALOCEAN_TYPE = f"{BETA}do-loadbalancer-type"
+DIGITALOCEAN_DOCS = "https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md"
+OCI_DOCS = "https://github.com/oracle/oci-cloud-controller-manager/blob/master/docs/load-balancer-annotations.md"
+ALIBABA = f"{BETA}alibaba-cloud-loadbalancer-"
+ALIBABA_NLB_DOCS = "https://help.aliyun.com/en/slb/network-load-balancer/use-cases/obtain-client-ip-addresses"
+IBM_DOCS = "https://cloud.ibm.com/docs/containers?topic=containers-vpc-lbaas"
+
+
+def also_multi_cluster(*classes: str) -> tuple[str, ...]:
+    """Google's GatewayClasses. The form for several clusters has the same sources as the one for a single cluster."""
+    return (*classes, *(f"{name}-mc" for name in classes))
+
 
 # fmt: off
-PROFILES: dict[str, Profile] = {profile.name or profile.slug: profile for profile in (
-    Profile("metallb", "node", ALL, "https://metallb.universe.tf/usage/#traffic-policies"),
-    Profile("kube-vip", "node", ALL, "https://kube-vip.io/docs/usage/kubernetes-services/"),
-    Profile("cilium", "node", ALL, "https://docs.cilium.io/en/stable/network/bgp-control-plane/bgp-control-plane-v2/"),
-    Profile("k3s", "node", ALL, "https://docs.k3s.io/networking/networking-services#service-load-balancer",
-            range_annotations=(SOURCE_RANGES,), enforces_ranges=True, service_proxy_pods=True),
-    Profile("aws-classic", "node", PROXIED, "https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/introduction.html",
-            load_balancer="configured", probes="load-balancer", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
-    Profile("aws-nlb-instance", "node", ALL, NLB_DOCS,
-            load_balancer="configured", probes="load-balancer", probes_when="cluster-or-traffic-port",
-            probe_port_annotation=AWS_PROBE_PORT, switch=PRESERVE, switchable=("TCP",),
-            range_annotations=(SOURCE_RANGES,), enforces_ranges=True,
-            front_families_annotation=AWS_IP_TYPE, shared_front=True),
-    Profile("aws-nlb-ip", "pod", ("UDP", "SCTP"), NLB_DOCS,
-            load_balancer="configured", probes="load-balancer", probe_port_annotation=AWS_PROBE_PORT,
-            switch=PRESERVE, switchable=("TCP",), range_annotations=(SOURCE_RANGES,), enforces_ranges=True,
-            front_families_annotation=AWS_IP_TYPE, shared_front=True),
-    Profile("aws-alb", "node", PROXIED, f"{LBC}docs/guide/ingress/annotations.md",
-            load_balancer="configured", probes="load-balancer", probe_port_annotation=ALB_PROBE_PORT, enforces_ranges=True),
-    Profile("aws-alb", "pod", PROXIED, f"{LBC}docs/guide/ingress/annotations.md", name="aws-alb-ip",
-            load_balancer="configured", probes="load-balancer", probe_port_annotation=ALB_PROBE_PORT, enforces_ranges=True),
-    Profile("gke-passthrough", "node", ALL, "https://cloud.google.com/kubernetes-engine/docs/concepts/service-load-balancer",
-            range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
-    Profile("gke-neg", "pod", PROXIED, "https://cloud.google.com/load-balancing/docs/firewall-rules",
-            load_balancer=GOOGLE_FRONT_ENDS, probes=GOOGLE_FRONT_ENDS, enforces_ranges=True),
-    Profile("gke-instance-group", "node", PROXIED, "https://cloud.google.com/load-balancing/docs/firewall-rules",
-            load_balancer=GOOGLE_FRONT_ENDS[:2], probes=GOOGLE_FRONT_ENDS[:2], enforces_ranges=True),
-    Profile("gke-envoy", "pod", PROXIED, "https://cloud.google.com/load-balancing/docs/proxy-only-subnets",
-            load_balancer="configured", probes=GOOGLE_FRONT_ENDS, enforces_ranges=True),
-    Profile("azure", "node", ALL, "https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16",
-            probes=AZURE_PROBE, probes_when="cluster", enforces_ranges=True, range_conflict=True,
-            range_annotations=(f"{BETA}azure-allowed-ip-ranges", SOURCE_RANGES),
-            tag_annotations=(f"{BETA}azure-allowed-service-tags",)),
-    Profile("digitalocean", "node", PROXIED,
-            "https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md",
-            load_balancer="configured", range_annotations=(DIGITALOCEAN_RANGES,), enforces_ranges=True),
-    Profile("digitalocean", "node", ALL, name="digitalocean-network",
-            source="https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md",
-            range_annotations=(DIGITALOCEAN_RANGES,), enforces_ranges=True),
-    Profile("hetzner", "node", PROXIED,
-            "https://github.com/hetznercloud/hcloud-cloud-controller-manager/blob/main/internal/annotation/load_balancer.go",
-            load_balancer="published", probes="load-balancer", private_switch="load-balancer.hetzner.cloud/use-private-ip"),
-    Profile("oci-lb", "node", PROXIED,
-            "https://github.com/oracle/oci-cloud-controller-manager/blob/master/docs/load-balancer-annotations.md",
-            load_balancer="configured", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
-    Profile("oci-nlb", "node", ALL,
-            "https://github.com/oracle/oci-cloud-controller-manager/blob/master/docs/load-balancer-annotations.md",
-            load_balancer="configured", preserved_with="Local",
-            switch=Switch("oci-network-load-balancer.oraclecloud.com/is-preserve-source"), switchable=ALL,
-            range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
-    Profile("alibaba-eni", "pod", ALL,
-            "https://www.alibabacloud.com/help/en/slb/classic-load-balancer/user-guide/health-check-overview/",
-            probes=ALIBABA_PROBES),
-    Profile("alibaba-nlb", "pod", ALL,
-            "https://help.aliyun.com/en/slb/network-load-balancer/use-cases/obtain-client-ip-addresses",
-            load_balancer="configured", probes=ALIBABA_PROBES, probed_by_balancer=True, switchable=("TCP", "UDP"),
-            switch=Switch(f"{BETA}alibaba-cloud-loadbalancer-preserve-client-ip"), enforces_ranges=True,
-            front_families_annotation=f"{BETA}alibaba-cloud-loadbalancer-ip-version"),
-    Profile("alibaba-nlb", "pod", PROXIED, name="alibaba-nlb-proxied",
-            source="https://help.aliyun.com/en/slb/network-load-balancer/use-cases/obtain-client-ip-addresses",
-            load_balancer="configured", probes=ALIBABA_PROBES, probed_by_balancer=True, enforces_ranges=True),
-    Profile("alibaba-clb", "node", ALL,
-            "https://github.com/kubernetes/cloud-provider-alibaba-cloud/blob/master/pkg/controller/service/clbv1/listeners.go",
-            probes=ALIBABA_PROBES),
-    Profile("octavia-amphora", "node", PROXIED,
-            "https://github.com/kubernetes/cloud-provider-openstack/blob/master/docs/openstack-cloud-controller-manager/expose-applications-using-loadbalancer-type-service.md",
-            load_balancer="configured", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
-    Profile("octavia-ovn", "node", ALL,
-            "https://docs.openstack.org/ovn-octavia-provider/latest/admin/driver.html", range_annotations=(SOURCE_RANGES,)),
-    Profile("ibm-nlb", "node", ALL, "https://cloud.ibm.com/docs/containers?topic=containers-vpc-lbaas",
-            load_balancer="configured", preserved_with="Local"),
-    Profile("ibm-alb", "node", PROXIED, "https://cloud.ibm.com/docs/containers?topic=containers-vpc-lbaas",
-            load_balancer="configured"),
-    # An unknown load balancer is assumed to proxy: then only N and what is configured is opened, never a guess.
-    Profile("unknown", "node", PROXIED, "https://kubernetes.io/docs/tutorials/services/source-ip/", load_balancer="configured"),
-)}
+#: The first row whose condition holds is chosen.
+ROWS: tuple[LoadBalancerProfile, ...] = (
+    LoadBalancerProfile("aws-nlb-ip", "pod", ("UDP", "SCTP"), NLB_DOCS, provider="aws",
+        chosen_by=(
+            Condition(classes=NLB_CLASSES, annotations={AWS_TARGET_TYPE: ("ip",)}),
+            # EKS Auto Mode targets pods by default (EKS_NLB_DOCS).
+            Condition(classes=(EKS_AUTO_MODE,), absent_annotations=(AWS_TARGET_TYPE,)),
+            Condition(annotations={AWS_TYPE: ("nlb-ip",)}),
+            Condition(annotations={AWS_TYPE: ("external", "nlb"), AWS_TARGET_TYPE: ("ip",)}),
+        ),
+        variants=(AUTO_MODE_RANGES,),
+        own_addresses="configured", probes="load-balancer", probe_port_annotation=AWS_PROBE_PORT,
+        switch=AWS_PRESERVES, switchable=("TCP",), dualstack_annotation=AWS_IP_TYPE, translates_to_ipv6=True,
+        private_link=True, tcp_udp_annotation=AWS_TCP_UDP, quic_ports_annotation=AWS_QUIC,
+        range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("aws-nlb-instance", "node", ALL, NLB_DOCS, provider="aws",
+        chosen_by=(Condition(classes=NLB_CLASSES), Condition(annotations={AWS_TYPE: ("external", "nlb")})),
+        variants=(AUTO_MODE_RANGES,),
+        own_addresses="configured", probes="load-balancer", probes_when="cluster-or-traffic-port",
+        probe_port_annotation=AWS_PROBE_PORT, switch=AWS_PRESERVES, switchable=("TCP",),
+        dualstack_annotation=AWS_IP_TYPE, translates_to_ipv6=True, private_link=True,
+        tcp_udp_annotation=AWS_TCP_UDP, quic_ports_annotation=AWS_QUIC,
+        range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("aws-classic", "node", PROXIED,
+        "https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/introduction.html",
+        provider="aws", default=True, provider_ids=("aws://",),
+        chosen_by=(Condition(annotations={f"{BETA}aws-load-balancer-*": ()}),),
+        own_addresses="configured", probes="load-balancer", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("aws-alb", "node", PROXIED, ALB_DOCS, provider="aws",
+        ingress_classes=("alb",),
+        ingress_controllers=("ingress.k8s.aws/alb", EKS_AUTO_MODE_ALB, "gateway.k8s.aws/alb"),
+        variants=(Variant("Target type ip", (
+            Condition(annotations={ALB_TARGET_TYPE: ("ip",)}),
+            # EKS Auto Mode targets pods by default.
+            Condition(classes=(EKS_AUTO_MODE_ALB,), absent_annotations=(ALB_TARGET_TYPE,)),
+        ), "https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-alb.html", {"delivery": "pod"}),),
+        own_addresses="configured", probes="load-balancer",
+        probe_port_annotation="alb.ingress.kubernetes.io/healthcheck-port", enforces_ranges=True),
+    LoadBalancerProfile("gke-passthrough", "node", ALL,
+        "https://cloud.google.com/kubernetes-engine/docs/concepts/service-load-balancer",
+        provider="gce", default=True, provider_ids=("gce://",), cloud_dns=True,
+        chosen_by=(
+            Condition(classes=(
+                "networking.gke.io/l4-regional-internal",
+                "networking.gke.io/l4-regional-external",
+                "networking.gke.io/l4-regional-internal-legacy",
+                "networking.gke.io/l4-regional-external-legacy",
+                "networking.gke.io/standalone-passthrough-lb-neg",
+            )),
+            Condition(annotations={"networking.gke.io/load-balancer-type": ()}),
+            Condition(annotations={"cloud.google.com/load-balancer-type": ()}),
+        ),
+        range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("gke-neg", "pod", PROXIED, GKE_FIREWALL_DOCS, provider="gce",
+        ingress_classes=("gce", *also_multi_cluster("gke-l7-global-external-managed", "gke-l7-gxlb")),
+        default_ingress=True,
+        variants=(Variant("Backends without a NEG", (Condition(kind="Ingress", absent_annotations=(GKE_NEG,)),),
+            "https://cloud.google.com/kubernetes-engine/docs/concepts/container-native-load-balancing",
+            becomes="gke-instance-group"),),
+        own_addresses=GOOGLE_FRONT_ENDS, probes=GOOGLE_FRONT_ENDS, enforces_ranges=True),
+    LoadBalancerProfile("gke-instance-group", "node", PROXIED, GKE_FIREWALL_DOCS, provider="gce",
+        own_addresses=GOOGLE_FRONT_ENDS[:2], probes=GOOGLE_FRONT_ENDS[:2], enforces_ranges=True),
+    LoadBalancerProfile("gke-envoy", "pod", PROXIED,
+        "https://cloud.google.com/load-balancing/docs/proxy-only-subnets", provider="gce",
+        ingress_classes=("gce-internal", "gce-regional-external", *also_multi_cluster(
+            "gke-l7-rilb", "gke-l7-regional-external-managed", "gke-l7-cross-regional-internal-managed")),
+        own_addresses="configured", probes=GOOGLE_FRONT_ENDS, enforces_ranges=True),
+    LoadBalancerProfile("azure", "node", ALL,
+        "https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16",
+        provider="azure", default=True, provider_ids=("azure://",),
+        chosen_by=(Condition(annotations={f"{BETA}azure-*": ()}),),
+        probes=(network("168.63.129.16/32"),), probes_when="cluster", enforces_ranges=True, range_conflict=True,
+        range_annotations=(f"{BETA}azure-allowed-ip-ranges", SOURCE_RANGES),
+        tag_annotations=(f"{BETA}azure-allowed-service-tags",)),
+    LoadBalancerProfile("digitalocean", "node", PROXIED, DIGITALOCEAN_DOCS,
+        provider="digitalocean", default=True, provider_ids=("digitalocean://",),
+        chosen_by=(Condition(annotations={f"{BETA}do-loadbalancer-*": ()}),),
+        variants=(Variant("REGIONAL_NETWORK", (
+            Condition(annotations={DIGITALOCEAN_TYPE: ("regional_network",)}),
+            Condition(absent_annotations=(DIGITALOCEAN_TYPE,), since=(1, 33)),
+        ), DIGITALOCEAN_DOCS, {"preserved": ALL, "own_addresses": "none"}),),
+        own_addresses="configured", range_annotations=(DIGITALOCEAN_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("hetzner", "node", PROXIED,
+        "https://github.com/hetznercloud/hcloud-cloud-controller-manager/blob/main/internal/annotation/load_balancer.go",
+        provider="hetzner", default=True, provider_ids=("hcloud://", "hrobot://"),
+        chosen_by=(Condition(annotations={"load-balancer.hetzner.cloud/*": ()}),),
+        own_addresses="published", probes="load-balancer",
+        private_annotation="load-balancer.hetzner.cloud/use-private-ip"),
+    LoadBalancerProfile("oci-nlb", "node", ALL, OCI_DOCS, provider="oci",
+        chosen_by=(
+            Condition(annotations={"oci.oraclecloud.com/load-balancer-type": ("nlb",)}),
+            Condition(annotations={"oci-network-load-balancer.oraclecloud.com/*": ()}),
+        ),
+        own_addresses="configured", preserved_with="Local",
+        switch=Switch("oci-network-load-balancer.oraclecloud.com/is-preserve-source"), switchable=ALL,
+        range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("oci-lb", "node", PROXIED, OCI_DOCS,
+        provider="oci", default=True, provider_ids=("oci://", "ocid1."),
+        chosen_by=(Condition(annotations={"oci.oraclecloud.com/*": ()}),),
+        own_addresses="configured", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("alibaba-eni", "pod", ALL,
+        "https://www.alibabacloud.com/help/en/slb/classic-load-balancer/user-guide/health-check-overview/",
+        provider="alibaba",
+        chosen_by=(Condition(annotations={f"{BETA}backend-type": ("eni",)}),),
+        probes=ALIBABA_PROBES),
+    LoadBalancerProfile("alibaba-nlb", "pod", ALL, ALIBABA_NLB_DOCS, provider="alibaba",
+        chosen_by=(Condition(classes=("alibabacloud.com/nlb",)),),
+        variants=(Variant("TCPSSL or an IP-type server group", (
+            Condition(annotations={f"{ALIBABA}server-group-type": ("ip",)}),
+            Condition(annotations={f"{ALIBABA}protocol-port": ("tcpssl*",)}),
+        ), ALIBABA_NLB_DOCS, {"preserved": PROXIED, "switch": None}),),
+        own_addresses="configured", probes=ALIBABA_PROBES, probed_from_own_addresses=True,
+        switch=Switch(f"{ALIBABA}preserve-client-ip"), switchable=("TCP", "UDP"),
+        dualstack_annotation=f"{ALIBABA}ip-version", enforces_ranges=True),
+    LoadBalancerProfile("alibaba-clb", "node", ALL,
+        "https://github.com/kubernetes/cloud-provider-alibaba-cloud/blob/master/pkg/controller/service/clbv1/listeners.go",
+        # Alibaba's own providerIDs have no scheme: cn-hangzhou.i-bp1…
+        provider="alibaba", default=True, provider_ids=("alicloud://",), provider_id_pattern=r"[a-z]{2}-[a-z]+(-\d+)?\.i-",
+        chosen_by=(
+            Condition(annotations={f"{ALIBABA}*": ()}),
+            Condition(annotations={f"{BETA}alicloud-loadbalancer-*": ()}),
+        ),
+        probes=ALIBABA_PROBES),
+    LoadBalancerProfile("octavia-ovn", "node", ALL,
+        "https://docs.openstack.org/ovn-octavia-provider/latest/admin/driver.html", provider="openstack",
+        chosen_by=(Condition(annotations={"loadbalancer.openstack.org/class": ("ovn",)}),),
+        range_annotations=(SOURCE_RANGES,)),
+    LoadBalancerProfile("octavia-amphora", "node", PROXIED,
+        "https://github.com/kubernetes/cloud-provider-openstack/blob/master/docs/openstack-cloud-controller-manager/expose-applications-using-loadbalancer-type-service.md",
+        provider="openstack", default=True, provider_ids=("openstack://",),
+        chosen_by=(Condition(annotations={"loadbalancer.openstack.org/*": ()}),),
+        own_addresses="configured", range_annotations=(SOURCE_RANGES,), enforces_ranges=True),
+    LoadBalancerProfile("ibm-nlb", "node", ALL, IBM_DOCS, provider="ibm",
+        chosen_by=(Condition(annotations={
+            "service.kubernetes.io/ibm-load-balancer-cloud-provider-enable-features": ("nlb", "ipvs")}),),
+        own_addresses="configured", preserved_with="Local"),
+    LoadBalancerProfile("ibm-alb", "node", PROXIED, IBM_DOCS,
+        provider="ibm", default=True, provider_ids=("ibm://",),
+        chosen_by=(Condition(annotations={"service.kubernetes.io/ibm-load-balancer-*": ()}),),
+        own_addresses="configured"),
+    LoadBalancerProfile("k3s", "node", ALL, "https://docs.k3s.io/networking/networking-services#service-load-balancer",
+        provider="k3s", default=True, provider_ids=("k3s://",),
+        range_annotations=(SOURCE_RANGES,), enforces_ranges=True,
+        # https://github.com/k3s-io/k3s/blob/master/pkg/cloudprovider/servicelb.go
+        proxy_pods=ProxyPods("ServiceLB", "kube-system",
+            "svccontroller.k3s.cattle.io/svcname", "svccontroller.k3s.cattle.io/svcnamespace")),
+    LoadBalancerProfile("cilium", "node", ALL,
+        "https://docs.cilium.io/en/stable/network/bgp-control-plane/bgp-control-plane-v2/",
+        provider="cilium", default=True,
+        chosen_by=(
+            # The last is Node IPAM, which publishes nodes' addresses: https://docs.cilium.io/en/stable/network/node-ipam/
+            Condition(classes=("io.cilium/bgp-control-plane", "io.cilium/l2-announcer", "io.cilium/node")),
+            Condition(annotations={"io.cilium/lb-*": ()}),
+            Condition(annotations={"lbipam.cilium.io/*": ()}),
+        )),
+    LoadBalancerProfile("kube-vip", "node", ALL, "https://kube-vip.io/docs/usage/kubernetes-services/",
+        provider="kube-vip", default=True,
+        chosen_by=(
+            Condition(classes=("kube-vip.io/kube-vip-class",)),
+            Condition(annotations={"kube-vip.io/*": ()}),
+        )),
+    LoadBalancerProfile("metallb", "node", ALL, "https://metallb.universe.tf/usage/#traffic-policies",
+        provider="metallb", default=True, without_cloud=True,
+        chosen_by=(
+            Condition(classes=("metallb", "metallb.io/metallb", "metallb.universe.tf/metallb")),
+            Condition(annotations={"metallb.io/*": ()}),
+            Condition(annotations={"metallb.universe.tf/*": ()}),
+        )),
+)
 # fmt: on
 
-#: Slugs that a policy's loadBalancer.profile may name.
-SLUGS = tuple(dict.fromkeys(profile.slug for profile in PROFILES.values() if profile.slug != "unknown"))
+#: An unknown load balancer is assumed to proxy: then only N and what is configured is opened, never a guess.
+UNKNOWN = LoadBalancerProfile(
+    "unknown",
+    "node",
+    PROXIED,
+    "https://kubernetes.io/docs/tutorials/services/source-ip/",
+    own_addresses="configured",
+)
+#: A node port, an external address or a host port: kube-proxy forwards, and no load balancer probes or filters.
+NO_LOAD_BALANCER = LoadBalancerProfile("none", "node", ALL, "https://kubernetes.io/docs/tutorials/services/source-ip/")
+#: How providerIDs begin on platforms that bring no load balancer of their own.
+NO_CLOUD_IDS = ("kind://", "vsphere://", "metal3://", "proxmox://", "rke2://", "minikube://", "moref://")
+
+LOAD_BALANCERS: dict[str, LoadBalancerProfile] = {row.slug: row for row in ROWS}
+#: What loadBalancer.profile of a policy may name.
+SLUGS = tuple(LOAD_BALANCERS)
+#: What network.provider of the configuration may be.
+PROVIDER_NAMES = ("auto", *dict.fromkeys(row.provider for row in ROWS if row.provider))
+#: The row of a Service that says nothing, by provider.
+DEFAULTS: dict[str, LoadBalancerProfile] = {row.provider: row for row in ROWS if row.default}
+WITHOUT_CLOUD = next(row for row in ROWS if row.without_cloud)
+CLOUD_DNS_PROVIDERS = frozenset(row.provider for row in ROWS if row.cloud_dns)
+#: Load balancers of Ingresses and Gateways that have no pods in the cluster.
+BY_INGRESS_CLASS = {name: row for row in ROWS for name in row.ingress_classes}
+BY_INGRESS_CONTROLLER = {name: row for row in ROWS for name in row.ingress_controllers}
+DEFAULT_INGRESSES = {row.provider: row for row in ROWS if row.default_ingress}
+#: Annotations by which some controller takes source ranges. A controller whose row does not name one does not read it.
+RANGE_ANNOTATIONS = tuple(dict.fromkeys(key for row in ROWS for key in row.range_annotations))
+#: What the annotations begin with that are kept of Services, Ingresses and Gateways.
+ANNOTATION_MARKS = annotation_marks(
+    (*ROWS, *(replace(row, **variant.changes) for row in ROWS for variant in row.variants))
+)

@@ -10,8 +10,8 @@ from exposure.cli.terminal import safe, say, wrapped
 from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, entry_points_text, from_text, governor_text
 from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
 from exposure.model.objects import Ref, Service
+from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan.text import policy_text
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from exposure.cli.terminal import say, table, warn, wrapped
 from exposure.cli.wording import entry_points_text, governor_text
 
 if TYPE_CHECKING:
-    from exposure.flows.findings import Finding, Seen
+    from exposure.flows.findings import ExposureFindings, ObservedFlow
     from exposure.flows.reading import Account
     from exposure.flows.records import Flow
     from exposure.model.snapshot import ByNamespace
@@ -108,8 +108,8 @@ def _run(arguments: Namespace) -> int:
     from exposure.flows.proposal import proposal
     from exposure.flows.reading import Account
     from exposure.flows.report import account_json, finding_json
-    from exposure.flows.table import Table
-    from exposure.flows.wording import Bounds
+    from exposure.flows.table import FlowTable
+    from exposure.flows.wording import ProposalLimits
     from exposure.resolve import cluster_facts
 
     if not arguments.log and not arguments.hubble:
@@ -120,7 +120,7 @@ def _run(arguments: Namespace) -> int:
     # The other end of a flow may be in any namespace; the entry points reported on are those that were asked for.
     exposures = ResolvedSnapshot(given.snapshot, given.namespaces).exposures()
     attribution = Attribution(given.snapshot, cluster_facts(given.snapshot), exposures)
-    account, counted = Account(), Table(arguments.rows)
+    account, counted = Account(), FlowTable(arguments.rows)
     attributed = 0
     for flow in _flows(arguments, account):
         keys = attribution.keys(flow)
@@ -141,7 +141,9 @@ def _run(arguments: Namespace) -> int:
         case "yaml":
             sys.stdout.write(
                 proposal(
-                    given.snapshot, findings, Bounds(arguments.max_cidrs, {4: v4, 6: v6}, arguments.include_dropped)
+                    given.snapshot,
+                    findings,
+                    ProposalLimits(arguments.max_cidrs, {4: v4, 6: v6}, arguments.include_dropped),
                 )
             )
         case _:
@@ -167,7 +169,7 @@ def _flows(arguments: Namespace, account: "Account") -> "Iterator[Flow]":
         names = reading.sources(arguments.log)
         with _progress(reading.size_of(names)) as told:
             yield from chain.from_iterable(reading.flows(name, arguments.format, account, told) for name in names)
-    except reading.Unreadable as error:
+    except reading.UnreadableSource as error:
         raise Wrong(str(error)) from error
 
 
@@ -198,7 +200,7 @@ def _policies(against: str, given: Input) -> "tuple[ByNamespace[NetworkPolicy], 
     return {**live, **planned}, False
 
 
-def _tables(findings: "Sequence[Finding]", top: int, standing: bool) -> Iterator[Callable[[], None]]:
+def _tables(findings: "Sequence[ExposureFindings]", top: int, standing: bool) -> Iterator[Callable[[], None]]:
     """Each piece of the report as something to do: tables draw themselves, with rich on a terminal."""
     if not findings:
         yield lambda: warn(
@@ -208,7 +210,7 @@ def _tables(findings: "Sequence[Finding]", top: int, standing: bool) -> Iterator
         yield lambda first=not number, each=finding: _entry_point(each, top, standing, first)  # type: ignore[misc]
 
 
-def _entry_point(finding: "Finding", top: int, standing: bool, first: bool) -> None:
+def _entry_point(finding: "ExposureFindings", top: int, standing: bool, first: bool) -> None:
     exposure = finding.exposure
     if not first:
         say()
@@ -239,13 +241,13 @@ def _list(title: str, lines: Sequence[str]) -> None:
             say(wrapped(line, "    ", "      ", width=100))
 
 
-def _who(each: "Seen") -> str:
+def _who(each: "ObservedFlow") -> str:
     from exposure.flows.findings import peer_text
 
     return f"{peer_text(each.key.peer)} at {each.key.protocol.lower()}/{each.key.port}"
 
 
-def _row(each: "Seen") -> tuple[str, ...]:
+def _row(each: "ObservedFlow") -> tuple[str, ...]:
     from exposure.flows.findings import peer_text
 
     key, counts = each.key, each.counts

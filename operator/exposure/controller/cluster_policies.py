@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from exposure.controller.status import Reconciliation, Reporter, ReportResult
 from exposure.controller.store import Store
-from exposure.model.exposures import PolicyOutcome, PolicyRef, Verdict
+from exposure.model.exposures import PolicyOutcome, PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy
 from exposure.model.snapshot import Snapshot
 from exposure.resolve.cluster_policies import cluster_policy_matches, with_accepted_meaning
@@ -25,7 +25,7 @@ class NamespacePart:
     """
 
     not_programmed: str = ""
-    refusals: Mapping[str, Verdict] = field(default_factory=dict)
+    refusals: Mapping[str, PolicyVerdict] = field(default_factory=dict)
 
 
 class ClusterReporter:
@@ -86,7 +86,7 @@ def cluster_outcome(
     for namespace in namespaces:
         refusal = parts[namespace].refusals.get(policy.name) if namespace in parts else None
         if verdict.accepted and refusal is not None:
-            verdict = Verdict(False, refusal.reason, f"In namespace {namespace}: {refusal.message}")
+            verdict = PolicyVerdict(False, refusal.reason, f"In namespace {namespace}: {refusal.message}")
     mode = (meaning.spec.defaults.mode if meaning.spec else None) or "Enforce"
     ref = PolicyRef(KIND, policy.name)
     return PolicyOutcome(ref, policy.generation, verdict, mode, uid=policy.uid, namespaces=namespaces)

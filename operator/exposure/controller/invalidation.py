@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exposure.addresses import Network, address
 from exposure.controller.tables import Key
 from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.parse.kinds import Kind
+from exposure.resolve.detection import is_agent_namespace
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import gateways_of
-from exposure.resolve.nodes import is_agent_namespace
 
 #: Kinds of which every change affects the facts.
 ALWAYS = frozenset(
@@ -62,21 +61,11 @@ class Invalidation:
         return service.type == "LoadBalancer" or bool(gateways_of(service))
 
     def _moves_pod_ranges(self, before: Any, after: Any, snapshot: Snapshot) -> bool:
-        """Pod addresses matter only where the nodes say which ranges are the pods', and only outside of these."""
+        """Whether a pod address comes or goes that the known pod ranges do not account for."""
         assert self._facts is not None
-        decided = self._facts.cni.pod_ranges in ("matched-by-identity", "shared")
-        if decided or self._facts.config.pod_cidrs or snapshot.ip_pools:
-            return False
-        old, new = set(_addresses(before)), set(_addresses(after))
-        ranges = self._facts.pod_ranges
-        return any(not ranges.holds(ip) for ip in new - old) or (
-            bool(ranges.strays) and any(not _inside(ip, ranges.carved) for ip in old - new)
-        )
-
-
-def _inside(ip: str, networks: Iterable[Network]) -> bool:
-    parsed = address(ip)
-    return parsed is None or any(parsed in network for network in networks)
+        nodes = self._facts.node_addresses
+        old, new = set(_addresses(before)) - nodes, set(_addresses(after)) - nodes
+        return old != new and self._facts.pod_ranges.changed_by(new - old, old - new, snapshot)
 
 
 def _addresses(value: Pod | EndpointSlice | None) -> Iterable[str]:

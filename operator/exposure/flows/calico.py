@@ -11,21 +11,9 @@ goldmane/proto/api.proto: `protocol` for `proto`, labels as one string, Allow an
 import json
 from typing import Any
 
-from exposure.flows.records import (
-    NO_VERDICT,
-    NOT_A_CONNECTION,
-    PROTOCOL_NUMBERS,
-    PROTOCOLS,
-    BadLine,
-    End,
-    Flow,
-    Parsed,
-    Reporter,
-    Verdict,
-    port_number,
-)
+from exposure.flows.records import BadLine, End, Flow, LogVerdict, Parsed, Passed, Reporter, port_number, protocol_of
 
-ACTIONS: dict[str, Verdict] = {"allow": "allowed", "deny": "dropped"}
+ACTIONS: dict[str, LogVerdict] = {"allow": "allowed", "deny": "dropped"}
 REPORTERS: dict[str, Reporter] = {"src": "src", "dst": "dst", "fwd": ""}
 
 
@@ -36,14 +24,13 @@ def parse(line: bytes | str) -> Parsed:
 def parse_object(raw: Any) -> Parsed:
     """One flow log entry. An address that aggregation took away is null, and then only the names are known."""
     if "action" not in raw or "reporter" not in raw:
-        raise BadLine("no flow of Calico's")
+        raise BadLine("not a flow of Calico's")
     verdict = ACTIONS.get(str(raw["action"]).lower())
     if verdict is None:
-        return NO_VERDICT
-    protocol = str(raw.get("proto") or raw.get("protocol") or "").upper()
-    protocol = PROTOCOL_NUMBERS.get(protocol, protocol)
-    if protocol not in PROTOCOLS:
-        return NOT_A_CONNECTION
+        return Passed.NO_VERDICT
+    protocol = protocol_of(str(raw.get("proto") or raw.get("protocol") or ""))
+    if not protocol:
+        return Passed.NOT_A_CONNECTION
     count = raw.get("num_flows")
     source_port = raw.get("source_port")
     return Flow(
@@ -54,19 +41,19 @@ def parse_object(raw: Any) -> Parsed:
         verdict,
         int(source_port) if source_port else 0,
         REPORTERS.get(str(raw["reporter"]).lower(), ""),
-        # Felix writes a flow from whoever opened the connection.
+        # Felix writes a flow from the end that opened the connection.
         False,
         count if isinstance(count, int) and count > 0 else 1,
     )
 
 
 def _end(raw: Any, side: str) -> End:
-    namespace = _said(raw.get(f"{side}_namespace"))
+    namespace = _text(raw.get(f"{side}_namespace"))
     # A host endpoint (hep) and a network (net) are no pods; Whisker leaves the type out and has no namespace there.
     pod = raw.get(f"{side}_type", "wep") in ("wep", "WorkloadEndpoint") and bool(namespace)
-    name = _said(raw.get(f"{side}_name")) or _said(raw.get(f"{side}_name_aggr"))
+    name = _text(raw.get(f"{side}_name")) or _text(raw.get(f"{side}_name_aggr"))
     return End(
-        _said(raw.get(f"{side}_ip")),
+        _text(raw.get(f"{side}_ip")),
         namespace if pod else "",
         name if pod else "",
         _labels(raw.get(f"{side}_labels")),
@@ -80,8 +67,8 @@ def _labels(raw: Any) -> tuple[str, ...]:
         raw = raw.get("labels") or ()
     if isinstance(raw, str):
         raw = raw.split("|")
-    return tuple(text for each in raw if (text := str(each).strip()) and text != "-")
+    return tuple(text for label in raw if (text := str(label).strip()) and text != "-")
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     return "" if value in (None, "-") else str(value)

@@ -1,83 +1,87 @@
-"""Who an address or a name in a log is: a pod's workload, a node, a Service, or somebody outside."""
+"""Who an address or a name in a log is: a pod's workload, a node, a Service, or an address outside."""
 
 from collections.abc import Iterable
 from socket import AF_INET, inet_pton
 
 from exposure.addresses import Address, Network, address
 from exposure.flows.records import End
-from exposure.flows.table import Peer
+from exposure.flows.table import FlowPeer
+from exposure.labels import Pairs
 from exposure.model.objects import Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.plan.parties import REPLICA_LABELS
 from exposure.resolve import ClusterFacts
 
-#: What Cilium calls the cluster's own machines, and what it calls everything outside.
+#: Cilium's names for the cluster's own machines.
 #: https://docs.cilium.io/en/stable/gettingstarted/terminology/#special-identities
 NODES = frozenset({"reserved:host", "reserved:remote-node", "reserved:health", "reserved:kube-apiserver"})
-API_SERVER = Peer("api-server")
+API_SERVER = FlowPeer("api-server")
 
 
 class Ends:
+    """Finds the ends of flows. Made once for a snapshot, asked for every flow."""
+
     def __init__(self, snapshot: Snapshot, facts: ClusterFacts) -> None:
         self._by_name = {(ns, pod.name): pod for ns, pods in snapshot.pods.items() for pod in pods.values()}
         self._by_address: dict[str, Pod] = {}
         for pod in self._by_name.values():
-            # A hostNetwork pod's address is its node's, and tells nothing of the pod.
+            # A hostNetwork pod has the address of its node, which does not tell one such pod from another.
             if not pod.host_network and not pod.finished:
                 self._by_address.update((ip, pod) for ip in pod.ips)
         self._services: dict[str, Service] = {
             ip: service
-            for each in snapshot.services.values()
-            for service in each.values()
-            for ip in (*service.cluster_ips, *(entry.ip for entry in service.published if entry.ip))
+            for services in snapshot.services.values()
+            for service in services.values()
+            for ip in (*service.cluster_ips, *(published.ip for published in service.published if published.ip))
         }
-        self._api = {ip for each in facts.api_server for endpoint in each.endpoints for ip in endpoint.addresses}
+        endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
+        self._api = {ip for endpoint in endpoints for ip in endpoint.addresses}
         self._api_service = facts.api_server_service
         self._nodes = facts.node_addresses
         self._snat: tuple[Network, ...] = facts.snat
-        self._pod_ranges = (*facts.pod_ranges.carved, *facts.pod_ranges.strays)
-        self.snapshot = snapshot
-        #: IPv4 ranges as numbers: asked for each of millions of strangers.
+        self._pod_ranges = (*facts.pod_ranges.excluded, *facts.pod_ranges.unexpected)
+        self._pods = snapshot.pods
+        #: IPv4 ranges as numbers: they are compared with each of millions of addresses.
         self._snat_v4 = _as_numbers(self._snat)
         self._pods_v4 = _as_numbers(self._pod_ranges)
 
     def pod(self, end: End) -> Pod | None:
         if end.namespace and end.pod:
-            found = self._by_name.get((end.namespace, end.pod))
-            if found is not None:
-                return found
+            pod = self._by_name.get((end.namespace, end.pod))
+            if pod is not None:
+                return pod
             if end.pod.endswith("*"):
-                return self._like(end.namespace, end.pod[:-1])
+                return self._replica(end.namespace, end.pod[:-1])
         return self._by_address.get(end.address)
 
-    def _like(self, namespace: str, prefix: str) -> Pod | None:
-        """A pod of the replicas that Calico names together, `web-7d9c5b6f-*`."""
-        pods = self.snapshot.pods.get(namespace, {})
+    def _replica(self, namespace: str, prefix: str) -> Pod | None:
+        """One of the replicas that Calico names together, as `web-7d9c5b6f-*`."""
+        pods = self._pods.get(namespace, {})
         return next((pods[name] for name in sorted(pods) if name.startswith(prefix)), None)
 
-    def labels(self, end: End) -> tuple[tuple[str, str], ...]:
-        """The pod's labels in the log, without those of Cilium's own and those that tell replicas apart."""
-        pairs = (each.partition("=") for each in end.labels)
-        return tuple(
+    def labels(self, end: End) -> Pairs:
+        """The pod's labels in the log, without Cilium's own and those that tell replicas apart."""
+        pairs = (label.partition("=") for label in end.labels)
+        return workload_labels(
             sorted(
                 (key, value)
                 for key, _, value in pairs
-                if not key.startswith(("io.cilium.", "io.kubernetes.", "reserved:")) and key not in REPLICA_LABELS
+                if not key.startswith(("io.cilium.", "io.kubernetes.", "reserved:"))
             )
         )
 
-    def peer(self, end: End) -> Peer:
+    def peer(self, end: End) -> FlowPeer:
         pod = self.pod(end)
         if pod is not None and not pod.host_network:
             return _workload(pod)
         if end.namespace and (end.pod or end.labels):
-            return Peer("pod", "", end.namespace, self.labels(end))
-        if any(each in NODES for each in end.labels):
-            return Peer("node", end.address)
+            return FlowPeer("pod", "", end.namespace, self.labels(end))
+        if any(label in NODES for label in end.labels):
+            return FlowPeer("node", end.address)
         return self._address(end.address)
 
-    def callee(self, end: End, protocol: str, port: int) -> tuple[Peer, int]:
-        """Who was called, at which port of the pods: a Service's address stands for its pods and their target port."""
+    def callee(self, end: End, protocol: str, port: int) -> tuple[FlowPeer, int]:
+        """What was called, at which port of the pods: a Service's address stands for its pods and their target port."""
         if "reserved:kube-apiserver" in end.labels or end.address in self._api:
             return API_SERVER, port
         service = self._services.get(end.address)
@@ -87,45 +91,53 @@ class Ends:
             return API_SERVER, port
         target = next((p.target_port for p in service.ports if (p.protocol, p.port) == (protocol, port)), port)
         if not service.selector:
-            return Peer("service", str(service.ref)), port
+            return FlowPeer("service", str(service.ref)), port
         labels = tuple(sorted(service.selector))
-        for pod in self.snapshot.pods.get(service.namespace, {}).values():
+        peer = FlowPeer("pod", "", service.namespace, labels)
+        for pod in self._pods.get(service.namespace, {}).values():
             if set(labels) <= set(pod.labels):
+                peer = _workload(pod)
                 if isinstance(target, str):
-                    target = next((each.port for each in pod.ports if each.name == target), port)
-                return _workload(pod), target if isinstance(target, int) else port
-        return Peer("pod", "", service.namespace, labels), target if isinstance(target, int) else port
+                    target = next((named.port for named in pod.ports if named.name == target), port)
+                break
+        return peer, target if isinstance(target, int) else port
 
-    def _address(self, text: str) -> Peer:
+    def _address(self, text: str) -> FlowPeer:
         try:
             number = int.from_bytes(inet_pton(AF_INET, text), "big")
         except (OSError, ValueError):
-            return self._any_address(text)
+            return self._other_address(text)
         if text in self._nodes or any(low <= number <= high for low, high in self._snat_v4):
-            return Peer("node", text)
+            return FlowPeer("node", text)
         if any(low <= number <= high for low, high in self._pods_v4):
-            return Peer("gone", text)
-        return Peer("address", text)
+            return FlowPeer("gone", text)
+        return FlowPeer("address", text)
 
-    def _any_address(self, text: str) -> Peer:
-        found = address(text)
-        if found is None:
-            return Peer("outside")
-        mapped = getattr(found, "ipv4_mapped", None)
-        plain: Address = mapped or found
+    def _other_address(self, text: str) -> FlowPeer:
+        """IPv6, IPv4 in IPv6, or no address at all."""
+        parsed = address(text)
+        if parsed is None:
+            return FlowPeer("outside")
+        plain: Address = getattr(parsed, "ipv4_mapped", None) or parsed
         shown = str(plain)
         if shown != text and shown in self._by_address:
             return _workload(self._by_address[shown])
-        if shown in self._nodes or any(plain in each for each in self._snat):
-            return Peer("node", shown)
-        if any(plain in each for each in self._pod_ranges):
-            return Peer("gone", shown)
-        return Peer("address", shown)
+        if shown in self._nodes or any(plain in network for network in self._snat):
+            return FlowPeer("node", shown)
+        if any(plain in network for network in self._pod_ranges):
+            return FlowPeer("gone", shown)
+        return FlowPeer("address", shown)
 
 
-def _workload(pod: Pod) -> Peer:
-    return Peer("pod", "", pod.namespace, tuple(each for each in pod.labels if each[0] not in REPLICA_LABELS))
+def _workload(pod: Pod) -> FlowPeer:
+    return FlowPeer("pod", "", pod.namespace, workload_labels(pod.labels))
+
+
+def workload_labels(labels: Iterable[tuple[str, str]]) -> Pairs:
+    """Without those that tell replicas apart."""
+    return tuple((key, value) for key, value in labels if key not in REPLICA_LABELS)
 
 
 def _as_numbers(networks: Iterable[Network]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(each.network_address), int(each.broadcast_address)) for each in networks if each.version == 4)
+    v4 = (network for network in networks if network.version == 4)
+    return tuple((int(network.network_address), int(network.broadcast_address)) for network in v4)

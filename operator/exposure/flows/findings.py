@@ -1,33 +1,33 @@
-"""What the counts mean, entry point by entry point: who came, what is open and unused, what is dropped and perhaps wanted, what
-contradicts."""
+"""What the counts mean, entry point by entry point: who came, what is open and unused, what is dropped and perhaps
+wanted, and where the log and the policies contradict each other."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.addresses import Network, inside, network, overlap
-from exposure.flows.admission import Admission, Expectation
-from exposure.flows.attribution import Attribution, Served, target_numbers
-from exposure.flows.table import Counts, Key, Peer, Table
-from exposure.labels import LabelSelector
+from exposure.addresses import PRIVATE, Network, in_any, network
+from exposure.flows.admission import Expectation, FlowAdmission
+from exposure.flows.attribution import Attribution, ServedService, target_numbers
+from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
+from exposure.labels import Pairs
 from exposure.model.exposures import Exposure, OpenPort
+from exposure.model.objects import ServicePort
 from exposure.model.snapshot import ByNamespace, Snapshot
+from exposure.networkpolicy.evaluate import Verdict
+from exposure.networkpolicy.matching import Match, peer_matches
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.networkpolicy.values import Peer as PolicyPeer
 
-#: Against policies that stand, a contradiction is somebody's mistake; against planned ones, it is a forecast.
+#: Against policies that stand, a contradiction is a mistake; against planned ones, it is a forecast.
 DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
 NOT_ENFORCED = "PolicyNotEnforced"
 WOULD_BE_CUT = "WouldBeCut"
 WOULD_BE_ADMITTED = "WouldBeAdmitted"
-#: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193.
-PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One row: a peer at a port of a Service, what became of it, and what the policies say. `wanted` why it may be."""
+class ObservedFlow:
+    """One row: a peer at a port of a Service, what became of it, and what the policies say. `wanted`: why it may be."""
 
-    key: Key
+    key: FlowKey
     counts: Counts
     expected: Expectation
     wanted: str = ""
@@ -48,69 +48,104 @@ class UnusedGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ExposureFindings:
     """`incoming` and `outgoing` by weight, heaviest first."""
 
     exposure: Exposure
-    services: tuple[Served, ...]
-    incoming: tuple[Seen, ...]
-    outgoing: tuple[Seen, ...]
+    services: tuple[ServedService, ...]
+    incoming: tuple[ObservedFlow, ...]
+    outgoing: tuple[ObservedFlow, ...]
     unused_ports: tuple[OpenPort, ...]
     unused_grants: tuple[UnusedGrant, ...]
     contradictions: tuple[Contradiction, ...]
 
     @property
-    def wanted(self) -> tuple[Seen, ...]:
-        return tuple(each for each in self.incoming if each.wanted)
+    def wanted(self) -> tuple[ObservedFlow, ...]:
+        return tuple(flow for flow in self.incoming if flow.wanted)
 
 
 def find(
     snapshot: Snapshot,
     exposures: Iterable[Exposure],
     attribution: Attribution,
-    table: Table,
+    table: FlowTable,
     policies: ByNamespace[NetworkPolicy],
     *,
     standing: bool,
-) -> list[Finding]:
-    """One finding for each exposure, in their order. `policies` to judge by; `standing` says that they are enforced
-    now."""
-    rows: dict[str, list[tuple[Key, Counts]]] = {}
+) -> list[ExposureFindings]:
+    """The findings of each exposure, in their order. `policies` to judge by; `standing`: they are enforced now."""
+    # On Cilium an ipBlock matches neither pods nor nodes:
+    # https://docs.cilium.io/en/stable/network/kubernetes/policy/
+    admission = FlowAdmission(snapshot, policies, ip_blocks=attribution.cni.pod_ranges != "matched-by-identity")
+    rows: dict[str, list[tuple[FlowKey, Counts]]] = {}
     for key, counts in table:
         rows.setdefault(key.service, []).append((key, counts))
-    guests = {name: _Guests(each) for name, each in rows.items()}
-    found = []
+    observed = {
+        name: _observed(served, rows[name], admission) for name, served in attribution.served.items() if name in rows
+    }
+    findings = []
     for exposure in exposures:
-        services = tuple(each for each in attribution.served.values() if exposure in each.exposures)
-        # On Cilium an ipBlock matches neither pods nor nodes:
-        # https://docs.cilium.io/en/stable/network/kubernetes/policy/
-        admission = Admission(snapshot, policies, blocks_match_pods=not exposure.cni.startswith("cilium"))
-        seen = [
-            Seen(key, counts, admission.expected(key, served), _wanted(key, counts, guests[name]))
-            for served in services
-            for name in [str(served.service.ref)]
-            for key, counts in rows.get(name, ())
-        ]
-        seen.sort(key=lambda each: (-each.counts.total, each.key))
-        incoming = tuple(each for each in seen if each.key.way == "in")
-        found.append(
-            Finding(
+        services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
+        flows = [flow for served in services for flow in observed.get(served.name, ())]
+        flows.sort(key=lambda flow: (-flow.counts.total, flow.key))
+        incoming = tuple(flow for flow in flows if flow.key.way == "in")
+        findings.append(
+            ExposureFindings(
                 exposure,
                 services,
                 incoming,
-                tuple(each for each in seen if each.key.way == "out"),
+                tuple(flow for flow in flows if flow.key.way == "out"),
                 tuple(_unused_ports(snapshot, exposure, services, incoming)),
-                tuple(_unused_grants(policies, services, incoming)),
+                tuple(_unused_grants(policies, services, incoming, admission)),
                 tuple(_contradictions(incoming, standing)),
             )
         )
-    return found
+    return findings
 
 
-def peer_text(peer: Peer) -> str:
+def _observed(
+    served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
+) -> list[ObservedFlow]:
+    clients = {
+        key.peer
+        for key, counts in rows
+        if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix")
+    }
+    neighbourhoods = {_neighbourhood(network(client.address)) for client in clients}
+    return [
+        ObservedFlow(key, counts, admission.expected(key, served), _wanted(key, counts, clients, neighbourhoods))
+        for key, counts in rows
+    ]
+
+
+def _neighbourhood(client: Network) -> Network:
+    """The /24 (IPv6: /64) around it."""
+    return client.supernet(new_prefix=min(client.prefixlen, 24 if client.version == 4 else 64))
+
+
+def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods: set[Network]) -> str:
+    """Why what was dropped may be missed; "" where nothing speaks for it. `clients` came in to exposed ports."""
+    if key.way != "in" or not key.exposed or counts.refused <= counts.came_in:
+        return ""
+    if key.peer.kind == "pod":
+        return "a workload of this cluster"
+    if key.peer.kind not in ("address", "prefix"):
+        return ""
+    if key.peer in clients:
+        return "it comes in at another port"
+    client = network(key.peer.address)
+    if _neighbourhood(client) in neighbourhoods:
+        return f"others of {_neighbourhood(client)} come in"
+    return "a private address" if in_any(client, PRIVATE) else ""
+
+
+WORDS_FOR_PEERS = {"outside": "outside (no address in the log)", "other": "others", "api-server": "the API server"}
+
+
+def peer_text(peer: FlowPeer) -> str:
     match peer.kind:
         case "pod":
-            labels = ", ".join(f"{k}={v}" for k, v in identifying(peer.labels)) or "without labels"
+            labels = ", ".join(f"{key}={value}" for key, value in identifying(peer.labels)) or "without labels"
             return f"pods {labels} in namespace {peer.namespace}"
         case "node":
             return f"node {peer.address}" if peer.address else "a node"
@@ -118,14 +153,8 @@ def peer_text(peer: Peer) -> str:
             return f"{peer.address} (a pod that is gone)"
         case "service":
             return f"Service {peer.address}"
-        case "outside":
-            return "outside (no address in the log)"
-        case "other":
-            return "others"
-        case "api-server":
-            return "the API server"
-        case _:
-            return peer.address
+        case kind:
+            return WORDS_FOR_PEERS.get(kind, peer.address)
 
 
 #: What names a workload, in the order of preference; the first set that a pod has is enough.
@@ -140,121 +169,87 @@ NAMING = (
 PASSING = ("app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart", "chart", "version", "release")
 
 
-def identifying(labels: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def identifying(labels: Pairs) -> Pairs:
     """The labels that name the workload and stay when it is rolled."""
-    held = dict(labels)
+    values = dict(labels)
     for names in NAMING:
-        if names[0] in held:
-            return tuple((name, held[name]) for name in names if name in held)
+        if names[0] in values:
+            return tuple((name, values[name]) for name in names if name in values)
     return tuple(
-        sorted((k, v) for k, v in held.items() if k not in PASSING and "hash" not in k and "istio.io/" not in k)
+        sorted((k, v) for k, v in values.items() if k not in PASSING and "hash" not in k and "istio.io/" not in k)
     )
 
 
-class _Guests:
-    """Who came in to a Service's own ports: peers, and the /24 (IPv6: /64) around each."""
-
-    def __init__(self, rows: Iterable[tuple[Key, Counts]]) -> None:
-        self.peers: set[Peer] = set()
-        self.neighbourhoods: set[Network] = set()
-        for key, counts in rows:
-            if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix"):
-                self.peers.add(key.peer)
-                self.neighbourhoods.add(_neighbourhood(network(key.peer.address)))
-
-
-def _neighbourhood(here: Network) -> Network:
-    return here.supernet(new_prefix=min(here.prefixlen, 24 if here.version == 4 else 64))
-
-
-def _wanted(key: Key, counts: Counts, guests: _Guests) -> str:
-    """Why somebody may miss what was dropped; "" where nothing speaks for it."""
-    if key.way != "in" or not key.exposed or counts.dropped + counts.blocked <= counts.came_in:
-        return ""
-    if key.peer.kind == "pod":
-        return "a workload of this cluster"
-    if key.peer.kind not in ("address", "prefix"):
-        return ""
-    if key.peer in guests.peers:
-        return "it comes in at another port"
-    here = network(key.peer.address)
-    if _neighbourhood(here) in guests.neighbourhoods:
-        return f"others of {_neighbourhood(here)} come in"
-    return "a private address" if any(inside(here, each) for each in PRIVATE) else ""
-
-
 def _unused_ports(
-    snapshot: Snapshot, exposure: Exposure, services: Iterable[Served], incoming: Iterable[Seen]
+    snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
 ) -> Iterable[OpenPort]:
-    came = {(e.key.service, e.key.protocol, e.key.port) for e in incoming if e.key.exposed and e.counts.came_in}
+    used = {
+        (flow.key.service, flow.key.protocol, flow.key.port)
+        for flow in incoming
+        if flow.key.exposed and flow.counts.came_in
+    }
     for port in exposure.ports:
-        used = False
         for served in services:
-            name = str(served.service.ref)
-            numbers = target_numbers(snapshot, served.service, served.selector, port.target, port.protocol, port.name)
-            # A name that nobody resolves: any port that came in may be it.
-            used = used or any((name, port.protocol, number) in came for number in numbers)
-            used = used or (not numbers and any((s, p) == (name, port.protocol) for s, p, _ in came))
-        if not used:
+            target = ServicePort(port.name, port.protocol, port.port, port.target)
+            numbers = target_numbers(snapshot, served.service, served.selector, target)
+            # A name that stands for no known number: any port that came in may be it.
+            if any(
+                (service, protocol) == (served.name, port.protocol) and (not numbers or number in numbers)
+                for service, protocol, number in used
+            ):
+                break
+        else:
             yield port
 
 
 def _unused_grants(
-    policies: ByNamespace[NetworkPolicy], services: Iterable[Served], incoming: tuple[Seen, ...]
+    policies: ByNamespace[NetworkPolicy],
+    services: Iterable[ServedService],
+    incoming: Iterable[ObservedFlow],
+    admission: FlowAdmission,
 ) -> Iterable[UnusedGrant]:
-    """Blocks and pods that a policy lets in to these pods, and of which nobody came."""
-    told: set[UnusedGrant] = set()
+    """Peers that a policy lets in to these pods, and that match none of those who came."""
+    unused: set[UnusedGrant] = set()
     for served in services:
         if served.selector is None:
             continue
-        came = [e.key.peer for e in incoming if e.key.service == str(served.service.ref) and e.counts.came_in]
-        for policy in policies.get(served.service.namespace, {}).values():
+        came = {flow.key.peer for flow in incoming if flow.key.service == served.name and flow.counts.came_in}
+        ends = [admission.peer_end(peer) for peer in came]
+        namespace = served.service.namespace
+        for policy in policies.get(namespace, {}).values():
             # Rules for more than this Service's pods say nothing about who should come to it.
-            if policy.spec.subject.empty or not policy.spec.subject.covers(LabelSelector(served.selector.labels)):
+            if policy.spec.pod_selector.empty or not policy.spec.pod_selector.covers(served.selector):
                 continue
-            for rule in policy.spec.ingress or ():
-                for peer in rule.peers or ():
-                    unused = UnusedGrant(policy.name, str(peer))
-                    if unused not in told and not any(_may_be(peer, each, served.service.namespace) for each in came):
-                        told.add(unused)
-                        yield unused
+            for peer in (peer for rule in policy.spec.ingress or () for peer in rule.peers or ()):
+                grant = UnusedGrant(policy.name, str(peer))
+                if grant not in unused and all(peer_matches(peer, namespace, end) is Match.NO for end in ends):
+                    unused.add(grant)
+                    yield grant
 
 
-def _may_be(grant: PolicyPeer, peer: Peer, home: str) -> bool:
-    if grant.block is not None:
-        return not peer.address or overlap(network(peer.address), grant.block.cidr)
-    if peer.kind != "pod":
-        return peer.kind in ("gone", "other")
-    if grant.namespaces is None and peer.namespace != home:
-        return False
-    return grant.pods is None or grant.pods.matches(dict(peer.labels))
-
-
-def _contradictions(incoming: Iterable[Seen], standing: bool) -> Iterable[Contradiction]:
-    for each in incoming:
-        counts, key = each.counts, each.key
+def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterable[Contradiction]:
+    for flow in incoming:
+        counts, key = flow.counts, flow.key
         what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
         refused = counts.dropped + counts.audit
-        if each.expected.answer == "admitted" and refused:
+        if flow.expected.verdict is Verdict.ALLOWED and refused:
             reason = DROPPED_THOUGH_ADMITTED if standing else WOULD_BE_ADMITTED
             verb = "dropped, but admitted by" if standing else "dropped today, would be admitted by"
-            yield Contradiction(reason, key.service, f"{what}: {verb} {each.expected.by}", refused)
+            yield Contradiction(reason, key.service, f"{what}: {verb} {flow.expected.by}", refused)
         # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
         passed = counts.allowed if standing else counts.came_in
-        if each.expected.answer == "refused" and passed:
+        if flow.expected.verdict is Verdict.DENIED and passed:
             reason = NOT_ENFORCED if standing else WOULD_BE_CUT
             verb = "let in although no policy admits it" if standing else "comes in today, would be cut by"
-            by = f" ({each.expected.by})" if standing else f" {each.expected.by}"
+            by = f" ({flow.expected.by})" if standing else f" {flow.expected.by}"
             yield Contradiction(reason, key.service, f"{what}: {verb}{by}", passed)
 
 
-def by_service(findings: Iterable[Finding]) -> Mapping[str, tuple[Served, Finding]]:
-    """Each Service once, with the finding of its own entry point if it has one: the rows of a Service are the same in each."""
-    found: dict[str, tuple[Served, Finding]] = {}
+def by_service(findings: Iterable[ExposureFindings]) -> Mapping[str, tuple[ServedService, ExposureFindings]]:
+    """Each Service once, with the findings of its own entry point if it has one: its rows are the same in each."""
+    services: dict[str, tuple[ServedService, ExposureFindings]] = {}
     for finding in findings:
         for served in finding.services:
-            name = str(served.service.ref)
-            own = finding.exposure.owner.kind == "Service"
-            if name not in found or own:
-                found[name] = served, finding
-    return found
+            if served.name not in services or finding.exposure.owner.kind == "Service":
+                services[served.name] = served, finding
+    return services

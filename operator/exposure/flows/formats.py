@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from exposure.flows import calico, conntrack, hubble, netfilter, vpc
-from exposure.flows.records import Parsed
+from exposure.flows.records import Parsed, text_of
 
 Parser: TypeAlias = Callable[[bytes], Parsed]
 
@@ -13,28 +13,27 @@ Parser: TypeAlias = Callable[[bytes], Parsed]
 FORMATS: dict[str, Callable[[], Parser]] = {
     "hubble": lambda: hubble.parse,
     "calico": lambda: calico.parse,
-    "aws-vpc": vpc.Parser,
+    "aws-vpc": vpc.VpcParser,
     "netfilter": lambda: netfilter.parse,
     "conntrack": lambda: conntrack.parse,
 }
 
+VPC_STATUSES = ("OK", "NODATA", "SKIPDATA")
+
 
 def detect(line: bytes) -> str | None:
-    """The format that the line is in, by the marks that only this format has; None: none of them, look at the next."""
-    text = line.decode("utf-8", "replace").strip()
+    """The format that the line is in, by marks that only this format has; None: of no format, look at the next line."""
+    text = text_of(line).strip()
     if text.startswith("{"):
         return _json_format(text)
     parts = text.split()
-    if vpc.is_header(parts) or (len(parts) == len(vpc.DEFAULT) and parts[0] == "2" and parts[-1] in STATUSES):
+    if vpc.is_header(parts) or (len(parts) == len(vpc.DEFAULT) and parts[0] == "2" and parts[-1] in VPC_STATUSES):
         return "aws-vpc"
     if "IN=" in text and "SRC=" in text and "DST=" in text:
         return "netfilter"
     if text.count("src=") >= 2 and text.count("dst=") >= 2:
         return "conntrack"
     return None
-
-
-STATUSES = ("OK", "NODATA", "SKIPDATA")
 
 
 def _json_format(text: str) -> str | None:

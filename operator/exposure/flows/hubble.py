@@ -8,30 +8,17 @@ Verdict, DropReason), GetFlowsResponse and ExportEvent in api/v1/observer/observ
 import json
 from typing import Any
 
-from exposure.flows.records import (
-    NO_VERDICT,
-    NOT_A_CONNECTION,
-    NOT_A_FLOW,
-    PROTOCOLS,
-    REPLY,
-    BadLine,
-    End,
-    Flow,
-    Parsed,
-    Reporter,
-    Verdict,
-    port_number,
-)
+from exposure.flows.records import BadLine, End, Flow, LogVerdict, Parsed, Passed, Reporter, port_number, protocol_of
 
-#: REDIRECTED: handed to the L7 proxy, which a policy that admits it asked for. TRACED and TRANSLATED decide nothing.
-VERDICTS: dict[str, Verdict] = {
+#: REDIRECTED: handed to the L7 proxy that the allowing policy asks for. TRACED and TRANSLATED decide nothing.
+VERDICTS: dict[str, LogVerdict] = {
     "FORWARDED": "allowed",
     "REDIRECTED": "allowed",
     "DROPPED": "dropped",
     "AUDIT": "audit",
     "ERROR": "blocked",
 }
-#: Drops that a policy decided; the others (unroutable, source ranges of the load balancer, …) are `blocked`.
+#: Drops that a policy decided. The others (unroutable, source ranges of the load balancer, …) are `blocked`.
 POLICY_DROPS = frozenset({"POLICY_DENIED", "POLICY_DENY", "AUTH_REQUIRED", "DROP_REASON_UNKNOWN", "", 0, 133, 181, 189})
 REPORTERS: dict[object, Reporter] = {"INGRESS": "dst", "EGRESS": "src"}
 NOT_FLOWS = ("node_status", "lost_events", "agent_event", "debug_event")
@@ -46,24 +33,24 @@ def parse_object(raw: Any) -> Parsed:
     flow = raw.get("flow")
     if flow is None:
         if any(key in raw for key in NOT_FLOWS):
-            return NOT_A_FLOW
+            return Passed.NOT_A_FLOW
         flow = raw
-    written = flow.get("verdict")
-    if written is None and "source" not in flow and "l4" not in flow:
-        raise BadLine("no flow of Hubble's")
-    verdict = VERDICTS.get(written)
+    hubble_verdict = flow.get("verdict")
+    if hubble_verdict is None and "source" not in flow and "l4" not in flow:
+        raise BadLine("not a flow of Hubble's")
+    verdict = VERDICTS.get(hubble_verdict)
     if verdict is None:
-        return NO_VERDICT
+        return Passed.NO_VERDICT
     layer4 = flow.get("l4") or {}
-    protocol = next((each for each in layer4 if each in PROTOCOLS), "")
+    protocol = next(filter(protocol_of, layer4), "")
     if not protocol:
-        return NOT_A_CONNECTION
+        return Passed.NOT_A_CONNECTION
     ports = layer4[protocol]
     reply = flow.get("is_reply")
     if reply is None:
         reply = _reply_by_flags(ports.get("flags"))
     if reply:
-        return REPLY
+        return Passed.REPLY
     if verdict == "dropped" and flow.get("drop_reason_desc", "") not in POLICY_DROPS:
         verdict = "blocked"
     ip = flow.get("IP") or {}
@@ -92,5 +79,5 @@ def _end(raw: Any, address: str) -> End:
         str(address),
         str(raw.get("namespace") or ""),
         str(raw.get("pod_name") or ""),
-        tuple(each[4:] if each[:4] == "k8s:" else str(each) for each in labels),
+        tuple(str(label).removeprefix("k8s:") for label in labels),
     )

@@ -1,9 +1,8 @@
-"""Hubble over gRPC: the last flows that a relay (or one agent) remembers. Needs grpcio and protobuf, which nothing
-else does.
+"""Hubble over gRPC: the last flows that a relay (or one agent) remembers. Nothing else needs grpcio and protobuf.
 
 The few messages that are read are described here by hand, with the field numbers of observer.Observer/GetFlows in
 https://github.com/cilium/cilium/blob/main/api/v1/observer/observer.proto and of flow.Flow in api/v1/flow/flow.proto;
-enums and google.protobuf.BoolValue are declared by their wire form. What else a message carries is passed over, as
+enums and google.protobuf.BoolValue are declared by their wire form. Whatever else a message carries is passed over, as
 protobuf means it.
 """
 
@@ -18,8 +17,8 @@ from exposure.flows.reading import Account
 from exposure.flows.records import BadLine, Flow
 
 METHOD = "/observer.Observer/GetFlows"
-#: Seconds for everything: N flows out of a ring buffer take a moment, or something is wrong.
-PATIENCE = 60.0
+#: Seconds for all flows together: they come out of a buffer in memory.
+TIMEOUT = 60.0
 VERDICTS = ("", "FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECTED", "TRACED", "TRANSLATED")
 DIRECTIONS = ("", "INGRESS", "EGRESS")
 
@@ -51,7 +50,7 @@ class Unavailable(Exception):
 
 
 def observed(address: str, last: int, ca: str | None, account: Account) -> Iterator[Flow]:
-    """The last `last` flows of the server at `address` (host:port); `ca` a file of PEM certificates, None: no TLS."""
+    """The last `last` flows of the server at `address` (host:port); `ca`: a file of PEM certificates, None: no TLS."""
     try:
         grpc = import_module("grpc")
     except ImportError as error:
@@ -64,32 +63,29 @@ def observed(address: str, last: int, ca: str | None, account: Account) -> Itera
     channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
     account.formats["hubble-grpc"] += 1
     with channel:
-        ask = channel.unary_stream(
+        get_flows = channel.unary_stream(
             METHOD, request_serializer=request.SerializeToString, response_deserializer=response.FromString
         )
         try:
-            for number, answer in enumerate(ask(request(number=last), timeout=PATIENCE), 1):
+            for number, message in enumerate(get_flows(request(number=last), timeout=TIMEOUT), 1):
                 account.lines += 1
                 try:
-                    parsed = hubble.parse_object(as_json(answer))
+                    parsed = hubble.parse_object(as_json(message))
                 except BadLine as error:
                     account.bad_line(address, number, str(error))
                     continue
-                if isinstance(parsed, Flow):
-                    account.flows += 1
+                if account.is_flow(parsed):
                     yield parsed
-                else:
-                    account.passed[parsed.reason] += 1
         except grpc.RpcError as error:
             raise Unavailable(f"Hubble at {address} does not answer: {error.code().name}: {error.details()}") from error
 
 
-def as_json(answer: Any) -> dict[str, Any]:
+def as_json(message: Any) -> dict[str, Any]:
     """A GetFlowsResponse in the shape that jsonpb would give it, as far as it is read."""
-    if not answer.HasField("flow"):
+    if not message.HasField("flow"):
         return {"node_status": {}}
-    flow = answer.flow
-    protocol = next((each for each in ("TCP", "UDP", "SCTP") if flow.l4.HasField(each)), "")
+    flow = message.flow
+    protocol = next((name for name in ("TCP", "UDP", "SCTP") if flow.l4.HasField(name)), "")
     layer4: dict[str, Any] = {}
     if protocol:
         ports = getattr(flow.l4, protocol)
@@ -124,23 +120,22 @@ def messages() -> tuple[Any, Any]:
         )
     except ImportError as error:
         raise Unavailable("--hubble needs the Python package protobuf: pip install protobuf") from error
-    kinds = descriptor_pb2.FieldDescriptorProto
+    types = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="observer.proto", package="exposure_observer", syntax="proto3")
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            many, plain = kind.startswith("*"), kind.lstrip("*")
-            made = message.field.add(
-                name=field, number=number, label=kinds.LABEL_REPEATED if many else kinds.LABEL_OPTIONAL
-            )
+        for field, (number, written) in fields.items():
+            plain = written.lstrip("*")
+            label = types.LABEL_OPTIONAL if plain == written else types.LABEL_REPEATED
+            described = message.field.add(name=field, number=number, label=label)
             if plain[0].isupper():
-                made.type, made.type_name = kinds.TYPE_MESSAGE, f".exposure_observer.{plain}"
+                described.type, described.type_name = types.TYPE_MESSAGE, f".exposure_observer.{plain}"
             else:
-                made.type = getattr(kinds, f"TYPE_{plain.upper()}")
+                described.type = getattr(types, f"TYPE_{plain.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-
-    def made_class(name: str) -> Any:
-        return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"exposure_observer.{name}"))
-
-    return made_class("GetFlowsRequest"), made_class("GetFlowsResponse")
+    request, response = (
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"exposure_observer.{name}"))
+        for name in ("GetFlowsRequest", "GetFlowsResponse")
+    )
+    return request, response

@@ -2,14 +2,13 @@
 writes it.
 
 Fields: https://logi.cc/en/2010/07/netfilter-log-format/ (IN, OUT, SRC, DST, PROTO, SPT, DPT, then the TCP flags as
-bare words); `--log-prefix`: iptables-extensions(8), LOG and NFLOG. The target does not end the traversal and says no
-verdict: the rule's prefix is the only word about it, so a prefix that says drop (reject, deny, block) or accept
-(allow) is believed.
+bare words); `--log-prefix`: iptables-extensions(8), LOG and NFLOG. The target does not end the traversal and records
+no verdict. The rule's prefix is all there is: one that says drop (reject, deny, block) or accept (allow) is believed.
 """
 
 import re
 
-from exposure.flows.records import NOT_A_CONNECTION, REPLY, BadLine, End, Flow, Parsed, Verdict, port_number
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
 
 FIELDS = re.compile(r"\b(SRC|DST|PROTO|SPT|DPT)=(\S*)")
 DROPPING = re.compile(r"drop|reject|deny|denied|block", re.IGNORECASE)
@@ -17,35 +16,25 @@ ACCEPTING = re.compile(r"accept|allow|permit|pass", re.IGNORECASE)
 
 
 def parse(line: bytes | str) -> Parsed:
-    text = line if isinstance(line, str) else line.decode("utf-8", "replace")
-    prefix, found, packet = text.partition("IN=")
-    if not found:
-        raise BadLine("no packet log")
+    prefix, mark, packet = text_of(line).partition("IN=")
+    if not mark:
+        raise BadLine("not a packet log")
     # An ICMP error quotes the packet that it is about, in square brackets: that one is no second flow.
     fields = dict(FIELDS.findall(packet.partition("[")[0]))
     if "SRC" not in fields or "DST" not in fields or "PROTO" not in fields:
         raise BadLine("a packet without SRC, DST or PROTO")
-    protocol = {"6": "TCP", "17": "UDP", "132": "SCTP"}.get(fields["PROTO"], fields["PROTO"])
-    if protocol not in ("TCP", "UDP", "SCTP"):
-        return NOT_A_CONNECTION
+    protocol = protocol_of(fields["PROTO"])
+    if not protocol:
+        return Passed.NOT_A_CONNECTION
     words = packet.split()
-    syn, ack = "SYN" in words, "ACK" in words
-    if protocol == "TCP" and syn and ack:
-        return REPLY
-    source_port = fields.get("SPT", "")
-    return Flow(
-        End(fields["SRC"]),
-        End(fields["DST"]),
-        protocol,
-        port_number(fields.get("DPT")),
-        _verdict(prefix),
-        int(source_port) if source_port.isdigit() else 0,
-        "",
-        False if syn else None,
-    )
+    if protocol == "TCP" and "SYN" in words and "ACK" in words:
+        return Passed.REPLY
+    reply = False if "SYN" in words else None
+    source, destination, port, source_port = (fields.get(name, "") for name in ("SRC", "DST", "DPT", "SPT"))
+    return flow_of_addresses(source, destination, protocol, port, _verdict(prefix), source_port, reply)
 
 
-def _verdict(prefix: str) -> Verdict:
+def _verdict(prefix: str) -> LogVerdict:
     if DROPPING.search(prefix):
         return "dropped"
     return "allowed" if ACCEPTING.search(prefix) else "arrived"

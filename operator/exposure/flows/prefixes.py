@@ -1,69 +1,79 @@
 """Many addresses as few prefixes: exact where that is few enough, wider only as far as a bound allows."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from exposure.addresses import Network, collapsed, inside, sort_key
+from exposure.addresses import Network, collapsed, common_prefix_length, inside, sort_key
 
-#: So many different addresses of one /24 (IPv6: /64) stand for all of it.
+#: So many different networks of one /24 (IPv6: /64) stand for all of it.
 CROWD = 8
 CROWD_PREFIX = {4: 24, 6: 64}
+#: Network → how many records of a log name it.
+Weighted: TypeAlias = tuple[Network, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """`seen` networks of the log lie in it, with `weight` records."""
+    """A prefix in which `networks` networks of the log lie, with `weight` records."""
 
     cidr: Network
-    seen: int
+    networks: int
     weight: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
+    """The prefixes, and what they leave out: how many networks of the log, with how many records."""
+
     prefixes: tuple[Covered, ...]
     left_out: int = 0
     left_weight: int = 0
 
 
-def cover(weights: Iterable[tuple[Network, int]], most: int, widest: dict[int, int]) -> Cover:
-    """At most `most` prefixes, none wider than `widest` says for its IP version, over all networks or the heaviest.
+def cover(weighted: Iterable[Weighted], most: int, widest: Mapping[int, int]) -> Cover:
+    """At most `most` prefixes over the networks of a log. `widest`: the shortest prefix length, by IP version.
 
-    Whatever is seen is covered if that can be done within both bounds; otherwise the prefixes with the most records
-    are kept.
+    All networks are covered if that can be done within both bounds. Otherwise the prefixes with the most records are
+    kept.
     """
-    known = sorted(weights, key=lambda item: sort_key(item[0]))
-    found = list(collapsed(_crowds([each for each, _ in known], widest)))
-    narrow = [each for version in (4, 6) for each in _merged([n for n in found if n.version == version], most, widest)]
-    held = _weighed(collapsed(narrow), known)
-    if len(held) <= most:
-        return Cover(tuple(held))
-    kept = sorted(sorted(held, key=lambda each: (-each.weight, sort_key(each.cidr)))[:most], key=_by_cidr)
+    log = sorted(weighted, key=lambda entry: sort_key(entry[0]))
+    exact = collapsed(_with_crowds([network for network, _ in log], widest))
+    merged = [
+        network
+        for version in (4, 6)
+        for network in _merged([network for network in exact if network.version == version], most, widest)
+    ]
+    prefixes = _weighed(collapsed(merged), log)
+    if len(prefixes) <= most:
+        return Cover(tuple(prefixes))
+    heaviest = sorted(prefixes, key=lambda prefix: (-prefix.weight, sort_key(prefix.cidr)))
+    left_out = heaviest[most:]
     return Cover(
-        tuple(kept),
-        sum(each.seen for each in held) - sum(each.seen for each in kept),
-        sum(each.weight for each in held) - sum(each.weight for each in kept),
+        tuple(sorted(heaviest[:most], key=lambda prefix: sort_key(prefix.cidr))),
+        sum(prefix.networks for prefix in left_out),
+        sum(prefix.weight for prefix in left_out),
     )
 
 
-def _by_cidr(each: Covered) -> tuple[int, int, int]:
-    return sort_key(each.cidr)
-
-
-def _crowds(seen: Sequence[Network], widest: dict[int, int]) -> Iterable[Network]:
+def _with_crowds(networks: Sequence[Network], widest: Mapping[int, int]) -> Iterable[Network]:
+    """The networks, and the /24 (IPv6: /64) around each crowd of them."""
     around: dict[Network, set[Network]] = {}
-    for each in seen:
-        length = max(CROWD_PREFIX[each.version], widest[each.version])
-        if each.prefixlen > length:
-            around.setdefault(each.supernet(new_prefix=length), set()).add(each)
-    crowded = {block for block, members in around.items() if len(members) >= CROWD}
-    return (*seen, *crowded)
+    for network in networks:
+        length = max(CROWD_PREFIX[network.version], widest[network.version])
+        if network.prefixlen > length:
+            around.setdefault(network.supernet(new_prefix=length), set()).add(network)
+    crowded = {prefix for prefix, members in around.items() if len(members) >= CROWD}
+    return (*networks, *crowded)
 
 
-def _merged(nets: list[Network], most: int, widest: dict[int, int]) -> list[Network]:
-    """Neighbours become their common prefix, the narrowest first, until few enough are left or all would be too
-    wide."""
+def _merged(nets: list[Network], most: int, widest: Mapping[int, int]) -> list[Network]:
+    """Neighbors become their common prefix, the longest first, until few enough are left or the rest would be too wide.
+
+    `nets` are sorted, disjoint and of one family. A heap holds each pair of neighbors by the length of their prefix;
+    a pair of which one has changed since is passed over.
+    """
     after: list[int | None] = [*range(1, len(nets)), None] if nets else []
     before: list[int | None] = [None, *range(len(nets) - 1)] if nets else []
     alive = [True] * len(nets)
@@ -75,7 +85,7 @@ def _merged(nets: list[Network], most: int, widest: dict[int, int]) -> list[Netw
             return
         right = after[left]
         if right is not None:
-            length = _common(nets[left], nets[right])
+            length = common_prefix_length((nets[left], nets[right]))
             if length >= widest[nets[left].version]:
                 heapq.heappush(heap, (bits - length, left, right, nets[left], nets[right]))
 
@@ -95,22 +105,16 @@ def _merged(nets: list[Network], most: int, widest: dict[int, int]) -> list[Netw
         count -= 1
         push(left)
         push(before[left])
-    return [net for net, here in zip(nets, alive, strict=True) if here]
+    return [net for net, kept in zip(nets, alive, strict=True) if kept]
 
 
-def _common(one: Network, other: Network) -> int:
-    bits = one.max_prefixlen
-    apart = (int(one.network_address) ^ int(other.network_address)).bit_length()
-    return min(bits - apart, one.prefixlen, other.prefixlen)
-
-
-def _weighed(prefixes: Sequence[Network], known: Sequence[tuple[Network, int]]) -> list[Covered]:
-    """Both sorted: one pass."""
-    found: list[Covered] = []
+def _weighed(prefixes: Sequence[Network], log: Sequence[Weighted]) -> list[Covered]:
+    """What of the log lies in each prefix. Both are sorted, so one pass is enough."""
+    covered: list[Covered] = []
     at = 0
     for prefix in sorted(prefixes, key=sort_key):
-        seen = weight = 0
-        while at < len(known) and inside(known[at][0], prefix):
-            seen, weight, at = seen + 1, weight + known[at][1], at + 1
-        found.append(Covered(prefix, seen, weight))
-    return found
+        networks = weight = 0
+        while at < len(log) and inside(log[at][0], prefix):
+            networks, weight, at = networks + 1, weight + log[at][1], at + 1
+        covered.append(Covered(prefix, networks, weight))
+    return covered

@@ -1,89 +1,103 @@
 """The in-cluster half of a proposal: who may call as a peer, and what the pods may call."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from exposure.addresses import Network, inside, network
-from exposure.flows.findings import Seen, identifying
+from exposure.addresses import LINK_LOCAL, Network, in_any, network
+from exposure.catalog.egress import METADATA
+from exposure.flows.findings import ObservedFlow, identifying
 from exposure.flows.prefixes import cover
-from exposure.flows.table import Peer
-from exposure.flows.wording import Bounds, listed_ports, many, selector, text, writable
-from exposure.labels import NAMESPACE_LABEL
-from exposure.model.exposures import Exposure
+from exposure.flows.table import FlowPeer
+from exposure.flows.wording import ProposalLimits, listed_ports, many, pods_peer, text, writable
+from exposure.labels import Pairs
+from exposure.model.connection_ends import pods_end
+from exposure.model.exposures import Exposure, SourceKind
+from exposure.model.objects import Namespace
+from exposure.networkpolicy.matching import Match, peer_matches
 
-METADATA = tuple(map(network, ("169.254.0.0/16", "100.100.100.200/32", "fd00:ec2::/64", "fd20:ce::254/128")))
+#: Metadata services, and what is a neighbor on one link.
+NEVER_PROPOSED = (*METADATA, *LINK_LOCAL)
 MOST_RULES = 64
+DNS_PORTS = (53, 5353)
+#: Namespace and identifying labels.
+Workload: TypeAlias = tuple[str, Pairs]
+Port: TypeAlias = tuple[str, int]
 
 
-def peers(exposure: Exposure, home: str, incoming: list[Seen], bounds: Bounds) -> Iterator[str]:
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
+def peers(exposure: Exposure, home: str, incoming: list[ObservedFlow], limits: ProposalLimits) -> Iterator[str]:
+    came: Counter[Workload] = Counter()
+    refused: Counter[Workload] = Counter()
     skipped = 0
-    for seen in incoming:
-        peer = seen.key.peer
-        if peer.kind != "pod" or not seen.key.exposed or _granted_anyway(exposure, peer, home):
+    for flow in incoming:
+        peer = flow.key.peer
+        if peer.kind != "pod" or not flow.key.exposed or _is_proxy(exposure, peer, home):
             continue
-        labels = identifying(peer.labels)
-        if not labels or not writable(peer.namespace, labels):
+        workload = _workload(peer)
+        if workload is None:
             skipped += 1
             continue
-        row = found.setdefault((peer.namespace, labels), [0, 0])
-        row[0] += seen.counts.came_in
-        row[1] += seen.counts.dropped + seen.counts.blocked
-    active = {who: row for who, row in found.items() if row[0] or bounds.dropped}
-    dropped = {who: row for who, row in found.items() if who not in active}
+        came[workload] += flow.counts.came_in
+        refused[workload] += flow.counts.refused
+    active = sorted(workload for workload in came if came[workload] or limits.dropped)
+    dropped = sorted(came.keys() - set(active))
     if active:
         yield "  peers:"
     elif dropped:
         yield "  # peers:"
-    for rows, mark in ((active, ""), (dropped, "# ")):
-        for (namespace, labels), (came, refused) in sorted(rows.items()):
-            note = f"came in {came} times" + (f", dropped {refused} times" if refused else "")
-            yield f"    {mark}# {note}" if not mark else f"    # {note}: perhaps wanted"
-            where = "" if namespace == home else selector("namespaceSelector", ((NAMESPACE_LABEL, namespace),)) + ", "
-            yield f"    {mark}- {{{where}{selector('podSelector', labels)}}}"
+    for workload in active:
+        times = f", dropped {refused[workload]} times" if refused[workload] else ""
+        yield f"    # came in {came[workload]} times{times}"
+        yield f"    - {pods_peer(*workload, home)}"
+    for workload in dropped:
+        yield f"    # came in 0 times, dropped {refused[workload]} times: perhaps wanted"
+        yield f"    # - {pods_peer(*workload, home)}"
     if skipped:
         yield f"  # {skipped} workloads have no labels that a selector could name."
 
 
-def _granted_anyway(exposure: Exposure, peer: Peer, home: str) -> bool:
-    """The proxy of an Ingress or Gateway, which the operator finds by itself."""
-    for source in exposure.sources:
-        for each in source.peers:
-            named = {NAMESPACE_LABEL: peer.namespace}
-            there = peer.namespace == home if each.namespaces is None else each.namespaces.matches(named)
-            if there and each.pods is not None and not each.pods.empty and each.pods.matches(dict(peer.labels)):
-                return True
-    return False
+def _workload(peer: FlowPeer) -> Workload | None:
+    """How a selector would name the peer's pods; None: it cannot."""
+    labels = identifying(peer.labels)
+    return (peer.namespace, labels) if labels and writable(peer.namespace, labels) else None
 
 
-def egress(home: str, outgoing: list[Seen], bounds: Bounds) -> Iterator[str]:
-    called = [seen for seen in outgoing if seen.counts.came_in]
+def _is_proxy(exposure: Exposure, peer: FlowPeer, home: str) -> bool:
+    """Whether it is the proxy of an Ingress or Gateway, which the operator finds by itself."""
+    end = pods_end((), Namespace(peer.namespace), dict(peer.labels))
+    return any(
+        proxy.pods is not None and not proxy.pods.empty and peer_matches(proxy, home, end) is Match.YES
+        for source in exposure.sources
+        if source.kind is SourceKind.PROXY_PODS
+        for proxy in source.peers
+    )
+
+
+def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> Iterator[str]:
+    called = [flow for flow in outgoing if flow.counts.came_in]
     if not called:
         return
-    dns = any(seen.key.port in (53, 5353) and seen.key.peer.kind in ("pod", "service", "node") for seen in called)
-    api = any(seen.key.peer.kind == "api-server" for seen in called)
-    pods: dict[tuple[str, tuple[tuple[str, str], ...]], dict[tuple[str, int], int]] = {}
-    outside: dict[tuple[str, int], dict[Network, int]] = {}
-    left = 0
-    for seen in called:
-        key, peer = seen.key, seen.key.peer
+    dns = any(flow.key.port in DNS_PORTS and flow.key.peer.kind in ("pod", "service", "node") for flow in called)
+    pods: dict[Workload, Counter[Port]] = {}
+    outside: dict[Port, Counter[Network]] = {}
+    left_out = 0
+    for flow in called:
+        key, peer, count = flow.key, flow.key.peer, flow.counts.came_in
         port = key.protocol, key.port
-        if peer.kind == "api-server" or (key.port in (53, 5353) and dns and peer.kind != "address"):
+        if peer.kind == "api-server" or (dns and key.port in DNS_PORTS and peer.kind != "address"):
             continue
-        if peer.kind == "pod" and writable(peer.namespace, identifying(peer.labels)) and identifying(peer.labels):
-            row = pods.setdefault((peer.namespace, identifying(peer.labels)), {})
-            row[port] = row.get(port, 0) + seen.counts.came_in
-        elif peer.kind in ("address", "prefix") and not any(
-            inside(network(peer.address), each) for each in METADATA if each.version == network(peer.address).version
-        ):
-            here = outside.setdefault(port, {})
-            here[network(peer.address)] = here.get(network(peer.address), 0) + seen.counts.came_in
+        workload = _workload(peer) if peer.kind == "pod" else None
+        if workload is not None:
+            pods.setdefault(workload, Counter())[port] += count
+        elif peer.kind in ("address", "prefix") and not _never_proposed(network(peer.address)):
+            outside.setdefault(port, Counter())[network(peer.address)] += count
         else:
-            left += seen.counts.came_in
-    yield "  # What these pods called. To leave their way out unrestricted, take `egress` out."
+            left_out += count
+    yield "  # What these pods called. To leave their egress unrestricted, remove `egress`."
     yield "  egress:"
     yield f"    dns: {text(dns)}"
-    yield f"    apiServer: {text(api)}"
-    rules = [*_pod_rules(home, pods), *_outside_rules(outside, bounds)]
+    yield f"    apiServer: {text(any(flow.key.peer.kind == 'api-server' for flow in called))}"
+    rules = [*_pod_rules(home, pods), *_outside_rules(outside, limits)]
     if rules:
         yield "    to:"
         for note, rule in rules[:MOST_RULES]:
@@ -91,25 +105,26 @@ def egress(home: str, outgoing: list[Seen], bounds: Bounds) -> Iterator[str]:
             yield f"      - {rule}"
         if len(rules) > MOST_RULES:
             yield f"      # NOT COVERED: {len(rules) - MOST_RULES} more destinations."
-    if left:
-        yield f"    # {left} records went to nodes, metadata services or addresses that no rule should name unasked."
+    if left_out:
+        yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
 
 
-def _pod_rules(
-    home: str, pods: dict[tuple[str, tuple[tuple[str, str], ...]], dict[tuple[str, int], int]]
-) -> Iterator[tuple[str, str]]:
-    for (namespace, labels), called in sorted(pods.items()):
-        where = "" if namespace == home else selector("namespaceSelector", ((NAMESPACE_LABEL, namespace),)) + ", "
-        to = f"{{{where}{selector('podSelector', labels)}}}"
-        yield f"called {sum(called.values())} times", f"{{to: [{to}], ports: [{listed_ports(called)}]}}"
+def _never_proposed(destination: Network) -> bool:
+    return in_any(destination, NEVER_PROPOSED)
 
 
-def _outside_rules(outside: dict[tuple[str, int], dict[Network, int]], bounds: Bounds) -> Iterator[tuple[str, str]]:
-    for port, seen in sorted(outside.items()):
-        found = cover(seen.items(), bounds.cidrs, bounds.widest)
-        blocks = ", ".join(f'{{ipBlock: {{cidr: "{each.cidr}"}}}}' for each in found.prefixes)
-        more = f"; NOT COVERED: {found.left_out} more addresses" if found.left_out else ""
+def _pod_rules(home: str, pods: dict[Workload, Counter[Port]]) -> Iterator[tuple[str, str]]:
+    for workload, ports in sorted(pods.items()):
+        rule = f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}"
+        yield f"called {ports.total()} times", rule
+
+
+def _outside_rules(outside: dict[Port, Counter[Network]], limits: ProposalLimits) -> Iterator[tuple[str, str]]:
+    for port, destinations in sorted(outside.items()):
+        prefixes = cover(destinations.items(), limits.cidrs, limits.widest)
+        blocks = ", ".join(f'{{ipBlock: {{cidr: "{prefix.cidr}"}}}}' for prefix in prefixes.prefixes)
+        more = f"; NOT COVERED: {prefixes.left_out} more addresses" if prefixes.left_out else ""
         yield (
-            f"{many(len(seen))}, called {sum(seen.values())} times{more}",
+            f"{many(len(destinations))}, called {destinations.total()} times{more}",
             f"{{to: [{blocks}], ports: [{listed_ports([port])}]}}",
         )

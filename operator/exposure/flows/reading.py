@@ -1,26 +1,29 @@
-"""Files to lines to flows: streaming, bounded, and patient with what is not as it should be."""
+"""Files to lines to flows: streaming, bounded, and without failing on lines that are not as they should be."""
 
-import contextlib
 import gzip
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeAlias, TypeGuard, cast
 
 from exposure.flows.formats import FORMATS, Parser, detect
-from exposure.flows.records import Flow
+from exposure.flows.records import BadLine, Flow, Parsed
 
 #: Bytes. No record of any format is as long; what is longer is not read whole into memory.
 LONGEST_LINE = 1 << 20
-#: Lines that --format auto looks at before it gives a file up.
-LOOKED_AT = 1000
+#: Lines after which --format auto gives a file up.
+LINES_TO_DETECT = 1000
 EXAMPLES = 5
+#: Called with the number of bytes read since the last call.
+Progress: TypeAlias = Callable[[int], None]
 
 
-class Unreadable(Exception):
+class UnreadableSource(Exception):
     """A source that cannot be read at all: the name, and why."""
 
 
@@ -44,22 +47,28 @@ class Account:
         if len(self.examples) < EXAMPLES:
             self.examples.append((source, number, reason))
 
+    def is_flow(self, parsed: Parsed) -> TypeGuard[Flow]:
+        """Counts what a line says: a flow, or the reason why it is passed over."""
+        if isinstance(parsed, Flow):
+            self.flows += 1
+            return True
+        self.passed[parsed.value] += 1
+        return False
+
 
 def sources(names: Iterable[str]) -> list[str]:
     """The files that the names mean: files as they are, folders as all files below them, sorted, and - for standard
-    input."""
-    found: list[str] = []
+    input. Raises UnreadableSource."""
+    files: list[str] = []
     for name in names:
         path = Path(name)
-        if name == "-":
-            found.append(name)
-        elif path.is_dir():
-            found += sorted(str(each) for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
-        elif path.is_file() or path.is_fifo():
-            found.append(name)
+        if path.is_dir():
+            files += sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        elif name == "-" or path.is_file() or path.is_fifo():
+            files.append(name)
         else:
-            raise Unreadable(f"{name}: no such file or folder")
-    return found
+            raise UnreadableSource(f"{name}: no such file or folder")
+    return files
 
 
 def size_of(names: Iterable[str]) -> int | None:
@@ -70,24 +79,13 @@ def size_of(names: Iterable[str]) -> int | None:
     return sum(Path(name).stat().st_size for name in names)
 
 
-def flows(name: str, form: str, account: Account, progress: Callable[[int], None] | None = None) -> Iterator[Flow]:
-    """The flows of one source; what is none is counted in `account`. `progress` is told bytes read, now and then."""
+def flows(name: str, form: str, account: Account, progress: Progress | None = None) -> Iterator[Flow]:
+    """The flows of one source; every line is counted in `account`. Raises UnreadableSource."""
     try:
-        with _opened(name) as (raw, lines):
-            yield from _flows(name, raw, lines, form, account, progress)
+        with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb", buffering=1 << 18) as raw:
+            yield from _flows(name, raw, _unpacked(raw), form, account, progress)
     except OSError as error:
-        raise Unreadable(f"{name}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The bytes as they lie there, whose position is the progress, and the bytes of the text."""
-    if name == "-":
-        raw = sys.stdin.buffer
-        yield raw, _unpacked(raw)
-        return
-    with open(name, "rb", buffering=1 << 18) as file:
-        yield file, _unpacked(file)
+        raise UnreadableSource(f"{name}: {error.strerror or error}") from error
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
@@ -98,20 +96,19 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
 
 
 def _flows(
-    name: str, raw: IO[bytes], lines: IO[bytes], form: str, account: Account, progress: Callable[[int], None] | None
+    name: str, raw: IO[bytes], lines: IO[bytes], form: str, account: Account, progress: Progress | None
 ) -> Iterator[Flow]:
+    """`raw` are the bytes as they lie there, whose position is the progress; `lines` are those of the text."""
     parser: Parser | None = None
     if form != "auto":
         parser = FORMATS[form]()
         account.formats[form] += 1
-    looked = number = 0
-    told = 0
-    for line in _lines(name, lines, account):
-        number += 1
+    reported = undetected = 0
+    for number, line in enumerate(_lines(name, lines, account), 1):
         account.lines += 1
         if progress is not None and not number & 4095 and raw.seekable():
-            progress(raw.tell() - told)
-            told = raw.tell()
+            progress(raw.tell() - reported)
+            reported = raw.tell()
         if line is None:
             account.bad_line(name, number, f"longer than {LONGEST_LINE} bytes")
             continue
@@ -119,28 +116,26 @@ def _flows(
             account.empty += 1
             continue
         if parser is None:
-            found = detect(line)
-            if found is None:
-                looked += 1
+            detected = detect(line)
+            if detected is None:
+                undetected += 1
                 account.bad_line(name, number, "in no known format")
-                if looked >= LOOKED_AT:
-                    account.broken.append((name, f"the first {LOOKED_AT} lines are in no known format; see --format"))
+                if undetected >= LINES_TO_DETECT:
+                    reason = f"the first {LINES_TO_DETECT} lines are in no known format; see --format"
+                    account.broken.append((name, reason))
                     return
                 continue
-            parser = FORMATS[found]()
-            account.formats[found] += 1
+            parser = FORMATS[detected]()
+            account.formats[detected] += 1
         try:
             parsed = parser(line)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            account.bad_line(name, number, _why(error))
+            account.bad_line(name, number, _reason(error))
             continue
-        if isinstance(parsed, Flow):
-            account.flows += 1
+        if account.is_flow(parsed):
             yield parsed
-        else:
-            account.passed[parsed.reason] += 1
     if progress is not None and raw.seekable():
-        progress(raw.tell() - told)
+        progress(raw.tell() - reported)
 
 
 def _lines(name: str, file: IO[bytes], account: Account) -> Iterator[bytes | None]:
@@ -158,12 +153,14 @@ def _lines(name: str, file: IO[bytes], account: Account) -> Iterator[bytes | Non
         account.broken.append((name, f"the compressed file is damaged or cut off: {error}"))
 
 
-def _why(error: Exception) -> str:
-    """A short reason that repeats nothing of the line: that may be hostile, or secret."""
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    if type(error).__name__ == "JSONDecodeError":
-        return "not JSON"
-    if isinstance(error, ValueError) and type(error).__name__ == "BadLine":
-        return str(error)
-    return "not of the form that its format promises"
+def _reason(error: Exception) -> str:
+    """A short reason that repeats nothing of the line, which may be hostile, or secret."""
+    match error:
+        case UnicodeDecodeError():
+            return "not UTF-8"
+        case JSONDecodeError():
+            return "not JSON"
+        case BadLine():
+            return str(error)
+        case _:
+            return "not of the form that its format promises"

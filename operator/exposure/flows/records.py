@@ -1,19 +1,20 @@
 """What a line of any flow log says, in one shape."""
 
+from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 #: allowed, dropped: a policy engine let it pass, or refused it. audit: let pass, and would be refused if audit mode
-#: were off. arrived: seen on the wire, nobody says what became of it. blocked: stopped by something other than a
-#: NetworkPolicy (a security group, a load balancer's source ranges, a broken packet).
-Verdict: TypeAlias = Literal["allowed", "dropped", "audit", "arrived", "blocked"]
-VERDICTS: tuple[Verdict, ...] = ("allowed", "dropped", "audit", "arrived", "blocked")
+#: were off. arrived: seen on the wire, and the log does not say what became of it. blocked: stopped by something other
+#: than a NetworkPolicy (a security group, a load balancer's source ranges, a broken packet).
+LogVerdict: TypeAlias = Literal["allowed", "dropped", "audit", "arrived", "blocked"]
+LOG_VERDICTS: tuple[LogVerdict, ...] = ("allowed", "dropped", "audit", "arrived", "blocked")
 
 #: At which end it was recorded: "src", "dst", or "" where the log has one view only.
 Reporter: TypeAlias = Literal["src", "dst", ""]
 
 
 class End(NamedTuple):
-    """One end of a flow. "" is: the log does not say. `labels` are `key=value`, a Cilium source prefix taken off."""
+    """One end of a flow. "": the log does not say. `labels` are `key=value`, without Cilium's source prefix."""
 
     address: str = ""
     namespace: str = ""
@@ -22,36 +23,33 @@ class End(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """From whoever opened the connection to where it was going. `reply` None: the log does not say which way it
-    went."""
+    """From the end that opened the connection to the end that was called. `reply` None: the log does not say which
+    way it went."""
 
     source: End
     destination: End
     protocol: str
     port: int
-    verdict: Verdict
+    verdict: LogVerdict
     source_port: int = 0
     reporter: Reporter = ""
     reply: bool | None = False
     times: int = 1
 
 
-class Passed(NamedTuple):
-    """A line that was understood and says nothing about who may connect: the reason it is counted under."""
+class Passed(StrEnum):
+    """Why a line that was understood is passed over: it says nothing about who may connect."""
 
-    reason: str
+    REPLY = "replies"
+    NOT_A_CONNECTION = "not TCP, UDP or SCTP"
+    NO_VERDICT = "no verdict"
+    NO_DATA = "no data"
+    NOT_A_FLOW = "not a flow"
 
-
-REPLY = Passed("replies")
-NOT_A_CONNECTION = Passed("not TCP, UDP or SCTP")
-NO_VERDICT = Passed("no verdict")
-NO_DATA = Passed("no data")
-NOT_A_FLOW = Passed("not a flow")
 
 Parsed: TypeAlias = Flow | Passed
 
-PROTOCOL_NUMBERS = {"6": "TCP", "17": "UDP", "132": "SCTP"}
-PROTOCOLS = frozenset(PROTOCOL_NUMBERS.values())
+PROTOCOLS = {"6": "TCP", "17": "UDP", "132": "SCTP"}
 
 
 class BadLine(ValueError):
@@ -63,7 +61,31 @@ def port_number(value: object) -> int:
     try:
         number = int(value)  # type: ignore[call-overload]
     except (TypeError, ValueError) as error:
-        raise BadLine("a port that is no number") from error
+        raise BadLine("a port that is not a number") from error
     if not 0 < number < 65536:
         raise BadLine("a port outside 1 to 65535")
     return int(number)
+
+
+def protocol_of(written: str) -> str:
+    """TCP, UDP or SCTP, written as a name or as its number; "" for any other."""
+    name = PROTOCOLS.get(written, written.upper())
+    return name if name in PROTOCOLS.values() else ""
+
+
+def text_of(line: bytes | str) -> str:
+    return line if isinstance(line, str) else line.decode("utf-8", "replace")
+
+
+def flow_of_addresses(
+    source: str,
+    destination: str,
+    protocol: str,
+    port: object,
+    verdict: LogVerdict,
+    source_port: str = "",
+    reply: bool | None = None,
+) -> Flow:
+    """A flow of a log that knows addresses alone; a source port that is not readable is left out."""
+    known = int(source_port) if source_port.isdecimal() else 0
+    return Flow(End(source), End(destination), protocol, port_number(port), verdict, known, "", reply)

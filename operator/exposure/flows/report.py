@@ -1,15 +1,15 @@
-"""What was found, as JSON: the shape is documented in docs/how-to/read-flow-logs.md."""
+"""The findings as JSON: the shape is documented in docs/how-to/read-flow-logs.md."""
 
 from typing import Any
 
-from exposure.flows.findings import Finding, Seen, peer_text
+from exposure.flows.findings import ExposureFindings, ObservedFlow, peer_text
 from exposure.flows.reading import Account
-from exposure.flows.table import Table
+from exposure.flows.table import FlowTable
 
 Manifest = dict[str, Any]
 
 
-def account_json(account: Account, attributed: int, table: Table) -> Manifest:
+def account_json(account: Account, attributed: int, table: FlowTable) -> Manifest:
     """What became of every line; `attributed` flows touched a Service behind an entry point."""
     return {
         "lines": account.lines,
@@ -25,34 +25,39 @@ def account_json(account: Account, attributed: int, table: Table) -> Manifest:
     }
 
 
-def finding_json(finding: Finding, most: int) -> Manifest:
+def finding_json(finding: ExposureFindings, most: int) -> Manifest:
     """`most` rows of each kind, the heaviest."""
     exposure = finding.exposure
     policy = exposure.policy
     return {
         "namespace": exposure.namespace,
         "name": exposure.name,
-        "services": [str(served.service.ref) for served in finding.services],
+        "services": [served.name for served in finding.services],
         "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
-        "incoming": [_seen(each) for each in finding.incoming[:most]],
+        "incoming": [_flow(flow) for flow in finding.incoming[:most]],
         "incomingLeftOut": max(0, len(finding.incoming) - most),
-        "outgoing": [_seen(each) for each in finding.outgoing[:most]],
+        "outgoing": [_flow(flow) for flow in finding.outgoing[:most]],
         "outgoingLeftOut": max(0, len(finding.outgoing) - most),
         "unusedPorts": [
-            {"name": each.name, "port": each.port, "targetPort": each.target, "protocol": each.protocol}
-            for each in finding.unused_ports
+            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            for port in finding.unused_ports
         ],
-        "unusedGrants": [{"networkPolicy": each.policy, "peer": each.peer} for each in finding.unused_grants],
-        "perhapsWanted": [{**_seen(each), "why": each.wanted} for each in finding.wanted[:most]],
+        "unusedGrants": [{"networkPolicy": grant.policy, "peer": grant.peer} for grant in finding.unused_grants],
+        "perhapsWanted": [{**_flow(flow), "why": flow.wanted} for flow in finding.wanted[:most]],
         "contradictions": [
-            {"reason": each.reason, "service": each.service, "message": each.message, "records": each.records}
-            for each in finding.contradictions[:most]
+            {
+                "reason": contradiction.reason,
+                "service": contradiction.service,
+                "message": contradiction.message,
+                "records": contradiction.records,
+            }
+            for contradiction in finding.contradictions[:most]
         ],
     }
 
 
-def _seen(each: Seen) -> Manifest:
-    key, peer = each.key, each.key.peer
+def _flow(flow: ObservedFlow) -> Manifest:
+    key, peer = flow.key, flow.key.peer
     return {
         "service": key.service,
         "peer": {
@@ -65,7 +70,7 @@ def _seen(each: Seen) -> Manifest:
         "protocol": key.protocol,
         "port": key.port,
         "exposed": key.exposed,
-        **each.counts._asdict(),
-        "expected": each.expected.answer,
-        "by": each.expected.by,
+        **flow.counts._asdict(),
+        "expected": flow.expected.answer,
+        "by": flow.expected.by,
     }

@@ -1,30 +1,30 @@
-"""Counts by key, in a table that never outgrows its bound, however long the stream and however many strangers come.
+"""Counts by key, in a table that never outgrows its bound, however long the stream and however many clients come.
 
-When the table is full, its lightest three quarters get coarser, step by step, until half of the room is free: ports
-that are not exposed become one, then single addresses become /24 (IPv6: /64), then /16 (/48); what is still too much
-goes to one row a Service that says *others*. Rows that carry much traffic stay as they are. No count is ever lost: the
-sum over all rows is the sum of what was added.
+When the table is full, its lightest three quarters get coarser, step by step, until half of it is free: ports that are
+not exposed become one, then single addresses become /24 (IPv6: /64), then /16 (/48), and what is still too much goes to
+one row of each Service, for all others. Rows that carry much traffic stay as they are. No count is ever lost: the sum
+over all rows is the sum of what was added.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from exposure.addresses import network
-from exposure.flows.records import VERDICTS, Reporter, Verdict
+from exposure.flows.records import LOG_VERDICTS, LogVerdict, Reporter
 
 CAPACITY = 50_000
 REPORTERS: tuple[Reporter, ...] = ("dst", "src", "")
-COLUMN = {(v, r): len(VERDICTS) * i + j for i, r in enumerate(REPORTERS) for j, v in enumerate(VERDICTS)}
+COLUMN = {(v, r): len(LOG_VERDICTS) * i + j for i, r in enumerate(REPORTERS) for j, v in enumerate(LOG_VERDICTS)}
 WIDTH = len(COLUMN)
 
 
-class Peer(NamedTuple):
+class FlowPeer(NamedTuple):
     """Who is at the other end.
 
     kind: pod (`namespace` and `labels` say which workload), node (`address`, "" where the log only says that it is
-    one), gone (an address of the pod ranges, of a pod nobody knows), service (a cluster address without known pods),
-    address, prefix (several addresses, `address` is their CIDR), outside (no address in the log), other (rows that
-    were too many).
+    one), gone (an address of the pod ranges, of a pod that is not known), service (a cluster address without known
+    pods; `address` is the Service's name), api-server, address, prefix (several addresses, `address` is their CIDR),
+    outside (no address in the log), other (rows that were too many).
     """
 
     kind: str
@@ -33,30 +33,31 @@ class Peer(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class Key(NamedTuple):
+class FlowKey(NamedTuple):
     """`way` in: to a pod of `service` at `port`; out: from one, to `port` of the peer. `exposed`: the port is the
     Service's."""
 
     way: str
     service: str
-    peer: Peer
+    peer: FlowPeer
     protocol: str
     port: int
     exposed: bool = True
 
 
-OTHER = Peer("other")
+OTHER = FlowPeer("other")
+OTHER_SERVICES = FlowKey("in", "", OTHER, "", 0, False)
 
 
-class Table:
+class FlowTable:
     def __init__(self, capacity: int = CAPACITY) -> None:
         if capacity < 16:
-            raise ValueError("a table has room for at least 16 rows")
+            raise ValueError("a table has at least 16 rows")
         self.capacity = capacity
-        self.rows: dict[Key, list[int]] = {}
+        self.rows: dict[FlowKey, list[int]] = {}
         self.compactions = 0
 
-    def add(self, key: Key, verdict: Verdict, reporter: Reporter = "", count: int = 1) -> None:
+    def add(self, key: FlowKey, verdict: LogVerdict, reporter: Reporter = "", count: int = 1) -> None:
         row = self.rows.get(key)
         if row is None:
             if len(self.rows) >= self.capacity:
@@ -64,56 +65,48 @@ class Table:
             row = self.rows.setdefault(key, [0] * WIDTH)
         row[COLUMN[verdict, reporter]] += count
 
-    def total(self) -> int:
-        return sum(map(sum, self.rows.values()))
-
-    def __iter__(self) -> Iterator[tuple[Key, "Counts"]]:
+    def __iter__(self) -> Iterator[tuple[FlowKey, "Counts"]]:
         for key, row in self.rows.items():
             yield key, counts(key.way, row)
 
     def _compact(self) -> None:
         self.compactions += 1
         goal = self.capacity // 2
-        steps: tuple[Callable[[Key], Key], ...] = (_one_port, _wider(24, 64), _wider(16, 48), _other)
-        for coarser in steps:
-            by_weight = sorted(self.rows.items(), key=lambda item: sum(item[1]))
+        for coarser in (_one_port, _wider(24, 64), _wider(16, 48), _other):
+            by_weight = self._by_weight()
             # The heaviest quarter stays as it is: those rows are what the report is about.
-            light = by_weight[: len(by_weight) * 3 // 4]
-            for key, row in light:
-                into = coarser(key)
-                if into == key:
-                    continue
-                del self.rows[key]
-                found = self.rows.setdefault(into, [0] * WIDTH)
-                for column, count in enumerate(row):
-                    found[column] += count
+            self._merge(by_weight[: len(by_weight) * 3 // 4], coarser)
             if len(self.rows) <= goal:
                 return
-        self._drain(goal)
-
-    def _drain(self, goal: int) -> None:
-        """More Services than room: their other rows become one for all."""
-        everything = Key("in", "", OTHER, "", 0, False)
-        for key, row in sorted(self.rows.items(), key=lambda item: sum(item[1])):
+        # There are more Services than rows: the lightest of their rows for all others become one.
+        for key in self._by_weight():
             if len(self.rows) <= goal:
                 return
-            if key != everything:
-                del self.rows[key]
-                found = self.rows.setdefault(everything, [0] * WIDTH)
+            self._merge([key], lambda _: OTHER_SERVICES)
+
+    def _by_weight(self) -> list[FlowKey]:
+        return sorted(self.rows, key=lambda key: sum(self.rows[key]))
+
+    def _merge(self, keys: Iterable[FlowKey], coarser: Callable[[FlowKey], FlowKey]) -> None:
+        for key in keys:
+            into = coarser(key)
+            if into != key:
+                row = self.rows.pop(key)
+                merged = self.rows.setdefault(into, [0] * WIDTH)
                 for column, count in enumerate(row):
-                    found[column] += count
+                    merged[column] += count
 
 
-def _one_port(key: Key) -> Key:
+def _one_port(key: FlowKey) -> FlowKey:
     return key if key.exposed or key.way == "out" else key._replace(port=0)
 
 
-def _wider(v4: Literal[16, 24], v6: int) -> Callable[[Key], Key]:
-    def wider(key: Key) -> Key:
+def _wider(v4: Literal[16, 24], v6: int) -> Callable[[FlowKey], FlowKey]:
+    def wider(key: FlowKey) -> FlowKey:
         if key.peer.kind not in ("address", "prefix"):
             return key
-        found = _prefix(key.peer.address, v4, v6)
-        return key if found == key.peer.address else key._replace(peer=Peer("prefix", found))
+        prefix = _prefix(key.peer.address, v4, v6)
+        return key if prefix == key.peer.address else key._replace(peer=FlowPeer("prefix", prefix))
 
     return wider
 
@@ -127,15 +120,17 @@ def _prefix(text: str, v4: Literal[16, 24], v6: int) -> str:
             return text
         parts = plain.split(".")
         return f"{parts[0]}.{parts[1]}.{parts[2]}.0/24" if v4 == 24 else f"{parts[0]}.{parts[1]}.0.0/16"
-    held = network(text)
-    return text if held.prefixlen <= v6 else str(held.supernet(new_prefix=v6))
+    parsed = network(text)
+    return text if parsed.prefixlen <= v6 else str(parsed.supernet(new_prefix=v6))
 
 
-def _other(key: Key) -> Key:
-    return Key(key.way, key.service, OTHER, key.protocol, key.port if key.exposed else 0, key.exposed)
+def _other(key: FlowKey) -> FlowKey:
+    return FlowKey(key.way, key.service, OTHER, key.protocol, key.port if key.exposed else 0, key.exposed)
 
 
 class Counts(NamedTuple):
+    """Records by verdict."""
+
     allowed: int = 0
     dropped: int = 0
     audit: int = 0
@@ -148,26 +143,27 @@ class Counts(NamedTuple):
 
     @property
     def came_in(self) -> int:
-        """Not refused by anybody, as far as the log says."""
+        """Not refused, as far as the log says."""
         return self.allowed + self.audit + self.arrived
 
-    def plus(self, other: "Counts") -> "Counts":
-        return Counts(*map(sum, zip(self, other, strict=True)))
+    @property
+    def refused(self) -> int:
+        return self.dropped + self.blocked
 
 
 def counts(way: str, row: list[int]) -> Counts:
     """Both ends' reports as one.
 
     The end that the row is about is believed: a flow that its source let go and its destination refused was refused.
-    Where only the other end reported, that has to do; a refusal at the source is one more, because such a flow never
+    Where only the other end reported, its report counts; a refusal at the source is one more, because such a flow never
     got to the destination.
     """
-    size = len(VERDICTS)
-    dst, src, one = row[:size], row[size : 2 * size], row[2 * size :]
-    near, far = (dst, src) if way == "in" else (src, dst)
-    found = list(near) if any(near) else list(far)
+    size = len(LOG_VERDICTS)
+    destination, source, single = row[:size], row[size : 2 * size], row[2 * size :]
+    near, far = (destination, source) if way == "in" else (source, destination)
+    merged = list(near) if any(near) else list(far)
     if way == "in" and any(near):
-        for number, verdict in enumerate(VERDICTS):
+        for number, verdict in enumerate(LOG_VERDICTS):
             if verdict in ("dropped", "blocked"):
-                found[number] += far[number]
-    return Counts(*map(sum, zip(found, one, strict=True)))
+                merged[number] += far[number]
+    return Counts(*map(sum, zip(merged, single, strict=True)))

@@ -6,36 +6,24 @@ examples: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-exa
 on secondary addresses are named by them. `tcp-flags` is OR-ed over the interval: 2 is SYN (who opened), 18 SYN-ACK
 (who answered).
 
-ACCEPT and REJECT are the security groups' and network ACLs' verdict, never a NetworkPolicy's: a packet that was
+ACCEPT and REJECT are the verdict of security groups and network ACLs, never of a NetworkPolicy: a packet that was
 accepted here has only *arrived*.
 """
 
 from collections.abc import Sequence
 
-from exposure.flows.records import (
-    NO_DATA,
-    NOT_A_CONNECTION,
-    NOT_A_FLOW,
-    PROTOCOL_NUMBERS,
-    REPLY,
-    BadLine,
-    End,
-    Flow,
-    Parsed,
-    Verdict,
-    port_number,
-)
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
 
 DEFAULT = [
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
     *("packets", "bytes", "start", "end", "action", "log-status"),
 ]
-ACTIONS: dict[str, Verdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
+ACTIONS: dict[str, LogVerdict] = {"ACCEPT": "arrived", "REJECT": "blocked"}
 SYN_ACK = 18
 
 
-class Parser:
-    """Holds the field order: the default one until a header line gives another, file by file."""
+class VpcParser:
+    """Holds the field order of one file: the default one, until a header line gives another."""
 
     def __init__(self) -> None:
         self._use(DEFAULT)
@@ -51,11 +39,11 @@ class Parser:
         self.enough = min(self.source, self.destination, self.port, self.protocol) >= 0
 
     def __call__(self, line: bytes | str) -> Parsed:
-        text = line if isinstance(line, str) else line.decode("utf-8", "replace")
+        text = text_of(line)
         parts = text.split()
         if "srcaddr" in text and is_header(parts):
             self._use([part.strip("${}") for part in parts])
-            return NOT_A_FLOW
+            return Passed.NOT_A_FLOW
         if len(parts) == self.width + 1 and "T" in parts[0]:
             # CloudWatch's export to S3 puts its own timestamp before each record.
             del parts[0]
@@ -64,35 +52,24 @@ class Parser:
         if not self.enough:
             raise BadLine("the header names no address, port or protocol field")
         if self.status >= 0 and parts[self.status] in ("NODATA", "SKIPDATA"):
-            return NO_DATA
-        protocol = PROTOCOL_NUMBERS.get(parts[self.protocol])
-        if protocol is None:
+            return Passed.NO_DATA
+        protocol = protocol_of(parts[self.protocol])
+        if not protocol:
             if not parts[self.protocol].isdigit():
-                raise BadLine("a protocol that is no number")
-            return NOT_A_CONNECTION
+                raise BadLine("a protocol that is not a number")
+            return Passed.NOT_A_CONNECTION
         reply = None
         if self.flags >= 0 and protocol == "TCP" and parts[self.flags].isdigit():
             flags = int(parts[self.flags])
             if flags & SYN_ACK == SYN_ACK:
-                return REPLY
+                return Passed.REPLY
             reply = None if not flags & 2 else False
-        verdict: Verdict = "arrived"
-        if self.action >= 0:
-            found = ACTIONS.get(parts[self.action])
-            if found is None:
-                raise BadLine("an action that is neither ACCEPT nor REJECT")
-            verdict = found
+        verdict: LogVerdict | None = ACTIONS.get(parts[self.action]) if self.action >= 0 else "arrived"
+        if verdict is None:
+            raise BadLine("an action that is neither ACCEPT nor REJECT")
         source_port = parts[self.source_port] if self.source_port >= 0 else ""
-        return Flow(
-            End(parts[self.source]),
-            End(parts[self.destination]),
-            protocol,
-            port_number(parts[self.port]),
-            verdict,
-            int(source_port) if source_port.isdigit() else 0,
-            "",
-            reply,
-        )
+        source, destination, port = parts[self.source], parts[self.destination], parts[self.port]
+        return flow_of_addresses(source, destination, protocol, port, verdict, source_port, reply)
 
 
 def is_header(parts: Sequence[str]) -> bool:

@@ -134,7 +134,7 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PolicyVerdict:
     """What became of a policy: accepted or not, with the reason, the field and the cure in the message."""
 
     accepted: bool
@@ -153,7 +153,7 @@ class ServiceOutcome:
 class PolicyOutcome:
     policy: PolicyRef
     generation: int
-    verdict: Verdict
+    verdict: PolicyVerdict
     mode: str
     services: tuple[ServiceOutcome, ...] = ()
     uid: str = ""

@@ -10,10 +10,10 @@ Verb: TypeAlias = Literal["create", "update", "keep", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write, or a `keep`. `policy` is what will stand afterwards; for a delete, what stood before.
+    """One write, or a `keep`. `policy` is what will be live afterwards; for a delete, what was live before.
 
-    `interim` marks a write that a later change of the same plan narrows again: it holds, for the moment in between,
-    what other policies that are still to come (or already gone) grant the same pods.
+    `interim` marks a write that a later change of the same plan narrows again: for the moment in between, it also
+    allows what other policies that are not written yet (or already deleted) allow for the same pods.
     """
 
     verb: Verb
@@ -33,7 +33,7 @@ class Change:
 class Plan:
     namespace: str
     changes: tuple[Change, ...]
-    #: Names that we would write and that belong to somebody else: never overwritten, always reported.
+    #: Names that we would write and that policies of others have: never overwritten, always reported.
     name_conflicts: tuple[str, ...] = ()
 
     @property

@@ -1,23 +1,26 @@
-"""NetworkPolicies and label selectors of anybody, as the API keeps them, into values.
+"""NetworkPolicies and label selectors, whoever wrote them, from the API's JSON into values.
 
-What the API server would never keep is read as the widest that it could mean: these objects are compared with what is
-wanted and named where they reopen something, and neither must miss one. Nothing of ours is opened on their account.
+What the API server would never store is read as the widest that it could mean. These objects are compared with what is
+wanted, and named where they allow more; neither must miss one. Nothing of ours is opened on their account.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from exposure.addresses import Block, Network, block, network
 from exposure.fields import Raw, each, integer, labels, mapping, meta, objects, port, sequence, text, texts
 from exposure.labels import LabelSelector, Requirement
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
 
+T = TypeVar("T")
+
 
 def label_selector(raw: Raw) -> LabelSelector:
-    found = (
-        Requirement(text(each, "key"), text(each, "operator"), tuple(sorted(texts(each, "values"))))
-        for each in objects(raw, "matchExpressions")
+    requirements = (
+        Requirement(text(expression, "key"), text(expression, "operator"), tuple(sorted(texts(expression, "values"))))
+        for expression in objects(raw, "matchExpressions")
     )
-    return LabelSelector(labels(raw, "matchLabels"), tuple(sorted(found, key=str)))
+    return LabelSelector(labels(raw, "matchLabels"), tuple(sorted(requirements, key=str)))
 
 
 def optional_selector(raw: Raw, key: str) -> LabelSelector | None:
@@ -33,11 +36,11 @@ def owners(raw: Raw) -> tuple[Owner, ...]:
 
 
 def network_policy(raw: Raw) -> NetworkPolicy:
-    head, spec = meta(raw), mapping(raw, "spec")
+    head = meta(raw)
     return NetworkPolicy(
         namespace=text(head, "namespace", "default"),
         name=text(head, "name"),
-        spec=policy_spec(spec),
+        spec=policy_spec(mapping(raw, "spec")),
         labels=labels(head, "labels"),
         annotations=tuple((k, v) for k, v in labels(head, "annotations") if k.startswith("exposure.dev/")),
         owners=owners(raw),
@@ -48,37 +51,37 @@ def network_policy(raw: Raw) -> NetworkPolicy:
 
 def policy_spec(spec: Raw) -> PolicySpec:
     """A direction that policyTypes does not name is None, whatever its list holds: the API ignores it there too."""
-    named = texts(spec, "policyTypes") or ("Ingress", *(("Egress",) if sequence(spec, "egress") else ()))
+    types = texts(spec, "policyTypes") or ("Ingress", *(("Egress",) if sequence(spec, "egress") else ()))
     return PolicySpec(
-        subject=label_selector(mapping(spec, "podSelector")),
-        ingress=_rules(spec, "ingress", "from") if "Ingress" in named else None,
-        egress=_rules(spec, "egress", "to") if "Egress" in named else None,
+        pod_selector=label_selector(mapping(spec, "podSelector")),
+        ingress=_rules(spec, "ingress", "from") if "Ingress" in types else None,
+        egress=_rules(spec, "egress", "to") if "Egress" in types else None,
     )
 
 
 def _rules(raw: Raw, key: str, side: str) -> tuple[Rule, ...]:
     # A null among the rules is an empty rule, which admits everything: so Go reads it.
-    return tuple(_rule(each if isinstance(each, dict) else {}, side) for each in sequence(raw, key))
-
-
-def _rule(raw: Raw, side: str) -> Rule:
-    peers = [_peer(each) for each in sequence(raw, side)]
-    ports = [_port(each) for each in sequence(raw, "ports")]
-    known_peers = tuple(each for each in peers if each is not None)
-    known_ports = tuple(each for each in ports if each is not None)
-    return Rule(
-        known_peers if known_peers and len(known_peers) == len(peers) else None,
-        known_ports if known_ports and len(known_ports) == len(ports) else None,
+    rules = (rule if isinstance(rule, dict) else {} for rule in sequence(raw, key))
+    return tuple(
+        Rule(_readable(map(_peer, sequence(rule, side))), _readable(map(_port, sequence(rule, "ports"))))
+        for rule in rules
     )
 
 
+def _readable(items: Iterable[T | None]) -> tuple[T, ...] | None:
+    """None, which admits everything, for an empty list and for one of which an item cannot be read."""
+    listed = list(items)
+    readable = tuple(item for item in listed if item is not None)
+    return readable if readable and len(readable) == len(listed) else None
+
+
 def _peer(raw: Any) -> Peer | None:
-    """None for a peer that nobody can read."""
+    """None for a peer that cannot be read."""
     if not isinstance(raw, dict):
         return None
     if isinstance(raw.get("ipBlock"), dict):
-        found = _ip_block(raw["ipBlock"])
-        return None if found is None else Peer(block=found)
+        ip_block = _ip_block(raw["ipBlock"])
+        return None if ip_block is None else Peer(block=ip_block)
     pods, namespaces = optional_selector(raw, "podSelector"), optional_selector(raw, "namespaceSelector")
     return None if pods is None and namespaces is None else Peer(pods=pods, namespaces=namespaces)
 
@@ -87,7 +90,7 @@ def _ip_block(raw: Raw) -> Block | None:
     cidr = _network(text(raw, "cidr"))
     if cidr is None:
         return None
-    return block(cidr, [cut for each in texts(raw, "except") if (cut := _network(each)) is not None])
+    return block(cidr, [cut for written in texts(raw, "except") if (cut := _network(written)) is not None])
 
 
 def _network(written: str) -> Network | None:
@@ -101,6 +104,7 @@ def _network(written: str) -> Network | None:
 
 
 def _port(raw: Any) -> PolicyPort | None:
+    """None for a port that cannot be read."""
     if not isinstance(raw, dict):
         return None
     return PolicyPort(text(raw, "protocol") or "TCP", port(raw.get("port")), integer(raw, "endPort") or None)

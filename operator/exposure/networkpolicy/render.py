@@ -1,5 +1,6 @@
-"""NetworkPolicy values as manifests of networking.k8s.io/v1, explicit in everything the API would default."""
+"""NetworkPolicy values as manifests of networking.k8s.io/v1, explicit in everything that the API would default."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from exposure.addresses import Block
@@ -18,13 +19,13 @@ def network_policy_manifest(policy: NetworkPolicy) -> Manifest:
         metadata["ownerReferences"] = [owner_reference(owner) for owner in policy.owners]
     ingress, egress = policy.spec.ingress, policy.spec.egress
     spec: Manifest = {
-        "podSelector": selector(policy.spec.subject),
+        "podSelector": selector(policy.spec.pod_selector),
         "policyTypes": [way for way, rules in (("Ingress", ingress), ("Egress", egress)) if rules is not None],
     }
     if ingress is not None:
-        spec["ingress"] = [rule(each, "from") for each in ingress]
+        spec["ingress"] = [_rule(rule, "from") for rule in ingress]
     if egress is not None:
-        spec["egress"] = [rule(each, "to") for each in egress]
+        spec["egress"] = [_rule(rule, "to") for rule in egress]
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
@@ -33,45 +34,31 @@ def owner_reference(owner: Owner) -> Manifest:
 
 
 def selector(of: LabelSelector) -> Manifest:
-    found: Manifest = {}
-    if of.labels:
-        found["matchLabels"] = dict(of.labels)
-    if of.requirements:
-        found["matchExpressions"] = [
-            {"key": each.key, "operator": each.operator, **({"values": list(each.values)} if each.values else {})}
-            for each in of.requirements
-        ]
-    return found
+    expressions = [
+        _present({"key": need.key, "operator": need.operator, "values": list(need.values) or None})
+        for need in of.requirements
+    ]
+    return _present({"matchLabels": dict(of.labels) or None, "matchExpressions": expressions or None})
 
 
-def rule(of: Rule, side: str) -> Manifest:
-    found: Manifest = {}
-    if of.peers is not None:
-        found[side] = [peer(each) for each in of.peers]
-    if of.ports is not None:
-        found["ports"] = [port(each) for each in of.ports]
-    return found
+def _rule(rule: Rule, side: str) -> Manifest:
+    peers = None if rule.peers is None else list(map(peer, rule.peers))
+    return _present({side: peers, "ports": None if rule.ports is None else list(map(port, rule.ports))})
 
 
 def peer(of: Peer) -> Manifest:
-    if of.block is not None:
-        return {"ipBlock": ip_block(of.block)}
-    found: Manifest = {}
-    if of.namespaces is not None:
-        found["namespaceSelector"] = selector(of.namespaces)
-    if of.pods is not None:
-        found["podSelector"] = selector(of.pods)
-    return found
+    pods, namespaces = (None if by is None else selector(by) for by in (of.pods, of.namespaces))
+    block = None if of.block is None else _ip_block(of.block)
+    return _present({"ipBlock": block, "namespaceSelector": namespaces, "podSelector": pods})
 
 
-def ip_block(of: Block) -> Manifest:
-    return {"cidr": str(of.cidr), **({"except": list(map(str, of.excepts))} if of.excepts else {})}
+def _ip_block(block: Block) -> Manifest:
+    return _present({"cidr": str(block.cidr), "except": [str(cut) for cut in block.excepts] or None})
 
 
 def port(of: PolicyPort) -> Manifest:
-    found: Manifest = {"protocol": of.protocol}
-    if of.port is not None:
-        found["port"] = of.port
-    if of.end_port is not None:
-        found["endPort"] = of.end_port
-    return found
+    return _present({"protocol": of.protocol, "port": of.port, "endPort": of.end_port})
+
+
+def _present(fields: Mapping[str, Any]) -> Manifest:
+    return {key: value for key, value in fields.items() if value is not None}

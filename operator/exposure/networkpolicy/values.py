@@ -1,13 +1,17 @@
 """NetworkPolicies as values, in the terms of networking.k8s.io/v1.
 
-`None` and `()` differ as they do in the API: a rule without peers admits everyone, a direction that is None is not
-restricted, a direction that is `()` admits nobody.
+`None` and `()` differ as in the API: a rule whose peers are None allows every peer, a direction that is None is not
+restricted, and a direction that is `()` allows nothing.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from exposure.addresses import Block
 from exposure.labels import LabelSelector, Pairs
+
+Direction: TypeAlias = Literal["ingress", "egress"]
+DIRECTIONS: tuple[Direction, Direction] = ("ingress", "egress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PolicyPort:
-    """A port a pod listens on: number or name, with its protocol; `port` None means every port of the protocol."""
+    """Ports that a pod listens on: a number, a range up to `end_port`, or a name. None: every port of the protocol."""
 
     protocol: str
     port: int | str | None = None
@@ -53,7 +57,7 @@ class PolicyPort:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who (None: everyone) may use which ports (None: all). An ingress rule's `from` or an egress rule's `to`."""
+    """Which peers (None: all) may use which ports (None: all). An ingress rule's `from` or an egress rule's `to`."""
 
     peers: tuple[Peer, ...] | None
     ports: tuple[PolicyPort, ...] | None
@@ -61,9 +65,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    subject: LabelSelector
+    pod_selector: LabelSelector
     ingress: tuple[Rule, ...] | None
     egress: tuple[Rule, ...] | None
+
+    def rules(self, direction: Direction) -> tuple[Rule, ...] | None:
+        return self.ingress if direction == "ingress" else self.egress
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The edge: raw API objects become values once, here, and nobody past this point indexes into JSON."""
+"""The edge: raw API objects become values here. Past it, no code reads raw objects."""

@@ -2,19 +2,13 @@
 
 from typing import Any
 
+from exposure.catalog.cnis import CNI_NAMES
+from exposure.catalog.providers import PROVIDER_NAMES
 from exposure.fields import BadField
 from exposure.model.config import CanarySettings, Config
 from exposure.parse.intent_fields import Fields, cidr, fields_of
 
 # fmt: off
-PROVIDERS = (
-    "auto", "aws", "gce", "azure", "metallb", "k3s", "digitalocean", "hetzner", "oci", "alibaba", "openstack", "ibm",
-    "kube-vip", "cilium",
-)
-CNIS = (
-    "auto", "calico", "calico-ebpf", "kube-router", "aws-vpc-cni", "azure-npm", "cilium", "cilium-kube-proxy",
-    "cilium-dsr", "ovn-kubernetes", "antrea", "none",
-)
 NETWORK_FIELDS = (
     "provider", "cni", "podCIDRs", "nodeCIDRs", "nodeAddressLimit", "loadBalancerCIDRs", "cloudDNS",
 )
@@ -35,8 +29,8 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
         raise BadField(network.at("nodeAddressLimit"), f"{limit} is no number of peers; write 1 or more")
     system = whole.each("systemNamespaces", _pattern) if whole.says("systemNamespaces") else DEFAULTS.system_namespaces
     return Config(
-        provider=_slug(network, "provider", PROVIDERS),
-        cni=_slug(network, "cni", CNIS),
+        provider=_slug(network, "provider", PROVIDER_NAMES),
+        cni=_slug(network, "cni", CNI_NAMES),
         pod_cidrs=network.each("podCIDRs", cidr),
         node_cidrs=network.each("nodeCIDRs", cidr),
         node_address_limit=DEFAULTS.node_address_limit if limit is None else limit,

@@ -2,6 +2,9 @@
 
 from sys import intern
 
+from exposure.catalog.annotations import is_marked
+from exposure.catalog.cnis import NODE_ANNOTATION_MARKS
+from exposure.catalog.providers import ANNOTATION_MARKS
 from exposure.fields import (
     Raw,
     addresses,
@@ -39,38 +42,11 @@ from exposure.networkpolicy.parse import owners
 
 MODE_ANNOTATION = "exposure.dev/mode"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-#: Annotations of a Service that decide about exposure begin with one of these; every other one is not kept.
-SERVICE_ANNOTATION_MARKS = (
-    "service.beta.kubernetes.io/",
-    "service.kubernetes.io/",
-    "networking.gke.io/",
-    "cloud.google.com/",
-    "load-balancer.hetzner.cloud/",
-    "oci.oraclecloud.com/",
-    "oci-network-load-balancer.oraclecloud.com/",
-    "loadbalancer.openstack.org/",
-    "metallb.io/",
-    "metallb.universe.tf/",
-    "kube-vip.io/",
-    "lbipam.cilium.io/",
-    "io.cilium/",
-    "svccontroller.k3s.cattle.io/",
-    "alb.ingress.kubernetes.io/",
-)
-NODE_ANNOTATION_MARKS = (
-    "projectcalico.org/",
-    "flannel.",
-    "k8s.ovn.org/",
-    "node.antrea.io/",
-    "kube-router.io/",
-    "k3s.io/",
-)
-NODE_ANNOTATION_WORDS = ("cilium.io/",)
 
 
-def annotations(raw: Raw, marks: tuple[str, ...], words: tuple[str, ...] = ()) -> Pairs:
-    kept = labels(meta(raw), "annotations")
-    return tuple((k, v) for k, v in kept if k.startswith(marks) or any(word in k for word in words))
+def annotations(raw: Raw, marks: tuple[str, ...] = ANNOTATION_MARKS) -> Pairs:
+    """The annotations that rows of the catalog name. No other one decides about exposure, so no other one is kept."""
+    return tuple((key, value) for key, value in labels(meta(raw), "annotations") if is_marked(key, marks))
 
 
 def published(raw: Raw) -> tuple[PublishedAddress, ...]:
@@ -100,7 +76,7 @@ def service(raw: Raw) -> Service:
         external_traffic_policy=intern(text(spec, "externalTrafficPolicy") or "Cluster"),
         allocates_node_ports=boolean(spec, "allocateLoadBalancerNodePorts", True),
         published=published(raw),
-        annotations=annotations(raw, SERVICE_ANNOTATION_MARKS, ("alibabacloud.com/", "/alibaba-cloud-")),
+        annotations=annotations(raw),
         labels=labels(head, "labels"),
         owners=owners(raw),
         uid=text(head, "uid"),
@@ -130,7 +106,9 @@ def endpoint_slice(raw: Raw) -> EndpointSlice:
         ports=each(
             raw,
             "ports",
-            lambda p: EndpointPort(text(p, "name"), intern(text(p, "protocol") or "TCP"), integer(p, "port") or None),
+            lambda entry: EndpointPort(
+                text(entry, "name"), intern(text(entry, "protocol") or "TCP"), integer(entry, "port") or None
+            ),
         ),
         endpoints=each(raw, "endpoints", endpoint),
     )
@@ -148,34 +126,44 @@ def endpoint(raw: Raw) -> Endpoint:
 
 def pod(raw: Raw) -> Pod:
     head, spec, status = meta(raw), mapping(raw, "spec"), mapping(raw, "status")
-    ips = tuple(text(entry, "ip") for entry in objects(status, "podIPs")) or tuple(
-        ip for ip in (text(status, "podIP"),) if ip
-    )
-    sidecars = [c for c in objects(spec, "initContainers") if text(c, "restartPolicy") == "Always"]
+    written = [text(entry, "ip") for entry in objects(status, "podIPs")] or [text(status, "podIP")]
+    sidecars = [
+        container for container in objects(spec, "initContainers") if text(container, "restartPolicy") == "Always"
+    ]
     ports = tuple(
-        ContainerPort(
-            text(p, "name"), intern(text(p, "protocol") or "TCP"), integer(p, "containerPort"), integer(p, "hostPort")
-        )
+        port
         for container in (*objects(spec, "containers"), *sidecars)
-        for p in objects(container, "ports")
+        for port in each(container, "ports", container_port)
     )
     return Pod(
         namespace=intern(text(head, "namespace", "default")),
         name=text(head, "name"),
         labels=labels(head, "labels"),
-        ips=ips,
+        ips=tuple(filter(is_address, written)),
         node=intern(text(spec, "nodeName")),
         host_network=boolean(spec, "hostNetwork", False),
         ports=ports,
-        ready=any(text(c, "type") == "Ready" and text(c, "status") == "True" for c in objects(status, "conditions")),
+        ready=any(
+            text(condition, "type") == "Ready" and text(condition, "status") == "True"
+            for condition in objects(status, "conditions")
+        ),
         finished=text(status, "phase") in ("Succeeded", "Failed"),
+    )
+
+
+def container_port(raw: Raw) -> ContainerPort:
+    return ContainerPort(
+        name=text(raw, "name"),
+        protocol=intern(text(raw, "protocol") or "TCP"),
+        port=integer(raw, "containerPort"),
+        host_port=integer(raw, "hostPort"),
     )
 
 
 def namespace(raw: Raw) -> Namespace:
     head = meta(raw)
     name = text(head, "name")
-    # The API server sets this label on every namespace; a manifest in a file does not carry it yet.
+    # The API server sets this label on every namespace. A manifest in a file does not have it yet.
     written = {**dict(labels(head, "labels")), NAMESPACE_LABEL: name}
     return Namespace(
         name=name,
@@ -188,18 +176,27 @@ def namespace(raw: Raw) -> Namespace:
 
 def node(raw: Raw) -> Node:
     head, spec = meta(raw), mapping(raw, "spec")
-    reached_at = objects(mapping(raw, "status"), "addresses")
     return Node(
         name=text(head, "name"),
-        internal_ips=tuple(text(a, "address") for a in reached_at if text(a, "type") == "InternalIP"),
-        external_ips=tuple(text(a, "address") for a in reached_at if text(a, "type") == "ExternalIP"),
+        internal_ips=_node_addresses(raw, "InternalIP"),
+        external_ips=_node_addresses(raw, "ExternalIP"),
         pod_cidrs=tuple(filter(is_network, texts(spec, "podCIDRs") or (text(spec, "podCIDR"),))),
         provider_id=text(spec, "providerID"),
         kubelet_version=text(mapping(mapping(raw, "status"), "nodeInfo"), "kubeletVersion"),
-        annotations=annotations(raw, NODE_ANNOTATION_MARKS, NODE_ANNOTATION_WORDS),
+        annotations=annotations(raw, NODE_ANNOTATION_MARKS),
         labels=tuple(
-            (k, v) for k, v in labels(head, "labels") if not k.startswith(("topology.", "failure-domain.", "beta."))
+            (key, value)
+            for key, value in labels(head, "labels")
+            if not key.startswith(("topology.", "failure-domain.", "beta."))
         ),
+    )
+
+
+def _node_addresses(raw: Raw, kind: str) -> tuple[str, ...]:
+    """Those of status.addresses that are addresses: a kubelet may be given a host name instead."""
+    listed = objects(mapping(raw, "status"), "addresses")
+    return tuple(
+        written for entry in listed if text(entry, "type") == kind and is_address(written := text(entry, "address"))
     )
 
 
@@ -214,11 +211,11 @@ WEBHOOK_PORT = 443
 
 
 def webhook(raw: Raw) -> Webhook:
-    """A Validating- or MutatingWebhookConfiguration; webhooks that are called by URL concern no pod of the cluster."""
-    clients = (mapping(mapping(each, "clientConfig"), "service") for each in objects(raw, "webhooks"))
+    """A Validating- or MutatingWebhookConfiguration. Webhooks that are called by URL concern no pod of the cluster."""
+    services = (mapping(mapping(entry, "clientConfig"), "service") for entry in objects(raw, "webhooks"))
     called = (
-        (Ref(intern(text(each, "namespace")), text(each, "name")), integer(each, "port") or WEBHOOK_PORT)
-        for each in clients
-        if text(each, "name")
+        (Ref(intern(text(entry, "namespace")), text(entry, "name")), integer(entry, "port") or WEBHOOK_PORT)
+        for entry in services
+        if text(entry, "name")
     )
     return Webhook(intern(text(raw, "kind")), text(meta(raw), "name"), tuple(dict.fromkeys(called)))

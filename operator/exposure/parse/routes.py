@@ -19,12 +19,6 @@ from exposure.model.objects import (
 from exposure.networkpolicy.parse import optional_selector
 from exposure.parse.objects import annotations, published
 
-INGRESS_ANNOTATION_MARKS = (
-    "kubernetes.io/ingress",
-    "alb.ingress.kubernetes.io/",
-    "networking.gke.io/",
-    "cloud.google.com/",
-)
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
 LEGACY_INGRESS_CLASS = "kubernetes.io/ingress.class"
@@ -36,16 +30,16 @@ def ingress(raw: Raw) -> Ingress:
     written = [mapping(spec, "defaultBackend")]
     for rule in objects(spec, "rules"):
         written += [mapping(path, "backend") for path in objects(mapping(rule, "http"), "paths")]
-    backends = (_ingress_backend(namespace, each) for each in written)
+    backends = (_ingress_backend(namespace, backend) for backend in written)
     legacy = text(mapping(head, "annotations"), LEGACY_INGRESS_CLASS)
     return Ingress(
         namespace=namespace,
         name=text(head, "name"),
         ingress_class=optional_text(spec, "ingressClassName") or legacy or None,
-        backends=tuple(dict.fromkeys(each for each in backends if each is not None)),
+        backends=tuple(dict.fromkeys(backend for backend in backends if backend is not None)),
         tls=bool(objects(spec, "tls")),
         published=published(raw),
-        annotations=annotations(raw, INGRESS_ANNOTATION_MARKS),
+        annotations=annotations(raw),
         uid=text(head, "uid"),
     )
 
@@ -75,9 +69,9 @@ def gateway(raw: Raw) -> Gateway:
         namespace=text(head, "namespace", "default"),
         name=text(head, "name"),
         gateway_class=text(spec, "gatewayClassName"),
-        listeners=tuple(_listener(each) for each in objects(spec, "listeners")),
-        published=tuple(_gateway_address(each) for each in objects(mapping(raw, "status"), "addresses")),
-        annotations=annotations(raw, ("networking.gke.io/",)),
+        listeners=tuple(map(_listener, objects(spec, "listeners"))),
+        published=tuple(map(_gateway_address, objects(mapping(raw, "status"), "addresses"))),
+        annotations=annotations(raw),
         labels=labels(head, "labels"),
         uid=text(head, "uid"),
         api_version=text(raw, "apiVersion") or f"{GATEWAY_GROUP}/v1",
@@ -100,18 +94,18 @@ def _listener(raw: Raw) -> Listener:
         allowed_from=text(namespaces, "from", "Same"),
         allowed_selector=optional_selector(namespaces, "selector"),
         allowed_kinds=tuple(
-            RouteKind(text(each, "group", GATEWAY_GROUP), text(each, "kind")) for each in objects(allowed, "kinds")
+            RouteKind(text(entry, "group", GATEWAY_GROUP), text(entry, "kind")) for entry in objects(allowed, "kinds")
         ),
     )
 
 
 def route(raw: Raw) -> Route:
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute; backends that are not Services are passed over."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are passed over."""
     head, spec = meta(raw), mapping(raw, "spec")
     namespace = text(head, "namespace", "default")
     backends: list[Backend] = []
     for rule in objects(spec, "rules"):
-        mirrors = [mapping(each, "requestMirror") for each in objects(rule, "filters")]
+        mirrors = [mapping(entry, "requestMirror") for entry in objects(rule, "filters")]
         for ref in (*objects(rule, "backendRefs"), *(mapping(mirror, "backendRef") for mirror in mirrors)):
             if text(ref, "name") and text(ref, "kind", "Service") == "Service" and not text(ref, "group"):
                 target = Ref(text(ref, "namespace") or namespace, text(ref, "name"))
@@ -136,15 +130,15 @@ def route(raw: Raw) -> Route:
 
 def reference_grant(raw: Raw) -> ReferenceGrant:
     head, spec = meta(raw), mapping(raw, "spec")
-    services = [each for each in objects(spec, "to") if text(each, "kind") == "Service" and not text(each, "group")]
+    services = [entry for entry in objects(spec, "to") if text(entry, "kind") == "Service" and not text(entry, "group")]
     return ReferenceGrant(
         namespace=text(head, "namespace", "default"),
         name=text(head, "name"),
         sources=tuple(
-            (text(each, "namespace"), text(each, "kind"))
-            for each in objects(spec, "from")
-            if text(each, "group") == GATEWAY_GROUP
+            (text(entry, "namespace"), text(entry, "kind"))
+            for entry in objects(spec, "from")
+            if text(entry, "group") == GATEWAY_GROUP
         ),
-        services=tuple(text(each, "name") for each in services if text(each, "name")),
-        every_service=any(not text(each, "name") for each in services),
+        services=tuple(text(entry, "name") for entry in services if text(entry, "name")),
+        every_service=any(not text(entry, "name") for entry in services),
     )

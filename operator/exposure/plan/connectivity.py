@@ -1,19 +1,20 @@
 """Which connections a plan takes and which it gives: policies before and after, in words that need no Pod objects.
 
-Who may connect is compared for parties: workloads of the namespace (pods with equal labels, or what a Service or a
-policy selects), workloads of other namespaces, the nodes, and the ranges into which the policies' ipBlocks cut all
-addresses. Where pods are not known, a party stands for the pods that a selector names. A connection inside the cluster
-needs the consent of both ends; what other namespaces' own policies say is taken as it stands.
+Connections are compared for parties: workloads of the namespace (pods with equal labels, or what a Service or a policy
+selects), workloads of other namespaces, the nodes, and the ranges into which the policies' ipBlocks cut all addresses.
+Where pods are not known, a party stands for the pods that a selector names. A connection inside the cluster needs both
+ends; the policies of other namespaces stay as they are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exposure.model.plans import Plan
 from exposure.model.snapshot import Snapshot
-from exposure.networkpolicy.values import NetworkPolicy, Peer, Rule
+from exposure.networkpolicy.evaluate import Evaluator
+from exposure.networkpolicy.port_sets import PortClasses, PortSet
+from exposure.networkpolicy.values import Direction, NetworkPolicy
 from exposure.plan.parties import Party, parties_of, ranges_of, ranges_text
-from exposure.plan.port_sets import Ports, PortSet, ports_of
 
 #: As many entries as a list in status may have.
 LISTED = 100
@@ -37,25 +38,29 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One workload of the namespace, and a peer that connects to it (`ingress`) or that it connects to (`egress`)."""
+class ChangedPair:
+    """A workload of the namespace, and a peer that connects to it (ingress) or that it connects to (egress)."""
 
     verb: str
-    way: str
-    subject: Party
+    direction: Direction
+    workload: Party
     peer: Party
     ports: PortSet
+
+    @property
+    def receiver(self) -> Party:
+        return self.workload if self.direction == "ingress" else self.peer
 
 
 def after_plan(plan: Plan, live: Mapping[str, NetworkPolicy]) -> dict[str, NetworkPolicy]:
     """Every NetworkPolicy of the namespace once the plan is carried out, foreign ones included."""
-    found = dict(live)
+    policies = dict(live)
     for change in plan.changes:
         if change.verb == "delete":
-            found.pop(change.name, None)
+            policies.pop(change.name, None)
         else:
-            found[change.name] = change.policy
-    return found
+            policies[change.name] = change.policy
+    return policies
 
 
 def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[Difference, ...]:
@@ -69,7 +74,7 @@ def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[
 
 def connectivity_lines(differences: Sequence[Difference], limit: int = LISTED) -> list[str]:
     """One line each, at most `limit`; where there are more, the last line counts the rest."""
-    lines = [str(each) for each in differences[:limit]]
+    lines = list(map(str, differences[:limit]))
     if len(differences) > limit:
         lines[-1] = f"and {len(differences) - limit + 1} more"
     return lines
@@ -81,104 +86,88 @@ class Comparison:
     def __init__(
         self, snapshot: Snapshot, namespace: str, before: list[NetworkPolicy], after: list[NetworkPolicy], pods: bool
     ) -> None:
-        self.policies = (before, after)
-        self.snapshot = snapshot
-        every = [*before, *after]
-        rules = [rule for policy in every for rule in (*(policy.spec.ingress or ()), *(policy.spec.egress or ()))]
-        self.ports = Ports(port for rule in rules for port in rule.ports or ())
-        peers = [peer for rule in rules for peer in rule.peers or ()]
-        self.own, self.others = parties_of(snapshot, namespace, [policy.spec.subject for policy in every], peers, pods)
+        specs = list(dict.fromkeys(policy.spec for policy in (*before, *after)))
+        rules = [rule for spec in specs for rule in (*(spec.ingress or ()), *(spec.egress or ()))]
+        peers = list(dict.fromkeys(peer for rule in rules for peer in rule.peers or ()))
+        self.before, self.after = Evaluator(before), Evaluator(after)
+        self.ports = PortClasses(port for rule in rules for port in rule.ports or ())
+        self.own, self.others = parties_of(snapshot, namespace, [spec.pod_selector for spec in specs], peers, pods)
         self.outside = ranges_of(snapshot, [peer.block for peer in peers if peer.block is not None])
-        self._matches: dict[tuple[Peer, Party, str], bool] = {}
+        self._changing: dict[tuple[Direction, Party], bool] = {}
 
-    def rows(self) -> Iterator[Row]:
-        """Every pair of parties with the ports at which a connection is lost or gained."""
+    def pairs(self) -> Iterator[ChangedPair]:
+        """Every pair of parties that loses or gains a connection, with the ports."""
         beyond = (*self.others, *self.outside)
-        for subject in self.own:
-            for way, peers in (("ingress", (*self.own, *beyond)), ("egress", beyond)):
-                for peer in peers:
-                    if peer is subject and peer.single:
-                        continue
-                    receiver = subject if way == "ingress" else peer
-                    was, will = (self._passing(when, way, subject, peer, receiver) for when in (0, 1))
-                    if was - will:
-                        yield Row("lost", way, subject, peer, was - will)
-                    if will - was:
-                        yield Row("gained", way, subject, peer, will - was)
+        for workload in self.own:
+            for peer in (*self.own, *beyond):
+                if not (peer is workload and peer.single):
+                    yield from self._changes("ingress", workload, peer)
+            for peer in beyond:
+                yield from self._changes("egress", workload, peer)
 
     def differences(self) -> tuple[Difference, ...]:
-        return tuple(sorted(self._grouped(), key=lambda each: (each.verb != "lost", str(each))))
+        return tuple(sorted(self._grouped(), key=lambda difference: (difference.verb != "lost", str(difference))))
 
     def _grouped(self) -> Iterator[Difference]:
         """Peers of one workload together, then workloads with the same peers together."""
-        found: dict[tuple[str, str, str, str], list[Party]] = {}
-        for row in self.rows():
-            receiver = row.subject if row.way == "ingress" else row.peer
-            shown = self.ports.text(row.ports, receiver)
-            found.setdefault((row.verb, row.way, row.subject.short, shown), []).append(row.peer)
-        together: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
-        for (verb, way, subject, ports), peers in found.items():
-            together.setdefault((verb, way, ports, self._named(peers)), []).append(subject)
-        for (verb, way, ports, shown_peers), subjects in together.items():
-            workloads = tuple(sorted(set(subjects)))
-            if way == "ingress":
-                yield Difference(verb, shown_peers, workloads, ports)
-            else:
-                yield Difference(verb, workloads, shown_peers, ports)
+        by_workload: dict[tuple[str, Direction, str, str], list[Party]] = {}
+        for pair in self.pairs():
+            ports = self.ports.text(pair.ports, pair.receiver.end)
+            by_workload.setdefault((pair.verb, pair.direction, pair.workload.short, ports), []).append(pair.peer)
+        by_peers: dict[tuple[str, Direction, str, tuple[str, ...]], set[str]] = {}
+        for (verb, direction, workload, ports), peers in by_workload.items():
+            by_peers.setdefault((verb, direction, ports, self._named(peers)), set()).add(workload)
+        for (verb, direction, ports, named), names in by_peers.items():
+            workloads = tuple(sorted(names))
+            sources, destinations = (named, workloads) if direction == "ingress" else (workloads, named)
+            yield Difference(verb, sources, destinations, ports)
 
     def _named(self, peers: Sequence[Party]) -> tuple[str, ...]:
-        named = {peer.text for peer in peers if peer.net is None}
+        named = {peer.text for peer in peers if peer.network is None}
         every = {party.text for party in self.own}
         if len(every) > 1 and every <= named:
-            named = {*(named - every), f"every pod in namespace {self.own[0].home}"}
+            named = {*(named - every), f"every pod in namespace {self.own[0].end.namespace}"}
         return (*sorted(named), *ranges_text(peers, self.outside))
 
-    def _passing(self, when: int, way: str, subject: Party, peer: Party, receiver: Party) -> PortSet:
-        """The ports at which a connection passes, before (0) or after (1)."""
-        passing = self._consent(self.policies[when], way, subject, peer, receiver)
-        back = "egress" if way == "ingress" else "ingress"
-        if peer.home is None or not passing:
-            return passing
-        theirs = self.policies[when] if peer.home == subject.home else peer.policies
-        return passing & self._consent(theirs, back, peer, subject, receiver)
+    def _changes(self, direction: Direction, workload: Party, peer: Party) -> Iterator[ChangedPair]:
+        back: Direction = "egress" if direction == "ingress" else "ingress"
+        same_namespace = peer.end.namespace == workload.end.namespace
+        if not self._changes_for(direction, workload) and not (same_namespace and self._changes_for(back, peer)):
+            return
+        open_ports = []
+        for policies in (self.before, self.after):
+            ports = policies.open_ports(direction, workload.end, peer.end, self.ports)
+            theirs = policies if same_namespace else peer.policies
+            open_ports.append(ports & theirs.open_ports(back, peer.end, workload.end, self.ports) if theirs else ports)
+        was, will = open_ports
+        if was - will:
+            yield ChangedPair("lost", direction, workload, peer, was - will)
+        if will - was:
+            yield ChangedPair("gained", direction, workload, peer, will - was)
 
-    def _consent(
-        self, policies: Iterable[NetworkPolicy], way: str, subject: Party, peer: Party, receiver: Party
-    ) -> PortSet:
-        closed = False
-        found: PortSet = frozenset()
-        for policy in policies:
-            rules = policy.spec.ingress if way == "ingress" else policy.spec.egress
-            if rules is None or not policy.spec.subject.matches(subject.labels):
-                continue
-            closed = True
-            for rule in rules:
-                if self._names(rule, peer, policy.namespace):
-                    found |= ports_of(self.ports, rule.ports, receiver)
-        return found if closed else self.ports.every(receiver)
-
-    def _names(self, rule: Rule, party: Party, home: str) -> bool:
-        if rule.peers is None:
-            return True
-        return any(self._is(peer, party, home) for peer in rule.peers)
-
-    def _is(self, peer: Peer, party: Party, home: str) -> bool:
-        key = peer, party, home
-        if key not in self._matches:
-            self._matches[key] = party.is_named(peer, home)
-        return self._matches[key]
+    def _changes_for(self, direction: Direction, party: Party) -> bool:
+        """Whether the plan changes any rule that restricts a workload of the namespace."""
+        key = direction, party
+        if key not in self._changing:
+            was, will = (
+                {policy.spec.rules(direction) for policy in policies.isolating(direction, party.end)}
+                for policies in (self.before, self.after)
+            )
+            self._changing[key] = was != will
+        return self._changing[key]
 
 
 def _few(names: Sequence[str]) -> str:
-    """The first of the names, with a namespace said once for all of its pods."""
+    """The first of the names, with a namespace named once for all of its pods."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     by_place: dict[str, list[str]] = {}
     for name in names[:SHOWN]:
         what, _, place = name.partition(" in namespace ")
         by_place.setdefault(place, []).append(what)
     parts = [
-        ", ".join([whats[0], *(each.removeprefix("pods ") for each in whats[1:])] if place else whats)
-        + (f" in namespace {place}" if place else "")
+        f"{whats[0]}{''.join(', ' + what.removeprefix('pods ') for what in whats[1:])} in namespace {place}"
+        if place
+        else ", ".join(whats)
         for place, whats in by_place.items()
     ]
     return ", ".join(parts) + more

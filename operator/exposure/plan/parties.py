@@ -1,14 +1,16 @@
 """Who may be at an end of a connection, as far as the policies at hand can tell them apart."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from dataclasses import dataclass
 
-from exposure.addresses import WHOLE_FAMILY, Address, Block, Network, family, inside, sort_key
+from exposure.addresses import WHOLE_FAMILY, Block, Network, block, family, inside, sort_key
 from exposure.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
+from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
 from exposure.model.snapshot import Snapshot
-from exposure.networkpolicy.values import NetworkPolicy, Peer
+from exposure.networkpolicy.evaluate import Evaluator
+from exposure.networkpolicy.matching import ConnectionEnd, peer_matches
+from exposure.networkpolicy.values import Peer
 
 #: Labels that tell replicas apart, and not workloads.
 REPLICA_LABELS = (
@@ -23,198 +25,151 @@ REPLICA_LABELS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Party:
-    """A workload (`home` is its namespace), the nodes, or addresses of a network (`net`).
-
-    `addresses` are asked of ipBlocks: all of them have to lie inside one. `numbers` None: named ports are not known.
-    """
+    """A workload, with the NetworkPolicies of its namespace if it has any; the nodes; or the addresses of a network."""
 
     text: str
-    home: str | None = None
-    labels: Labels = field(default_factory=dict)
-    home_labels: Labels = field(default_factory=dict)
-    addresses: tuple[Address, ...] = ()
-    numbers: frozenset[tuple[str, str, int]] | None = None
-    policies: tuple[NetworkPolicy, ...] = ()
-    net: Network | None = None
+    end: ConnectionEnd
+    policies: Evaluator | None = None
+    network: Network | None = None
     single: bool = False
 
     @property
     def short(self) -> str:
-        """Its name for whoever knows the namespace."""
-        return self.text.removeprefix("pods ").removesuffix(f" in namespace {self.home}")
-
-    def is_named(self, peer: Peer, home: str) -> bool:
-        """Whether a peer of a policy in namespace `home` names this party."""
-        if peer.block is not None:
-            return bool(self.addresses) and all(_holds(peer.block, each) for each in self.addresses)
-        if self.home is None:
-            return False
-        if peer.namespaces is None:
-            if self.home != home:
-                return False
-        elif not peer.namespaces.matches(self.home_labels):
-            return False
-        return peer.pods is None or peer.pods.matches(self.labels)
-
-    def resolve(self, protocol: str, name: str) -> frozenset[int] | None:
-        """The numbers that a port's name stands for here; None: nobody knows."""
-        if self.numbers is None:
-            return None
-        return frozenset(number for p, n, number in self.numbers if (p, n) == (protocol, name))
-
-
-def _holds(block: Block, each: Address) -> bool:
-    return each in block.cidr and not any(each in cut for cut in block.excepts)
+        """Its name for a reader who knows the namespace."""
+        return self.text.removeprefix("pods ").removesuffix(f" in namespace {self.end.namespace}")
 
 
 def parties_of(
-    snapshot: Snapshot, namespace: str, subjects: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
+    snapshot: Snapshot, namespace: str, pod_selectors: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[tuple[Party, ...], tuple[Party, ...]]:
-    """The workloads of the namespace, and those of others as far as any peer tells them apart."""
-    services = [s for _, s in sorted(snapshot.services.get(namespace, {}).items()) if s.selector]
-    selectors = [selecting(dict(service.selector or ())) for service in services]
+    """The workloads of the namespace, and those of other namespaces as far as any peer tells them apart."""
     home = snapshot.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
-    here = [p for p in peers if p.namespaces is None or p.namespaces.matches(dict(home.labels))]
-    telling = [*selectors, *subjects, *(p.pods for p in here if p.pods is not None)]
-    own = _workloads(snapshot, home, telling, peers, pods)
-    others: dict[object, list[Party]] = {}
+    services = (service for _, service in sorted(snapshot.services.get(namespace, {}).items()))
+    selectors = [selecting(dict(service.selector)) for service in services if service.selector]
+    own = _workloads(snapshot, home, [*selectors, *pod_selectors, *_selectors_for(home, peers, namespace)], peers, pods)
+    alike: dict[object, list[Party]] = {}
     for name, other in sorted(snapshot.namespaces.items()):
         if name != namespace:
-            there = [p for p in peers if p.namespaces is not None and p.namespaces.matches(dict(other.labels))]
-            within = [p.pods for p in there if p.pods is not None]
-            for party in _workloads(snapshot, other, within, peers, pods):
-                key = (tuple(party.is_named(peer, namespace) for peer in peers), party.policies and party.text)
-                others.setdefault(key, []).append(party)
-    return own, tuple(_together(each) for each in others.values())
+            for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods):
+                matches = tuple(peer_matches(peer, namespace, party.end) for peer in peers)
+                alike.setdefault((matches, party.text if party.policies else ""), []).append(party)
+    return own, tuple(map(_together, alike.values()))
+
+
+def _selectors_for(there: Namespace, peers: Iterable[Peer], policies_in: str) -> list[LabelSelector]:
+    """The podSelectors of those peers of policies in one namespace that may match pods of another, or the same."""
+    return [
+        peer.pods
+        for peer in peers
+        if peer.pods is not None
+        and (there.name == policies_in if peer.namespaces is None else peer.namespaces.matches(dict(there.labels)))
+    ]
 
 
 def _workloads(
     snapshot: Snapshot, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[Party, ...]:
     """Pods of one namespace, those together that nothing tells apart; and each selector that selects none of them."""
-    selectors = list(dict.fromkeys(each for each in telling if not each.empty))
-    policies = tuple(each for _, each in sorted(snapshot.network_policies.get(home.name, {}).items()))
+    selectors = list(dict.fromkeys(selector for selector in telling if not selector.empty))
+    policies = [policy for _, policy in sorted(snapshot.network_policies.get(home.name, {}).items())]
+    blocks = [peer for peer in peers if peer.block is not None]
     known = [pod for _, pod in sorted(snapshot.pods.get(home.name, {}).items())] if pods else []
-    alive = [pod for pod in known if not pod.finished and not pod.host_network]
+    alive = [(pod, dict(pod.labels)) for pod in known if not pod.finished and not pod.host_network]
     groups: dict[object, list[Pod]] = {}
-    for pod in alive:
-        labels = dict(pod.labels)
-        blocks = tuple(peer.block for peer in peers if peer.block is not None)
-        held = tuple(any(_holds(block, ip_address(ip)) for ip in pod.ips) for block in blocks)
-        subject_to = tuple(policy.spec.subject.matches(labels) for policy in policies)
-        groups.setdefault((tuple(s.matches(labels) for s in selectors), held, subject_to), []).append(pod)
-    found = [_group(home, group, selectors, policies) for group in groups.values()]
-    absent = [s for s in selectors if not any(s.matches(dict(pod.labels)) for pod in alive)]
-    found += [_sample(home, selector, policies) for selector in (absent if alive else selectors)]
+    selected: set[LabelSelector] = set()
+    for pod, labels in alive:
+        naming = tuple(selector for selector in selectors if selector.matches(labels))
+        selected.update(naming)
+        end = pods_end([pod], home, labels)
+        matches = tuple(peer_matches(peer, home.name, end) for peer in blocks)
+        restricting = tuple(policy.name for policy in policies if policy.spec.pod_selector.matches(labels))
+        groups.setdefault((naming, matches, restricting), []).append(pod)
+    evaluator = Evaluator(policies) if policies else None
+
+    def party(text: str, labels: Labels, pods: Sequence[Pod] = ()) -> Party:
+        end = pods_end(pods, home, labels)
+        return Party(f"{text} in namespace {home.name}", end, evaluator, single=len(pods) == 1)
+
+    parties = [party(_group_text(group, selectors), dict(group[0].labels), group) for group in groups.values()]
+    parties += [party(f"pods {selector}", _sample(selector)) for selector in selectors if selector not in selected]
     if not alive:
-        found.append(_party(home, "other pods" if selectors else "pods", {}, policies))
-    return tuple(found)
+        parties.append(party("other pods" if selectors else "pods", {}))
+    return tuple(parties)
 
 
-def _group(
-    home: Namespace, pods: Sequence[Pod], selectors: Sequence[LabelSelector], policies: tuple[NetworkPolicy, ...]
-) -> Party:
-    first = dict(pods[0].labels)
-    naming = [s for s in selectors if s.matches(first)]
-    common = set(pods[0].labels).intersection(*(pod.labels for pod in pods))
-    shown = tuple(sorted((k, v) for k, v in common if k not in REPLICA_LABELS))
+def _group_text(pods: Sequence[Pod], selectors: Iterable[LabelSelector]) -> str:
+    """What names the pods: the most precise selector, else the labels that they share, else how many they are."""
+    naming = [selector for selector in selectors if selector.matches(dict(pods[0].labels))]
     if naming:
-        text = f"pods {max(naming, key=lambda s: len(s.labels))}"
-    elif shown:
-        text = f"pods {LabelSelector(shown)}"
-    else:
-        text = f"pod {pods[0].name}" if len(pods) == 1 else f"{len(pods)} pods"
-    addresses = tuple(ip_address(ip) for pod in pods for ip in pod.ips)
-    numbers = frozenset((port.protocol, port.name, port.port) for pod in pods for port in pod.ports if port.name)
-    known = numbers if any(pod.ports for pod in pods) else None
-    return _party(home, text, first, policies, addresses, known, single=len(pods) == 1)
+        return f"pods {max(naming, key=lambda selector: len(selector.labels))}"
+    common = set(pods[0].labels).intersection(*(pod.labels for pod in pods))
+    shown = tuple(sorted((key, value) for key, value in common if key not in REPLICA_LABELS))
+    if shown:
+        return f"pods {LabelSelector(shown)}"
+    return f"pod {pods[0].name}" if len(pods) == 1 else f"{len(pods)} pods"
 
 
-def _sample(home: Namespace, selector: LabelSelector, policies: tuple[NetworkPolicy, ...]) -> Party:
-    """A pod as a selector names it, with no label beyond."""
+def _sample(selector: LabelSelector) -> Labels:
+    """The labels of a pod as a selector names it, with none beyond."""
     labels = dict(selector.labels)
-    for need in selector.requirements:
-        if need.operator in ("In", "Exists"):
-            labels.setdefault(need.key, need.values[0] if need.values else "")
-    return _party(home, f"pods {selector}", labels, policies)
-
-
-def _party(
-    home: Namespace,
-    text: str,
-    labels: Labels,
-    policies: tuple[NetworkPolicy, ...],
-    addresses: tuple[Address, ...] = (),
-    numbers: frozenset[tuple[str, str, int]] | None = None,
-    *,
-    single: bool = False,
-) -> Party:
-    where = f"{text} in namespace {home.name}"
-    return Party(where, home.name, labels, dict(home.labels), addresses, numbers, policies, single=single)
+    for requirement in selector.requirements:
+        if requirement.operator in ("In", "Exists"):
+            labels.setdefault(requirement.key, requirement.values[0] if requirement.values else "")
+    return labels
 
 
 def _together(parties: Sequence[Party]) -> Party:
     """Workloads of other namespaces that no peer tells apart, as one."""
-    if len(parties) == 1:
-        return parties[0]
     first = parties[0]
-    homes = sorted({party.home or "" for party in parties})
+    if len(parties) == 1:
+        return first
+    homes = sorted({str(party.end.namespace) for party in parties})
     more = f" and {len(homes) - 3} more" if len(homes) > 3 else ""
     text = f"{len(parties)} workloads in namespace{'s' if len(homes) > 1 else ''} {', '.join(homes[:3])}{more}"
-    return Party(text, first.home, first.labels, first.home_labels, first.addresses, first.numbers, first.policies)
+    return Party(text, first.end, first.policies)
 
 
-def ranges_of(snapshot: Snapshot, blocks: Iterable[Block]) -> tuple[Party, ...]:
+def ranges_of(snapshot: Snapshot, ip_blocks: Iterable[Block]) -> tuple[Party, ...]:
     """The nodes, and each network that a block names, without the narrower ones; IPv6 only where some block is."""
-    nets: set[Network] = {WHOLE_FAMILY["IPv4"]}
-    for each in blocks:
-        nets |= {WHOLE_FAMILY[family(each.cidr)], each.cidr, *each.excepts}
-    found = [
-        Party(str(net), addresses=(own,), net=net)
-        for net in sorted(nets, key=sort_key)
-        if (own := _own_address(net, _within(net, nets))) is not None
+    networks: set[Network] = {WHOLE_FAMILY["IPv4"]}
+    for ip_block in ip_blocks:
+        networks |= {WHOLE_FAMILY[family(ip_block.cidr)], ip_block.cidr, *ip_block.excepts}
+    nodes = address_blocks(ip for _, node in sorted(snapshot.nodes.items()) for ip in node.internal_ips)
+    ranges = [
+        Party(str(network), addresses_end([rest]), network=network)
+        for network, inner in _nested(networks).items()
+        if (rest := block(network, inner)) is not None
     ]
-    ips = tuple(ip_address(ip) for _, node in sorted(snapshot.nodes.items()) for ip in node.internal_ips)
-    return (*([Party("the nodes", addresses=ips)] if ips else []), *found)
+    return (*([Party("the nodes", addresses_end(nodes))] if nodes else []), *ranges)
 
 
-def _within(net: Network, nets: Iterable[Network]) -> list[Network]:
-    """The widest of `nets` that lie inside `net`, sorted."""
-    inner = sorted((each for each in nets if each != net and inside(each, net)), key=sort_key)
-    widest: list[Network] = []
-    for each in inner:
-        if not widest or not inside(each, widest[-1]):
-            widest.append(each)
-    return widest
-
-
-def _own_address(net: Network, inner: Sequence[Network]) -> Address | None:
-    """An address of `net` in none of `inner`, which are sorted and disjoint."""
-    at = net.network_address
-    for each in inner:
-        if at < each.network_address:  # type: ignore[operator]
-            return at
-        if each.broadcast_address == net.broadcast_address:
-            return None
-        at = each.broadcast_address + 1
-    return at
+def _nested(networks: Iterable[Network]) -> dict[Network, list[Network]]:
+    """The networks, sorted, each with those directly inside it."""
+    nested: dict[Network, list[Network]] = {}
+    around: list[Network] = []
+    for network in sorted(networks, key=sort_key):
+        while around and not inside(network, around[-1]):
+            around.pop()
+        if around:
+            nested[around[-1]].append(network)
+        nested[network] = []
+        around.append(network)
+    return nested
 
 
 def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, ...]:
     """The chosen ranges in few words: a wide one but the narrower ones in it that are not chosen."""
-    here = {party.net for party in chosen if party.net is not None}
-    nets = {party.net for party in every if party.net is not None}
-    found = []
-    for net in sorted(here, key=sort_key):
-        around = [each for each in nets if each != net and inside(net, each)]
-        if around and max(around, key=lambda each: each.prefixlen) in here:
-            continue
-        name = f"any {family(net)} address" if net.prefixlen == 0 else str(net)
-        out = _left_out(net, here, nets)
-        found.append(f"{name} but {', '.join(map(str, out))}" if out else name)
-    # What has exceptions of its own comes last: in a list, nothing after it can be taken for one more of them.
-    return tuple(sorted(found, key=lambda text: " but " in text))
+    here = {party.network for party in chosen if party.network is not None}
+    nested = _nested(party.network for party in every if party.network is not None)
+    inside_chosen = {inner for network in here for inner in nested[network]}
 
+    def left_out(network: Network) -> list[Network]:
+        return [out for inner in nested[network] for out in (left_out(inner) if inner in here else [inner])]
 
-def _left_out(net: Network, here: set[Network], nets: set[Network]) -> list[Network]:
-    return [out for inner in _within(net, nets) for out in (_left_out(inner, here, nets) if inner in here else [inner])]
+    texts = []
+    for network in sorted(here - inside_chosen, key=sort_key):
+        name = f"any {family(network)} address" if network.prefixlen == 0 else str(network)
+        out = ", ".join(map(str, left_out(network)))
+        texts.append(f"{name} but {out}" if out else name)
+    # What has exceptions of its own comes last: in a list, nothing after it looks like one more of them.
+    return tuple(sorted(texts, key=lambda text: " but " in text))

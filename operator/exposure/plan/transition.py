@@ -1,36 +1,35 @@
 """From one set of policies of a namespace to another, write by write, opening and cutting nothing in between.
 
-Policies add up, and a pod is closed in a direction as soon as one policy that speaks about it selects the pod. Each
-write is atomic, the set of them is not. So a transition has stages:
+Policies add up, and a pod is isolated in a direction as soon as one policy with that direction selects it. Each write
+is atomic; a set of writes is not. So a transition has stages:
 
-0. What changes its subject leaves a copy of itself behind, under a name of its own.
-1. Everything is given: each policy stands with what it had and what it will have. Narrow subjects first, and a policy
-   that is the first to close its pods brings along the rules of those that are still to come for the same pods.
-2. The wall (the default-deny) comes, goes, or changes.
-3. What is not wanted is taken, wide subjects first: the last policy that closes a pod holds what those before it gave.
+0. A policy whose pod selector changes leaves a copy of itself behind, under an interim name.
+1. Everything is granted: each policy allows what it did and what it will. Narrow pod selectors come first, and a policy
+   that is the first to isolate its pods also allows what those still to come allow for the same pods.
+2. The default deny is created, changed, or deleted.
+3. What is no longer wanted is withdrawn, wide pod selectors first: the last policy that isolates a pod still allows
+   what those before it allowed.
 
-At every moment a pod admits, in each direction, at least what it admits both before and after, and at most what it
-admits before or after. Writes of one stage with equally many conditions in their selectors may be made at once.
+At every moment a pod allows, in each direction, at least what it allows both before and after, and at most what it
+allows before or after. Writes of one stage with equally many conditions in their selectors may be made at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from exposure.labels import Labels, LabelSelector
-from exposure.networkpolicy.values import PolicySpec, Rule
+from exposure.networkpolicy.values import DIRECTIONS, Direction, PolicySpec, Rule
 
 Specs: TypeAlias = Mapping[str, PolicySpec]
-Way: TypeAlias = Literal["ingress", "egress"]
-WAYS: tuple[Way, Way] = ("ingress", "egress")
-#: Policies that stand for the length of one transition only, where no policy to come has a subject narrow enough.
-BRIDGE = "exposure-interim-"
+#: The names of policies that exist for the length of one transition only.
+INTERIM = "exposure-interim-"
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What `name` is to say; None: it goes. Writes of equal `group` and `stage` are independent of each other."""
+    """What the policy `name` is to be; None: it is deleted. Writes of equal `group` and `stage` are independent."""
 
     name: str
     spec: PolicySpec | None
@@ -39,144 +38,149 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What a transition meets and leaves alone: other people's policies, frozen ones, and the labels of live pods."""
+class Surroundings:
+    """What a transition leaves alone: policies of others, frozen ones, and the labels of live pods.
 
-    standing: tuple[PolicySpec, ...] = ()
+    `default_deny`: the name of the policy that is written between what is granted and what is withdrawn.
+    """
+
+    policies: tuple[PolicySpec, ...] = ()
     pods: tuple[Labels, ...] = ()
-    wall: str = ""
+    default_deny: str = ""
 
 
-def rules(spec: PolicySpec | None, way: Way) -> tuple[Rule, ...] | None:
-    if spec is None:
-        return None
-    return spec.ingress if way == "ingress" else spec.egress
+def rules_of(spec: PolicySpec | None, direction: Direction) -> tuple[Rule, ...] | None:
+    return None if spec is None else spec.rules(direction)
 
 
-def with_rules(spec: PolicySpec, way: Way, new: tuple[Rule, ...] | None) -> PolicySpec:
-    if way == "ingress":
-        return PolicySpec(spec.subject, new, spec.egress)
-    return PolicySpec(spec.subject, spec.ingress, new)
+def with_rules(spec: PolicySpec, direction: Direction, rules: tuple[Rule, ...] | None) -> PolicySpec:
+    if direction == "ingress":
+        return PolicySpec(spec.pod_selector, rules, spec.egress)
+    return PolicySpec(spec.pod_selector, spec.ingress, rules)
 
 
-def writes(before: Specs, after: Specs, around: Around) -> list[Write]:
+def ordered_writes(before: Specs, after: Specs, surroundings: Surroundings) -> list[Write]:
     """The writes that lead from `before` to `after`, in order."""
-    return list(_Transition(before, after, around).ordered())
+    return list(_Transition(before, after, surroundings).writes())
 
 
 @dataclass(frozen=True, slots=True)
 class _Transition:
     before: Specs
     after: Specs
-    around: Around
+    surroundings: Surroundings
 
-    def ordered(self) -> Iterator[Write]:
-        changed = sorted(n for n in {*self.before, *self.after} if self.before.get(n) != self.after.get(n))
+    def writes(self) -> Iterator[Write]:
+        names = {*self.before, *self.after}
+        changed = sorted(name for name in names if self.before.get(name) != self.after.get(name))
         if len(changed) == 1:
             yield Write(changed[0], self.after.get(changed[0]), (1, 0))
             return
-        given: list[Write] = []
-        name_conflicts: list[Write] = []
-        for name in changed:
-            if name == self.around.wall:
-                continue
-            for write in self._of(name, changed):
-                (given if write.stage[0] < 2 else name_conflicts).append(write)
-        for name, spec in self._bridges():
-            given.append(Write(name, spec, (1, -conditions(spec.subject))))
-            name_conflicts.append(Write(name, None, (3, conditions(spec.subject))))
-        yield from sorted(given, key=lambda write: write.stage)
-        if self.around.wall in changed:
-            yield Write(self.around.wall, self.after.get(self.around.wall), (2, 0))
-        yield from sorted(name_conflicts, key=lambda write: write.stage)
+        default_deny = self.surroundings.default_deny
+        writes = [write for name in changed if name != default_deny for write in self._of(name, changed)]
+        for name, spec in self._for_shared_pods():
+            writes.append(Write(name, spec, (1, -conditions(spec.pod_selector))))
+            writes.append(Write(name, None, (3, conditions(spec.pod_selector))))
+        if default_deny in changed:
+            writes.append(Write(default_deny, self.after.get(default_deny), (2, 0)))
+        yield from sorted(writes, key=lambda write: write.stage)
 
     def _of(self, name: str, changed: Sequence[str]) -> Iterator[Write]:
         before, after = self.before.get(name), self.after.get(name)
-        moved = before is not None and after is not None and before.subject != after.subject
+        moved = before is not None and after is not None and before.pod_selector != after.pod_selector
         wide = self._wide(None if moved else before, after)
-        if (moved or wide not in (before, after)) and self._alone(name, changed):
+        if (moved or wide not in (before, after)) and self._shares_no_pod(name, changed):
             wide, moved = after or wide, False
         if moved and before is not None:
-            bridge = self._bridge_name(f"{name} {before.subject}")
-            yield Write(bridge, self._wide(before, None), (0, 0))
-            yield Write(bridge, None, (3, conditions(before.subject)))
+            interim = self._interim_name(f"{name} {before.pod_selector}")
+            yield Write(interim, self._wide(before, None), (0, 0))
+            yield Write(interim, None, (3, conditions(before.pod_selector)))
         if wide != before:
-            yield Write(name, wide, (1, -conditions(wide.subject)))
+            yield Write(name, wide, (1, -conditions(wide.pod_selector)))
         if wide != after:
-            yield Write(name, after, (3, conditions(wide.subject)))
+            yield Write(name, after, (3, conditions(wide.pod_selector)))
 
-    def _alone(self, name: str, changed: Sequence[str]) -> bool:
+    def _shares_no_pod(self, name: str, changed: Sequence[str]) -> bool:
         """Whether no pod can be selected by this policy and another one that changes: then one write is enough."""
-        here = subjects(self.before.get(name), self.after.get(name))
-        others = [s for n in changed if n != name for s in subjects(self.before.get(n), self.after.get(n))]
-        return all(disjoint(one, other) for one in here for other in others)
+        own = self._pod_selectors(name)
+        others = [selector for other in changed if other != name for selector in self._pod_selectors(other)]
+        return all(selector.disjoint(other) for selector in own for other in others)
+
+    def _pod_selectors(self, name: str) -> list[LabelSelector]:
+        return pod_selectors(self.before.get(name), self.after.get(name))
 
     def _wide(self, before: PolicySpec | None, after: PolicySpec | None) -> PolicySpec:
-        """What a policy says while others change: what it said and will say, and what its pods would miss meanwhile."""
+        """A policy while others change: it allows what it did and will, and what its pods would miss meanwhile."""
         wide = before or after
         assert wide is not None
-        for way in WAYS:
-            old, new = rules(before, way), rules(after, way)
-            said = None if old is None and new is None else _joined(old or (), new or ())
+        for direction in DIRECTIONS:
+            old, new = rules_of(before, direction), rules_of(after, direction)
+            rules = None if old is None and new is None else _joined(old or (), new or ())
             if old is None and new is not None:
-                said = _joined(new, self._missing(self.before, self.after, wide.subject, way))
+                rules = _joined(new, self._missing(self.before, self.after, wide.pod_selector, direction))
             elif old is not None and new is None:
-                said = _joined(old, self._missing(self.after, self.before, wide.subject, way))
-            # Where nothing is added to one of the two, it is written as it stands there: no second write for an order.
-            said = next((each for each in (new, old) if each is not None and set(each) == set(said or ())), said)
-            wide = with_rules(wide, way, said)
+                rules = _joined(old, self._missing(self.after, self.before, wide.pod_selector, direction))
+            # Where one of the two already has all rules, its own order stands: no second write for an order.
+            complete = (own for own in (new, old) if own is not None and set(own) == set(rules or ()))
+            wide = with_rules(wide, direction, next(complete, rules))
         return wide
 
-    def _missing(self, without: Specs, having: Specs, subject: LabelSelector, way: Way) -> tuple[Rule, ...]:
-        """The rules for all pods of `subject` where something closes them, if nothing closes them all without."""
-        if any(spec.subject.covers(subject) for spec in self._closing(without, way)):
+    def _missing(
+        self, without: Specs, having: Specs, selector: LabelSelector, direction: Direction
+    ) -> tuple[Rule, ...]:
+        """The rules for all pods of `selector` where something isolates them, if nothing isolates them all without."""
+        if any(spec.pod_selector.covers(selector) for spec in self._isolating(without, direction)):
             return ()
-        return _joined(*(rules(spec, way) or () for spec in having.values() if spec.subject.covers(subject)))
+        covering = (spec for spec in having.values() if spec.pod_selector.covers(selector))
+        return _joined(*(rules_of(spec, direction) or () for spec in covering))
 
-    def _closing(self, specs: Specs, way: Way) -> Iterator[PolicySpec]:
-        return (spec for spec in (*specs.values(), *self.around.standing) if rules(spec, way) is not None)
+    def _isolating(self, specs: Specs, direction: Direction) -> Iterator[PolicySpec]:
+        every = (*specs.values(), *self.surroundings.policies)
+        return (spec for spec in every if rules_of(spec, direction) is not None)
 
-    def _bridges(self) -> Iterator[tuple[str, PolicySpec]]:
-        """Policies for pods that several policies come to (or leave) at once, none of them narrow enough to begin."""
-        found: dict[tuple[str, LabelSelector], PolicySpec] = {}
-        for way in WAYS:
+    def _for_shared_pods(self) -> Iterator[tuple[str, PolicySpec]]:
+        """Interim policies for pods that several policies begin (or stop) to select at once, none narrow enough."""
+        interim: dict[tuple[str, LabelSelector], PolicySpec] = {}
+        for direction in DIRECTIONS:
             for side, without, having in (("to", self.before, self.after), ("from", self.after, self.before)):
-                closing = tuple(self._closing(without, way))
-                if any(spec.subject.empty for spec in closing):
+                isolating = tuple(self._isolating(without, direction))
+                if any(spec.pod_selector.empty for spec in isolating):
                     continue
-                moving = [spec for spec in having.values() if rules(spec, way) is not None]
-                for pod in self.around.pods:
-                    meeting = [spec for spec in moving if spec.subject.matches(pod)]
-                    if _has_narrowest(meeting) or any(spec.subject.matches(pod) for spec in closing):
+                changing = [spec for spec in having.values() if rules_of(spec, direction) is not None]
+                for pod in self.surroundings.pods:
+                    selecting = [spec for spec in changing if spec.pod_selector.matches(pod)]
+                    if _has_narrowest(selecting) or any(spec.pod_selector.matches(pod) for spec in isolating):
                         continue
-                    cell = conjunction(spec.subject for spec in meeting)
-                    spec = found.get((side, cell), PolicySpec(cell, None, None))
-                    joined = _joined(rules(spec, way) or (), *(rules(each, way) or () for each in meeting))
-                    found[side, cell] = with_rules(spec, way, joined)
-        for (side, cell), spec in found.items():
-            yield self._bridge_name(f"{side} {cell}"), spec
+                    shared = conjunction(spec.pod_selector for spec in selecting)
+                    spec = interim.get((side, shared), PolicySpec(shared, None, None))
+                    granted = (rules_of(other, direction) or () for other in selecting)
+                    rules = _joined(rules_of(spec, direction) or (), *granted)
+                    interim[side, shared] = with_rules(spec, direction, rules)
+        for (side, shared), spec in interim.items():
+            yield self._interim_name(f"{side} {shared}"), spec
 
-    def _bridge_name(self, text: str) -> str:
-        """A name of its own, also where a transition that was broken off has left a bridge standing."""
+    def _interim_name(self, text: str) -> str:
+        """A name of its own, also where an interrupted transition left an interim policy behind."""
         number = 0
-        while (found := f"{BRIDGE}{sha256(f'{text} {number}'.encode()).hexdigest()[:10]}") in self.before:
+        while (name := f"{INTERIM}{sha256(f'{text} {number}'.encode()).hexdigest()[:10]}") in self.before:
             number += 1
-        return found
+        return name
 
 
 def _has_narrowest(specs: Sequence[PolicySpec]) -> bool:
-    return not specs or any(all(other.subject.covers(one.subject) for other in specs) for one in specs)
+    return not specs or any(all(other.pod_selector.covers(spec.pod_selector) for other in specs) for spec in specs)
 
 
 def _joined(*parts: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(rule for part in parts for rule in part))
 
 
-def subjects(*specs: PolicySpec | None) -> list[LabelSelector]:
-    return [spec.subject for spec in specs if spec is not None]
+def pod_selectors(*specs: PolicySpec | None) -> list[LabelSelector]:
+    return [spec.pod_selector for spec in specs if spec is not None]
 
 
 def conditions(selector: LabelSelector) -> int:
+    """How many conditions a selector has: more of them select fewer pods."""
     return len(selector.labels) + len(selector.requirements)
 
 
@@ -184,12 +188,6 @@ def conjunction(selectors: Iterable[LabelSelector]) -> LabelSelector:
     """What all of the selectors select. They are known to select one pod together, so no two labels contradict."""
     every = list(selectors)
     return LabelSelector(
-        tuple(sorted({pair for each in every for pair in each.labels})),
-        tuple(sorted({need for each in every for need in each.requirements}, key=str)),
+        tuple(sorted({pair for selector in every for pair in selector.labels})),
+        tuple(sorted({need for selector in every for need in selector.requirements}, key=str)),
     )
-
-
-def disjoint(one: LabelSelector, other: LabelSelector) -> bool:
-    """Whether certainly no pod is selected by both: they ask for different values of one label."""
-    there = dict(other.labels)
-    return any(there.get(key, value) != value for key, value in one.labels)

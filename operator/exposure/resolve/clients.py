@@ -15,17 +15,12 @@ from exposure.addresses import (
     union,
 )
 from exposure.catalog.blind_spots import blind_spot
-from exposure.catalog.providers import SOURCE_RANGES, Profile
+from exposure.catalog.profile import LoadBalancerProfile
+from exposure.catalog.providers import RANGE_ANNOTATIONS
 from exposure.model.exposures import BlindSpot
 from exposure.model.intent import Clients
 from exposure.model.objects import Service
 from exposure.resolve.limits import EffectiveLimits
-
-#: Annotations of other controllers that ask for source ranges; where the profile does not honor one, no controller does.
-RANGE_ANNOTATIONS = (
-    SOURCE_RANGES,
-    "service.beta.kubernetes.io/azure-allowed-ip-ranges",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ def families_of(service: Service, pod_families: tuple[Family, ...]) -> tuple[Fam
 def client_ranges(
     service: Service,
     entry_point: str,
-    profile: Profile,
+    profile: LoadBalancerProfile,
     clients: Clients,
     limits: EffectiveLimits,
     families: tuple[Family, ...],
@@ -97,7 +92,7 @@ class OwnRanges:
     blind_spots: tuple[BlindSpot, ...]
 
 
-def own_ranges(service: Service, profile: Profile) -> OwnRanges:
+def own_ranges(service: Service, profile: LoadBalancerProfile) -> OwnRanges:
     field = _networks(service.source_ranges)
     annotated: list[Network] = []
     has_annotation = False

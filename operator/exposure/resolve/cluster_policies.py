@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from exposure.model.config import Config
-from exposure.model.exposures import Verdict
+from exposure.model.exposures import PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, Unreadable
 from exposure.model.objects import Namespace
 from exposure.model.snapshot import Snapshot
 
-ACCEPTED = Verdict(True, "Accepted", "Every field is valid and within every limit.")
+ACCEPTED = PolicyVerdict(True, "Accepted", "Every field is valid and within every limit.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class MatchingClusterPolicy:
 
     policy: ClusterExposurePolicy
     spec: ClusterSpec | None
-    verdict: Verdict
+    verdict: PolicyVerdict
 
 
 def matching_cluster_policies(snapshot: Snapshot, namespace: Namespace) -> tuple[MatchingClusterPolicy, ...]:
@@ -50,5 +50,5 @@ def is_system_namespace(name: str, config: Config) -> bool:
     return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def invalid(spec: Unreadable) -> Verdict:
-    return Verdict(False, "Invalid", f"{spec.field}: {spec.message}. The last accepted spec stays in force.")
+def invalid(spec: Unreadable) -> PolicyVerdict:
+    return PolicyVerdict(False, "Invalid", f"{spec.field}: {spec.message}. The last accepted spec stays in force.")

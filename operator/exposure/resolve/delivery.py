@@ -5,22 +5,22 @@ from dataclasses import dataclass, replace
 
 from exposure.addresses import Family
 from exposure.catalog.decision_table import NODES_PROXY, PODS_PROXY, decide
-from exposure.catalog.providers import PROFILES, Profile
+from exposure.catalog.profile import LoadBalancerProfile
+from exposure.catalog.providers import NO_LOAD_BALANCER
 from exposure.model.exposures import DecisionRow, SourceKind
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.networkpolicy.values import PolicyPort
+from exposure.resolve.arrival import Arrival, arrival
 from exposure.resolve.clients import ClientRanges, client_ranges
 from exposure.resolve.effective_policies import EffectivePolicy
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import BackendRoute
 from exposure.resolve.inputs import NamespaceInputs
 from exposure.resolve.ports import ServicePorts, routed_port
-from exposure.resolve.profiles import Arrival, arrival, l7_profile
+from exposure.resolve.profiles import ingress_profile
 from exposure.resolve.selected_pods import SelectedPods
 
-#: A node port, an external address or a host port: kube-proxy forwards, and no load balancer probes or filters.
-WITHOUT_LOAD_BALANCER = PROFILES["metallb"]
 HIDES_CLIENTS = frozenset({SourceKind.NODES, SourceKind.OUTSIDE})
 
 
@@ -35,7 +35,7 @@ class Delivery:
 
     entry_point: str
     service: Service
-    profile: Profile
+    profile: LoadBalancerProfile
     clients: ClientRanges
     ports: tuple[ServicePorts, ...] = ()
     arrival: Arrival | None = None
@@ -66,7 +66,7 @@ class DeliveryInputs:
     policy: EffectivePolicy
     inputs: NamespaceInputs
     facts: ClusterFacts
-    profile: Profile
+    profile: LoadBalancerProfile
     families: tuple[Family, ...]
     ports: tuple[ServicePorts, ...]
     routes: tuple[BackendRoute, ...]
@@ -92,7 +92,7 @@ def _to_the_service(of: DeliveryInputs, entry_point: str) -> Iterator[Delivery]:
     """Deliveries through an entry point that is the Service itself; one without ports where it exposes none."""
     profile, overrides, service = of.profile, of.policy.spec.load_balancer, of.service
     if entry_point != "LoadBalancer":
-        profile = WITHOUT_LOAD_BALANCER
+        profile = NO_LOAD_BALANCER
         overrides = LoadBalancerOverrides(health_check_cidrs=overrides.health_check_cidrs)
     if entry_point == "HostPort":
         # The pod's own node answers, whatever externalTrafficPolicy the Service has.
@@ -110,7 +110,7 @@ def _to_the_service(of: DeliveryInputs, entry_point: str) -> Iterator[Delivery]:
 
 def _through_ingress_point(of: DeliveryInputs, entry_point: str) -> Iterator[Delivery]:
     """Deliveries along the routes that lead from Ingresses or Gateways to ports that the policy exposes."""
-    clients = _clients(of, entry_point, WITHOUT_LOAD_BALANCER)
+    clients = _clients(of, entry_point, NO_LOAD_BALANCER)
     for route in of.routes:
         port = routed_port(of.service, route.backend.port)
         ports = next((exposed for exposed in of.ports if exposed.port == port), None)
@@ -119,12 +119,10 @@ def _through_ingress_point(of: DeliveryInputs, entry_point: str) -> Iterator[Del
         match route.proxy.kind:
             case "pods" | "nodes" as kind:
                 row = PODS_PROXY if kind == "pods" else NODES_PROXY
-                yield Delivery(
-                    entry_point, of.service, WITHOUT_LOAD_BALANCER, clients, (ports,), None, row, route=route
-                )
+                yield Delivery(entry_point, of.service, NO_LOAD_BALANCER, clients, (ports,), None, row, route=route)
             case "cloud":
                 annotations = dict(route.ingress_point.annotations)
-                profile = l7_profile(route.proxy.profile, entry_point, annotations, of.service)
+                profile = ingress_profile(route, of.service, of.facts)
                 overrides = of.policy.spec.load_balancer
                 how = arrival(profile, of.service, ports.port, overrides, of.facts, of.families, (), annotations)
                 yield _by_decision_table(of, entry_point, of.service, clients, (ports,), how, route)
@@ -148,7 +146,7 @@ def _by_decision_table(
     return Delivery(entry_point, service, profile, clients, ports, how, row, kinds, withheld, route)
 
 
-def _clients(of: DeliveryInputs, entry_point: str, profile: Profile) -> ClientRanges:
+def _clients(of: DeliveryInputs, entry_point: str, profile: LoadBalancerProfile) -> ClientRanges:
     return client_ranges(of.service, entry_point, profile, of.policy.spec.clients, of.inputs.limits, of.families)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exposure.model.exposures import PolicyRef, Verdict
+from exposure.model.exposures import PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterSpec, ExposurePolicy, ExposureSpec, Unreadable
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
@@ -21,7 +21,7 @@ class EffectivePolicy:
 
     ref: PolicyRef
     spec: ExposureSpec
-    verdict: Verdict
+    verdict: PolicyVerdict
     created: str
     generation: int
     uid: str = ""
@@ -101,7 +101,7 @@ def _judged(
         # Only an Audit may still be refused, by what other policies say.
         return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
     message = f"{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}"
-    return _with_last_accepted(replace(policy, verdict=Verdict(False, violation.reason, message)), limits)
+    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, violation.reason, message)), limits)
 
 
 def _with_last_accepted(policy: EffectivePolicy, limits: EffectiveLimits) -> EffectivePolicy:
@@ -149,4 +149,4 @@ def _refused_if_audit_would_cut(
         f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. "
         f"{_what_holds(policy)}"
     )
-    return _with_last_accepted(replace(policy, verdict=Verdict(False, "AuditWouldCut", message)), limits)
+    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, "AuditWouldCut", message)), limits)

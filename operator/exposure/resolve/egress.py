@@ -1,13 +1,15 @@
-"""What exposed pods may call: DNS, the API server, what the policy names; and never a metadata service by accident."""
+"""What exposed pods may call: DNS, the API server, and what the policy names; no metadata service unless by name."""
 
 from collections.abc import Iterable
 
 from exposure.addresses import WHOLE_FAMILY, Block, Network, block, inside, network
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.egress import CLOUD_DNS, DNS_CONVENTION, DNS_PORT, METADATA, NODE_LOCAL_DNS
+from exposure.catalog.providers import CLOUD_DNS_PROVIDERS
 from exposure.labels import EVERYTHING, NAMESPACE_LABEL, Pairs, selecting
 from exposure.model.exposures import BlindSpot
 from exposure.model.intent import Egress
+from exposure.model.objects import Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.resolve.facts import ClusterFacts
 
@@ -15,24 +17,23 @@ DNS_PORTS = (PolicyPort("TCP", DNS_PORT), PolicyPort("UDP", DNS_PORT))
 
 
 def egress_rules(egress: Egress, facts: ClusterFacts) -> tuple[tuple[Rule, ...], tuple[BlindSpot, ...]]:
-    """The egress rules of exposed pods: an empty tuple lets out nothing but replies, which need no rule."""
+    """The egress rules of exposed pods. No rule at all lets out replies alone, which need none."""
     rules: list[Rule] = []
-    spots: list[BlindSpot] = []
+    blind_spots: list[BlindSpot] = []
     if egress.dns:
         rules += dns_rules(facts)
     if egress.api_server:
-        found, seen = api_server_rules(facts)
-        rules += found
-        spots += seen
-    rules += [guarded(rule, facts) for rule in egress.to]
-    return tuple(dict.fromkeys(rules)), tuple(spots)
+        to_api_server, blind_spots = api_server_rules(facts)
+        rules += to_api_server
+    rules += [without_metadata(rule, facts) for rule in egress.to]
+    return tuple(dict.fromkeys(rules)), tuple(blind_spots)
 
 
 def dns_rules(facts: ClusterFacts) -> list[Rule]:
-    """DNS by the pods of the cluster's DNS Service, on its target ports; by address where it is no pod."""
+    """DNS by the pods of the cluster's DNS Service, on its target ports; by address where no pod answers."""
     service = facts.dns_service
     cloud = facts.config.cloud_dns
-    if cloud or (cloud is None and service is None and facts.provider == "gce"):
+    if cloud or (cloud is None and service is None and facts.provider in CLOUD_DNS_PROVIDERS):
         return [Rule((Peer(Block(CLOUD_DNS)),), DNS_PORTS)]
     namespace: str = DNS_CONVENTION[0]
     labels: Pairs = DNS_CONVENTION[1]
@@ -41,30 +42,38 @@ def dns_rules(facts: ClusterFacts) -> list[Rule]:
     if service is not None and service.selector:
         namespace, labels = service.namespace, service.selector
         ports = facts.dns_ports or DNS_PORTS
-    cluster_ips = [network(ip) for ip in (service.cluster_ips if service else ()) if ip and ip != "None"]
+    cluster_ips = _cluster_ips(service) if service is not None else []
     rules = [Rule((Peer(pods=selecting(dict(labels)), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
     if facts.node_local_dns:
         addresses += [NODE_LOCAL_DNS, *cluster_ips]
-    elif facts.cni.slug == "aws-vpc-cni":
+    elif facts.cni.egress_sees_cluster_ips:
         addresses += cluster_ips
     if addresses:
-        rules.append(Rule(tuple(Peer(Block(each)) for each in addresses), DNS_PORTS))
+        rules.append(Rule(_peers(addresses), DNS_PORTS))
     return rules
+
+
+def _cluster_ips(service: Service) -> list[Network]:
+    return [network(ip) for ip in service.cluster_ips if ip and ip != "None"]
+
+
+def _peers(networks: Iterable[Network]) -> tuple[Peer, ...]:
+    return tuple(Peer(Block(network)) for network in networks)
 
 
 def api_server_rules(facts: ClusterFacts) -> tuple[list[Rule], list[BlindSpot]]:
     """The API server by the addresses and ports of the EndpointSlices of default/kubernetes."""
     rules: list[Rule] = []
     addresses: list[str] = []
-    for each in facts.api_server:
-        found = sorted({address for endpoint in each.endpoints for address in endpoint.addresses})
-        ports = tuple(PolicyPort(port.protocol, port.port) for port in each.ports if port.port is not None)
-        if found and ports:
-            addresses += found
-            rules.append(Rule(tuple(Peer(Block(network(address))) for address in found), ports))
+    for endpoint_slice in facts.api_server:
+        listed = sorted({address for endpoint in endpoint_slice.endpoints for address in endpoint.addresses})
+        ports = tuple(PolicyPort(port.protocol, port.port) for port in endpoint_slice.ports if port.port is not None)
+        if listed and ports:
+            addresses += listed
+            rules.append(Rule(_peers(map(network, listed)), ports))
     service = facts.api_server_service
-    if facts.cni.slug == "aws-vpc-cni" and service is not None:
-        peers = tuple(Peer(Block(network(ip))) for ip in service.cluster_ips if ip and ip != "None")
+    if facts.cni.egress_sees_cluster_ips and service is not None:
+        peers = _peers(_cluster_ips(service))
         ports = tuple(PolicyPort(port.protocol, port.port) for port in service.ports)
         if peers and ports:
             rules.append(Rule(peers, ports))
@@ -79,21 +88,21 @@ def api_server_rules(facts: ClusterFacts) -> tuple[list[Rule], list[BlindSpot]]:
     return rules, []
 
 
-def guarded(rule: Rule, facts: ClusterFacts) -> Rule:
-    """The rule with metadata services cut out of every block that strictly contains one."""
-    if rule.peers is None:
-        wide = tuple(Peer(Block(each)) for each in WHOLE_FAMILY.values())
-        if facts.cni.pod_ranges == "matched-by-identity":
-            # There a whole family means what is outside: pods are named apart, so that "everywhere" stays that.
-            wide = (*wide, Peer(namespaces=EVERYTHING))
-        return guarded(Rule(wide, rule.ports), facts)
-    return Rule(tuple(_guarded_peer(peer) for peer in rule.peers), rule.ports)
+def without_metadata(rule: Rule, facts: ClusterFacts) -> Rule:
+    """The rule with metadata services excluded from every block that strictly contains one."""
+    if rule.peers is not None:
+        return Rule(tuple(map(_without_metadata, rule.peers)), rule.ports)
+    everywhere = _peers(WHOLE_FAMILY.values())
+    if facts.cni.pod_ranges == "matched-by-identity":
+        # There a whole family means what is outside, so pods are named beside it.
+        everywhere = (*everywhere, Peer(namespaces=EVERYTHING))
+    return Rule(tuple(map(_without_metadata, everywhere)), rule.ports)
 
 
-def _guarded_peer(peer: Peer) -> Peer:
+def _without_metadata(peer: Peer) -> Peer:
     if peer.block is None:
         return peer
     cidr = peer.block.cidr
-    hidden: Iterable[Network] = (each for each in METADATA if inside(each, cidr) and each != cidr)
-    found = block(cidr, (*peer.block.excepts, *hidden))
-    return peer if found is None else Peer(found)
+    metadata = (network for network in METADATA if inside(network, cidr) and network != cidr)
+    left = block(cidr, (*peer.block.excepts, *metadata))
+    return peer if left is None else Peer(left)

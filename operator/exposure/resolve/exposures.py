@@ -7,7 +7,8 @@ from hashlib import sha256
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
-from exposure.catalog.providers import PROFILES, Profile
+from exposure.catalog.profile import LoadBalancerProfile
+from exposure.catalog.providers import LOAD_BALANCERS
 from exposure.labels import selecting
 from exposure.model.exposures import (
     BackendSummary,
@@ -30,7 +31,7 @@ from exposure.resolve.limits import NO_LIMITS
 from exposure.resolve.network_policies import TO_SERVICE, is_ours
 from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port, selected
-from exposure.resolve.profiles import l7_profile, profile_of
+from exposure.resolve.profiles import ingress_profile, profile_of
 from exposure.resolve.view import NamespaceView
 
 #: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
@@ -40,7 +41,7 @@ ORDER = {reason: index for index, reason in enumerate(REASONS)}
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 
 
-def finished(exposure: Exposure, facts: ClusterFacts, profile: Profile | None) -> Exposure:
+def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
     """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     governed = () if exposure.policy is None else cluster_blind_spots(facts)
@@ -71,7 +72,7 @@ def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
     cni = facts.cni
     return (
         *(() if cni.enforces else (blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."),)),
-        *((blind_spot("CNIUnknown"),) if cni.slug == "unknown" else ()),
+        *((blind_spot("CNIUnknown"),) if not cni.known else ()),
         *((blind_spot("OwnNodeBypass", f"CNI: {cni.slug}."),) if cni.own_node_bypass else ()),
     )
 
@@ -176,7 +177,7 @@ class _Way:
     view: NamespaceView
     service: Service | None = None
     governed: GovernedService | None = None
-    profile: Profile | None = None
+    profile: LoadBalancerProfile | None = None
     port: ServicePort | None = None
     sources: tuple[Source, ...] = ()
     carrying: tuple[Ref, ...] = ()
@@ -185,7 +186,7 @@ class _Way:
 
 def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
     """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
-    ways = [_way(point, route, views[route.backend.service.namespace]) for route in point.routes]
+    ways = [_way(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
     known = [way for way in ways if way.service is not None]
     # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
     denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
@@ -210,10 +211,10 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         mode=modes.pop() if len(modes) == 1 else "Enforce",
         default_deny=denied,
     )
-    return finished(exposure, facts, profiles[0] if profiles else PROFILES.get(point.proxy.profile))
+    return finished(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
 
 
-def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
+def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView, facts: ClusterFacts) -> _Way:
     backend = route.backend.service
     service = next((service for service in view.inputs.services if service.name == backend.name), None)
     if service is None:
@@ -221,8 +222,7 @@ def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView) -> _Way:
     governed = view.governed.get(service.name)
     way = _Way(view, service, governed)
     if point.proxy.kind == "cloud":
-        profile = l7_profile(point.proxy.profile, point.ref.kind, dict(point.ref.annotations), service)
-        way = replace(way, profile=profile)
+        way = replace(way, profile=ingress_profile(route, service, facts))
     why_not = _why_not_granted(route, governed, service)
     if governed is None:
         ungranted = view.default_deny or not route.permitted

@@ -5,22 +5,15 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from exposure.addresses import Network
-from exposure.catalog.cnis import Cni
+from exposure.catalog.cnis import CNIProfile
 from exposure.catalog.egress import DNS_PORT, DNS_SERVICES, DNS_TARGETS, NODE_LOCAL_DNS_LABEL
 from exposure.model.config import Config
 from exposure.model.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import PolicyPort
+from exposure.resolve.detection import agent_names, detect_cni, detect_provider, is_agent_namespace
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint, find_ingress_points, routes_by_backend
-from exposure.resolve.nodes import (
-    agent_names,
-    among_pods,
-    detect_cni,
-    detect_provider,
-    is_agent_namespace,
-    snat_addresses,
-    snat_networks,
-)
+from exposure.resolve.node_addresses import addresses_among_pods, snat_addresses, snat_networks
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
 from exposure.resolve.ports import known_numbers
 
@@ -49,7 +42,7 @@ class ClusterFacts:
     """
 
     config: Config
-    cni: Cni
+    cni: CNIProfile
     provider: str | None
     kubelet_minor: tuple[int, int]
     snat: tuple[Network, ...]
@@ -106,7 +99,7 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
         provider=provider,
         kubelet_minor=max((_minor(node.kubelet_version) for node in snapshot.nodes.values()), default=(0, 0)),
         snat=snat_networks(snapshot, cni),
-        snat_among_pods=among_pods(snat_addresses(snapshot, cni), ranges.carved),
+        snat_among_pods=addresses_among_pods(snat_addresses(snapshot, cni), ranges.excluded),
         pod_ranges=ranges,
         node_addresses=node_addresses,
         dns_service=dns_service,
@@ -139,7 +132,7 @@ def webhook_calls(snapshot: Snapshot) -> dict[str, tuple[WebhookCall, ...]]:
     return {namespace: tuple(in_namespace) for namespace, in_namespace in calls.items()}
 
 
-def _dns_ports(snapshot: Snapshot, cni: Cni, service: Service) -> tuple[PolicyPort, ...]:
+def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[PolicyPort, ...]:
     """What the DNS pods listen on, UDP and TCP: a number serves both, a name belongs to one protocol's port.
 
     Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.

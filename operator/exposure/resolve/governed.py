@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 
 from exposure.addresses import Block, union
 from exposure.catalog.decision_table import PEERS
-from exposure.catalog.providers import Profile
+from exposure.catalog.profile import LoadBalancerProfile
 from exposure.labels import EVERYTHING, LabelSelector
 from exposure.model.exposures import BlindSpot, Source
 from exposure.model.intent import MODES
@@ -34,7 +34,7 @@ class GovernedService:
 
     service: Service
     policy: EffectivePolicy
-    profile: Profile
+    profile: LoadBalancerProfile
     pod_selector: LabelSelector | None
     pods: tuple[Pod, ...]
     ports: tuple[ServicePorts, ...]

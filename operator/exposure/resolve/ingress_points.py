@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from exposure.catalog.choices import GKE_MULTI_CLUSTER_SUFFIX, L7_BY_CLASS, L7_BY_CONTROLLER
+from exposure.catalog.profile import LoadBalancerProfile
+from exposure.catalog.providers import BY_INGRESS_CLASS, BY_INGRESS_CONTROLLER, DEFAULT_INGRESSES
 from exposure.labels import NAMESPACE_LABEL, Pairs, selecting
 from exposure.model.objects import Backend, Gateway, Ingress, IngressClass, PublishedAddress, Ref, Service
 from exposure.model.snapshot import Snapshot
@@ -24,12 +25,16 @@ ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """`detail` says in a sentence why it is this one, or why it is not known."""
+    """`profile`, `controller`: the load balancer's row, and the controller of the class by which it is chosen.
+
+    `detail` says in a sentence why it is this one, or why it is not known.
+    """
 
     kind: ProxyKind
     peer: Peer | None = None
     service: Ref | None = None
     profile: str = ""
+    controller: str = ""
     detail: str = ""
 
 
@@ -116,12 +121,10 @@ def _ingress(
     class_name = ingress.ingress_class or (default_class.name if default_class else None)
     known = proxies.snapshot.ingress_classes.get(class_name or "")
     controller = known.controller if known else ""
-    profile = L7_BY_CONTROLLER.get(controller) or L7_BY_CLASS.get(class_name or "")
-    if class_name is None and provider == "gce":
-        profile = L7_BY_CLASS["gce"]
+    profile = _cloud_profile(class_name, controller, provider)
     ref = IngressPointRef("Ingress", ingress.namespace, ingress.name, ingress.annotations)
     if profile:
-        proxy = Proxy("cloud", profile=profile, detail=f"class {class_name or 'gce'}")
+        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
     else:
         candidates = proxies.serving(ingress.published, INGRESS_PORTS)
         proxy = proxies.choose(candidates, ingress.published, _last_part(controller))
@@ -130,14 +133,20 @@ def _ingress(
     return IngressPoint(ref, owner, ingress.published, proxy, routes)
 
 
+def _cloud_profile(class_name: str | None, controller: str, provider: str | None) -> LoadBalancerProfile | None:
+    """The load balancer without pods that serves this class, or the Ingresses of this provider without a class."""
+    if class_name is None:
+        return DEFAULT_INGRESSES.get(provider or "")
+    return BY_INGRESS_CONTROLLER.get(controller) or BY_INGRESS_CLASS.get(class_name)
+
+
 def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, ...]) -> IngressPoint:
     known = proxies.snapshot.gateway_classes.get(gateway.gateway_class)
     controller = known.controller if known else ""
-    single_cluster_class = gateway.gateway_class.removesuffix(GKE_MULTI_CLUSTER_SUFFIX)
-    profile = L7_BY_CLASS.get(single_cluster_class) or L7_BY_CONTROLLER.get(controller)
+    profile = _cloud_profile(gateway.gateway_class, controller, None)
     ref = IngressPointRef("Gateway", gateway.namespace, gateway.name, gateway.annotations)
     if profile:
-        proxy = Proxy("cloud", profile=profile, detail=f"class {gateway.gateway_class}")
+        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
     else:
         listening = frozenset(listener.port for listener in gateway.listeners)
         candidates = proxies.serving(gateway.published, listening)

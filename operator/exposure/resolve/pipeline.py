@@ -8,7 +8,7 @@ from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.inputs import gather_inputs, unselected_host_ports
 from exposure.resolve.outcomes import policy_outcomes
 from exposure.resolve.view import view_of
-from exposure.resolve.webhooks import webhook_spots
+from exposure.resolve.webhooks import webhook_blind_spots
 
 
 def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: ResolveCache | None = None) -> Resolution:
@@ -26,7 +26,7 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
     # What is reported: an Exposure for each entry point, and what became of each policy.
     view = views[namespace]
     here, planned = view.inputs, view.planned
-    webhooks = webhook_spots(here, facts, view.governed, planned.standing(here.network_policies))
+    webhooks = webhook_blind_spots(here, facts, view.governed, planned.standing(here.network_policies))
     notes = (here.mode_note, unselected_host_ports(here), *(webhook.message for webhook in webhooks.get("", ())))
     return Resolution(
         namespace=namespace,

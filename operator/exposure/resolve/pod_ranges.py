@@ -1,10 +1,12 @@
-"""Which addresses are pods', and cutting them out of what outside clients may be."""
+"""Which addresses are pods', and excluding them from what clients outside may be."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from exposure.addresses import (
+    PRIVATE,
+    WHOLE_FAMILY,
     Address,
     Block,
     Family,
@@ -13,122 +15,163 @@ from exposure.addresses import (
     block,
     collapsed,
     family,
+    in_any,
     inside,
     network,
     overlap,
+    sort_key,
     union,
 )
-from exposure.catalog.cnis import Cni
+from exposure.catalog.cnis import CNIProfile
 from exposure.model.snapshot import Snapshot
 
-#: Ranges that pods and load balancers of one private network share; a public range holds no pods.
-PRIVATE = tuple(map(network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
-STRAYS_KEPT = 16
+#: How many networks stand for the unexpected pod addresses, at most.
+MOST_UNEXPECTED = 16
+#: Prefix lengths by IP version: the first at which there are few enough networks is used.
+SUMMARY_LENGTHS = tuple(
+    {4: ipv4, 6: ipv6} for ipv4, ipv6 in ((32, 128), (24, 64), (20, 56), (16, 48), (12, 40), (8, 32), (0, 0))
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PodRanges:
-    """`carved` is cut out of wider blocks; `open_because` says why some pods may stay inside, and "" that none do.
+    """`excluded`: what is excluded from wider blocks. `open_because`: why pods may stay inside these; "": none do.
 
-    `strays`: addresses of pods outside of what is carved; `suspects`: where pods may be, as long as none was seen.
+    `unexpected`: networks that hold every pod address outside the ranges that pods should have. A network of several
+    addresses stays until the last one is gone. `suspects`: where pods may be as long as none was seen there.
+    `settled`: a pod address inside these changes nothing, because it is expected there, or because no pod address
+    decides anything in this cluster.
     """
 
-    carved: tuple[Network, ...] = ()
+    excluded: tuple[Network, ...] = ()
     open_because: str = ""
-    strays: tuple[Network, ...] = ()
+    unexpected: tuple[Network, ...] = ()
     families: tuple[Family, ...] = ()
     suspects: tuple[Network, ...] = PRIVATE
+    settled: tuple[Network, ...] = tuple(WHOLE_FAMILY.values())
 
-    def holds(self, text: str) -> bool:
-        """Whether a pod's address is one that is already accounted for, so that nothing changes by seeing it."""
-        found = address(text)
-        return found is None or any(inside(network(text), each) for each in (*self.carved, *self.strays))
+    def changed_by(self, added: Iterable[str], removed: Iterable[str], snapshot: Snapshot) -> bool:
+        """Whether the ranges may differ now that `snapshot` has pod addresses more, and others less.
+
+        A pod address that is known changes nothing. An unexpected one that goes does where it was the last of its
+        network.
+        """
+        known = (*self.settled, *self.unexpected)
+        if any(not in_any(network(text), known) for text in added):
+            return True
+        left = {unexpected for text in removed for unexpected in self.unexpected if inside(network(text), unexpected)}
+        if not left:
+            return False
+        for still_there in pod_addresses(snapshot):
+            left = {unexpected for unexpected in left if still_there not in unexpected}
+            if not left:
+                return False
+        return True
 
     def can_hold_pods(self, emitted: Block) -> bool:
+        """Whether a block that is written may admit pods that could not be excluded."""
         if not self.open_because or emitted.cidr.num_addresses == 1:
             return False
-        suspects = self.strays or self.suspects
         return any(
-            overlap(emitted.cidr, each) and not any(inside(each, cut) for cut in emitted.excepts) for each in suspects
+            overlap(emitted.cidr, suspect) and not in_any(suspect, emitted.excepts)
+            for suspect in self.unexpected or self.suspects
         )
 
-    def carve(self, blocks: Iterable[Block]) -> tuple[tuple[Block, ...], bool]:
-        """The blocks without the pod CIDRs that lie strictly inside them, and whether anything was cut."""
-        return _carve(self.carved, tuple(blocks))
+    def exclude(self, blocks: Iterable[Block]) -> tuple[tuple[Block, ...], bool]:
+        """The blocks without the pod ranges that lie strictly inside them, and whether any block was cut."""
+        return _exclude(self.excluded, tuple(blocks))
 
 
 @lru_cache(maxsize=8192)
-def _carve(pods: tuple[Network, ...], blocks: tuple[Block, ...]) -> tuple[tuple[Block, ...], bool]:
-    result: list[Block] = []
+def _exclude(pod_ranges: tuple[Network, ...], blocks: tuple[Block, ...]) -> tuple[tuple[Block, ...], bool]:
+    kept: list[Block] = []
     cut = False
-    for each in blocks:
-        inner = [cidr for cidr in pods if inside(cidr, each.cidr) and cidr != each.cidr]
-        carved = block(each.cidr, (*each.excepts, *inner)) if inner else each
-        cut = cut or (carved != each)
-        if carved is not None:
-            result.append(carved)
-    return union(result), cut
+    for whole in blocks:
+        inner = [cidr for cidr in pod_ranges if inside(cidr, whole.cidr) and cidr != whole.cidr]
+        left = block(whole.cidr, (*whole.excepts, *inner)) if inner else whole
+        cut = cut or left != whole
+        if left is not None:
+            kept.append(left)
+    return union(kept), cut
 
 
-def pod_ranges(snapshot: Snapshot, cni: Cni) -> PodRanges:
-    """Configured ranges win; else Calico's pools; else the nodes' podCIDRs as far as the pods seen bear them out."""
-    known = snapshot.config.pod_cidrs or _node_cidrs(snapshot)
+def pod_ranges(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
+    """Configured ranges win; else Calico's pools; else the nodes' podCIDRs, as far as the pods seen confirm them."""
+    configured = snapshot.config.pod_cidrs
+    known = configured or _node_cidrs(snapshot)
     if cni.pod_ranges == "matched-by-identity":
         return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
         because = "Pods, nodes and load balancers share one network here."
-        # Where nobody says which addresses are pods': private ones, and those around the nodes, which IPv6 networks
-        # of a cloud take from public space.
-        suspects = snapshot.config.pod_cidrs or (*PRIVATE, *_node_addresses(snapshot))
+        # Where it is not known which addresses are pods': private ones, and those around the nodes, because IPv6
+        # networks of a cloud are public.
+        suspects = configured or (*PRIVATE, *_node_addresses(snapshot))
         return PodRanges((), because, families=_families(known), suspects=tuple(dict.fromkeys(suspects)))
-    if snapshot.config.pod_cidrs:
-        return PodRanges(collapsed(snapshot.config.pod_cidrs), families=_families(snapshot.config.pod_cidrs))
-    pools = tuple(network(pool.cidr) for pool in snapshot.ip_pools.values() if pool.cidr)
+    pools = configured or tuple(network(pool.cidr) for pool in snapshot.ip_pools.values() if pool.cidr)
     if pools:
         return PodRanges(collapsed(pools), families=_families(pools))
     return _by_nodes(snapshot, cni)
 
 
-def _by_nodes(snapshot: Snapshot, cni: Cni) -> PodRanges:
+def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
     cidrs = collapsed(_node_cidrs(snapshot))
     families = _families(cidrs)
     if not cidrs:
         return PodRanges((), "The pod CIDRs are not known.", families=families)
-    seen = False
-    strays: set[Network] = set()
-    for found in pod_addresses(snapshot):
-        seen = True
-        if not any(found in cidr for cidr in cidrs):
-            strays.add(network(str(found)))
-    calico = cni.slug.startswith("calico")
-    if calico and not seen:
-        because = "No pod address has been seen, and Calico's own IPAM ignores the nodes' podCIDRs."
-        return PodRanges((), because, families=families)
-    if not strays:
-        return PodRanges(cidrs, families=families)
-    first = sorted(strays, key=lambda each: (each.version, each))[:STRAYS_KEPT]
-    because = f"The pod address {first[0].network_address} lies outside the nodes' podCIDRs."
-    # Azure CNI without overlay gives pods addresses of the virtual network, as Calico's IPAM gives its pools'.
-    ignored = calico or cni.slug == "azure-npm"
-    return PodRanges(() if ignored else cidrs, because, tuple(first), families)
+    pods = set(pod_addresses(snapshot))
+    unexpected = [pod for pod in pods if not any(pod in cidr for cidr in cidrs)]
+    if not pods and cni.pod_cidrs == "once-one-lies-inside":
+        because = "No pod address has been seen, and the CNI's own IPAM ignores the nodes' podCIDRs."
+        return PodRanges((), because, families=families, settled=())
+    if not unexpected:
+        return PodRanges(cidrs, families=families, settled=cidrs)
+    networks = _summarized(unexpected)
+    return PodRanges(
+        excluded=cidrs if cni.pod_cidrs == "always" else (),
+        open_because=_outside(networks),
+        unexpected=networks,
+        families=families,
+        settled=cidrs,
+    )
+
+
+def _summarized(addresses: Collection[Address]) -> tuple[Network, ...]:
+    """The addresses themselves, or while they are too many, the networks of the next shorter prefix around them."""
+    lengths = next(
+        lengths for lengths in SUMMARY_LENGTHS if len({_prefix(pod, lengths) for pod in addresses}) <= MOST_UNEXPECTED
+    )
+    examples = {_prefix(pod, lengths): pod for pod in addresses}.values()
+    return tuple(sorted((network(f"{pod}/{lengths[pod.version]}") for pod in examples), key=sort_key))
+
+
+def _prefix(of: Address, lengths: Mapping[int, int]) -> tuple[int, int]:
+    return of.version, int(of) >> (of.max_prefixlen - lengths[of.version])
+
+
+def _outside(networks: tuple[Network, ...]) -> str:
+    """`The pod address 10.99.0.5 lies outside the nodes' podCIDRs.`"""
+    first = networks[0]
+    if first.num_addresses == 1:
+        return f"The pod address {first.network_address} lies outside the nodes' podCIDRs."
+    return f"Pod addresses in {first} lie outside the nodes' podCIDRs."
 
 
 def pod_addresses(snapshot: Snapshot) -> Iterator[Address]:
-    """Every pod address seen, in Pods and EndpointSlices; pods that share their node's network are left out."""
+    """Every pod address seen, in Pods and EndpointSlices. Pods that share their node's network are left out."""
     hosts = {ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)}
     for pods in snapshot.pods.values():
         for pod in pods.values():
             if not pod.host_network and not pod.finished:
                 yield from _parsed(ip for ip in pod.ips if ip not in hosts)
     for slices in snapshot.endpoint_slices.values():
-        for each in slices.values():
-            for endpoint in each.endpoints:
+        for endpoint_slice in slices.values():
+            for endpoint in endpoint_slice.endpoints:
                 if endpoint.pod:
                     yield from _parsed(ip for ip in endpoint.addresses if ip not in hosts)
 
 
 def _parsed(texts: Iterable[str]) -> Iterator[Address]:
-    return (found for text in texts if (found := address(text)) is not None)
+    return (parsed for text in texts if (parsed := address(text)) is not None)
 
 
 def _node_cidrs(snapshot: Snapshot) -> tuple[Network, ...]:
@@ -136,9 +179,8 @@ def _node_cidrs(snapshot: Snapshot) -> tuple[Network, ...]:
 
 
 def _node_addresses(snapshot: Snapshot) -> tuple[Network, ...]:
-    found = (address(ip) for node in snapshot.nodes.values() for ip in node.internal_ips)
-    return collapsed(network(str(ip)) for ip in found if ip is not None)
+    return collapsed(network(ip) for node in snapshot.nodes.values() for ip in node.internal_ips)
 
 
 def _families(networks: Iterable[Network]) -> tuple[Family, ...]:
-    return tuple(sorted({family(each) for each in networks}))
+    return tuple(sorted({family(network) for network in networks}))

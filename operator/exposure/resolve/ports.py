@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.catalog.cnis import Cni
+from exposure.catalog.cnis import CNIProfile
 from exposure.labels import LabelSelector
 from exposure.model.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
 from exposure.networkpolicy.values import PolicyPort
@@ -13,8 +13,7 @@ from exposure.networkpolicy.values import PolicyPort
 class ServicePorts:
     """A Service port and the target ports that stand for it: empty where a name could not be resolved.
 
-    `numbers`: what a name that stays a name is known to mean, where something needs numbers: a UDP target is probed on
-    TCP of the same number.
+    `numbers`: what a name that stays a name is known to mean. A UDP target is probed on TCP of the same number.
     """
 
     port: ServicePort
@@ -35,36 +34,43 @@ def exposed_ports(
 
 
 def target_ports(
-    service: Service, ports: Iterable[ServicePort], cni: Cni, slices: Iterable[EndpointSlice], pods: Iterable[Pod]
+    service: Service,
+    ports: Iterable[ServicePort],
+    cni: CNIProfile,
+    slices: Iterable[EndpointSlice],
+    pods: Iterable[Pod],
 ) -> tuple[ServicePorts, ...]:
+    """What stands for each Service port: a name where the CNI resolves names per pod, else every known number."""
     by_name = cni.named_ports == "by-name"
-    found: list[ServicePorts] = []
+    resolved: list[ServicePorts] = []
     for port in ports:
         if isinstance(port.target_port, int) or by_name:
             named = isinstance(port.target_port, str) and port.protocol != "TCP"
             numbers = known_numbers(port, slices, pods) if named else ()
-            found.append(ServicePorts(port, (PolicyPort(port.protocol, port.target_port),), numbers))
+            resolved.append(ServicePorts(port, (PolicyPort(port.protocol, port.target_port),), numbers))
         else:
             numbers = known_numbers(port, slices, pods)
-            found.append(ServicePorts(port, tuple(PolicyPort(port.protocol, number) for number in numbers)))
-    return tuple(found)
+            resolved.append(ServicePorts(port, tuple(PolicyPort(port.protocol, number) for number in numbers)))
+    return tuple(resolved)
 
 
 def known_numbers(port: ServicePort, slices: Iterable[EndpointSlice], pods: Iterable[Pod]) -> tuple[int, ...]:
     """Every number that a named target port has: in EndpointSlices (older rollouts included), else in the pods."""
     numbers = {
-        each.port
+        endpoint_port.port
         for endpoint_slice in slices
-        for each in endpoint_slice.ports
-        if each.name == port.name and each.protocol == port.protocol and each.port is not None
+        for endpoint_port in endpoint_slice.ports
+        if endpoint_port.name == port.name
+        and endpoint_port.protocol == port.protocol
+        and endpoint_port.port is not None
     }
     if not numbers:
         numbers = {
-            each.port
+            container_port.port
             for pod in pods
             if not pod.finished
-            for each in pod.ports
-            if each.name == port.target_port and each.protocol == port.protocol
+            for container_port in pod.ports
+            if container_port.name == port.target_port and container_port.protocol == port.protocol
         }
     return tuple(sorted(numbers))
 
@@ -80,11 +86,12 @@ def routed_port(service: Service, wanted: BackendPort) -> ServicePort | None:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPod:
-    """A pod with its labels as a mapping, so that a namespace's pods are turned over once."""
+    """A pod with its labels as a mapping, which is made once for all selectors."""
 
     labels: Mapping[str, str]
     pod: Pod
 
 
 def selected(pods: Iterable[LabelledPod], by: LabelSelector) -> tuple[Pod, ...]:
-    return tuple(each.pod for each in pods if not each.pod.finished and by.matches(each.labels))
+    """The pods that a selector matches, without those that have finished."""
+    return tuple(labelled.pod for labelled in pods if not labelled.pod.finished and by.matches(labelled.labels))

@@ -4,10 +4,9 @@ A cover is a set of nodes of the binary trie of addresses. The best one for each
 a subtree is either one prefix (if that touches no forbidden range), or the best split between its two halves.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 
-from exposure.addresses import Network, collapsed, overlap
+from exposure.addresses import Network, collapsed, common_prefix_length, overlap
 
 INFINITE = float("inf")
 #: best[k]: the fewest addresses that a cover with at most k prefixes holds, and the cover itself.
@@ -18,26 +17,26 @@ Best = list[tuple[float, tuple[Network, ...]]]
 def narrowest_cover(networks: tuple[Network, ...], limit: int, forbidden: tuple[Network, ...]) -> tuple[Network, ...]:
     """At most `limit` prefixes that hold all of `networks`, all of one family, and as little else as possible.
 
-    Prefixes that overlap a forbidden range are not merged; where that leaves more than `limit`, all of those are kept.
+    Prefixes that overlap a forbidden range are not merged. Where that leaves more than `limit`, all of those are kept.
     """
     leaves = collapsed(networks)
     if len(leaves) <= limit:
         return leaves
-    fixed = tuple(leaf for leaf in leaves if any(overlap(leaf, each) for each in forbidden))
+    fixed = tuple(leaf for leaf in leaves if any(overlap(leaf, network) for network in forbidden))
     free = tuple(leaf for leaf in leaves if leaf not in fixed)
-    room = max(1, limit - len(fixed))
-    if len(free) <= room:
+    capacity = max(1, limit - len(fixed))
+    if len(free) <= capacity:
         return leaves
-    best = _best(free, room, forbidden)
-    found = next((cover for size, cover in reversed(best) if size < INFINITE), free)
-    return collapsed((*found, *fixed))
+    best = _best(free, capacity, forbidden)
+    cover = next((cover for size, cover in reversed(best) if size < INFINITE), free)
+    return collapsed((*cover, *fixed))
 
 
 def _best(leaves: tuple[Network, ...], limit: int, forbidden: tuple[Network, ...]) -> Best:
     if len(leaves) == 1:
         size = float(leaves[0].num_addresses)
         return [(INFINITE, ())] + [(size, leaves)] * min(limit, 1)
-    whole = common_supernet(leaves)
+    whole = leaves[0].supernet(new_prefix=common_prefix_length(leaves))
     middle = int(whole.network_address) + whole.num_addresses // 2
     split = next(index for index, leaf in enumerate(leaves) if int(leaf.network_address) >= middle)
     left, right = _best(leaves[:split], limit, forbidden), _best(leaves[split:], limit, forbidden)
@@ -47,14 +46,6 @@ def _best(leaves: tuple[Network, ...], limit: int, forbidden: tuple[Network, ...
             size = left[i][0] + right[j][0]
             if size < best[i + j][0]:
                 best[i + j] = (size, left[i][1] + right[j][1])
-    if not any(overlap(whole, each) for each in forbidden):
-        best[1] = min(best[1], (float(whole.num_addresses), (whole,)), key=lambda each: each[0])
+    if not any(overlap(whole, network) for network in forbidden):
+        best[1] = min(best[1], (float(whole.num_addresses), (whole,)), key=lambda sized: sized[0])
     return best
-
-
-def common_supernet(networks: Iterable[Network]) -> Network:
-    """The narrowest prefix that holds all of `networks`, which are of one family."""
-    ordered = sorted(networks, key=lambda each: int(each.network_address))
-    first, last = int(ordered[0].network_address), max(int(each.broadcast_address) for each in ordered)
-    differing = (first ^ last).bit_length()
-    return ordered[0].supernet(new_prefix=min(ordered[0].prefixlen, ordered[0].max_prefixlen - differing))

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from exposure.labels import NAMESPACE_LABEL, Labels
 from exposure.model.exposures import Exposure, Resolution
 from exposure.model.objects import Pod
 from exposure.model.plans import Change
@@ -61,7 +60,7 @@ class VerificationContext:
         planned = [each for each in resolution.policies if each.name not in resolution.frozen]
         ours = (*planned, *frozen)
         labels = dict(pod.labels)
-        isolated = any(each.spec.ingress is not None and each.spec.subject.matches(labels) for each in ours)
+        isolated = any(each.spec.ingress is not None and each.spec.pod_selector.matches(labels) for each in ours)
         return ours if isolated else live
 
     def differences(self, namespace: str) -> tuple[Change, ...]:
@@ -69,9 +68,10 @@ class VerificationContext:
         live = self.snapshot.network_policies.get(namespace, {})
         return make_plan(self.resolutions[namespace], live, self.snapshot.pods.get(namespace, {}).values()).writes
 
-    def namespace_labels(self, namespace: str) -> Labels:
-        known = self.snapshot.namespaces.get(namespace)
-        return {NAMESPACE_LABEL: namespace, **dict(known.labels if known else ())}
+    @property
+    def matches_by_identity(self) -> bool:
+        """Whether the CNI's ipBlocks match neither pods nor nodes."""
+        return self.facts.cni.pod_ranges == "matched-by-identity"
 
     def is_node(self, address: str) -> bool:
         return any(address in (*node.internal_ips, *node.external_ips) for node in self.snapshot.nodes.values())

@@ -12,8 +12,7 @@ from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import Arrival, admitted, arrivals, pod_of
-from exposure.verify.rules import ingress
+from exposure.verify.expectation import Arrival, admitted, arrivals, decision, pod_of
 from exposure.verify.values import Check, Expected, Finding, Outcome, Seen, Target, Vantage
 
 OPERATOR = "look at the operator's log and at the ExposurePolicy's status; it puts such a difference back in a second"
@@ -65,7 +64,7 @@ def _let_in(context: VerificationContext, target: Target, found: Sequence[Arriva
     live = context.live(target.namespace)
     if not found:
         return Finding("NotHeld", "It got in though loadBalancerSourceRanges leave it out.", "")
-    says = [ingress(live, pod_of(a.backend, target), a.sender, target.protocol, a.backend.port) for a in found]
+    says = [decision(live, arrival, target) for arrival in found]
     if not any(say.allowed for say in says):
         if around.denials_held:
             return Finding(
@@ -80,7 +79,7 @@ def _let_in(context: VerificationContext, target: Target, found: Sequence[Arriva
             "does not enforce NetworkPolicies (PolicyNotEnforced).",
             "install or switch on a CNI that enforces NetworkPolicies",
         )
-    foreign = {each.name: each for say in says for each in say.admitting if not is_ours(each)}
+    foreign = {policy.name: policy for say in says for policy, _ in say.allowing if not is_ours(policy)}
     if foreign:
         return Finding(
             "AdditivePolicy",
@@ -93,7 +92,7 @@ def _let_in(context: VerificationContext, target: Target, found: Sequence[Arriva
         return Finding(
             "PolicyMissing", f"No NetworkPolicy isolates these pods: {missing} is planned and does not stand.", OPERATOR
         )
-    admitting = {each.name: each for say in says for each in say.admitting}
+    admitting = {policy.name: policy for say in says for policy, _ in say.allowing}
     return Finding(
         "PolicyDiffers", f"A live policy admits more than was planned: {names(admitting.values())}.", OPERATOR
     )
@@ -141,8 +140,7 @@ def _by_policy(
     refused: Sequence[Arrival],
 ) -> Finding:
     """A live policy refuses what should be let in."""
-    pod = pod_of(refused[0].backend, target)
-    walls = ingress(live, pod, refused[0].sender, target.protocol, refused[0].backend.port).isolating
+    walls = decision(live, refused[0], target).isolating
     if target.service_port and all(admitted(live, each, target, target.service_port) for each in refused):
         return Finding(
             "ServicePortInPolicy",
@@ -151,7 +149,7 @@ def _by_policy(
             OPERATOR,
         )
     if {each.kind for each in refused} == {SourceKind.NODES} and len(refused) < len(found):
-        lost = ", ".join(sorted({each.sender.address for each in refused}))
+        lost = ", ".join(sorted({each.address for each in refused}))
         return Finding(
             "NodeAddressesMissing",
             f"N is missing: the client itself is let in, the nodes' addresses are not ({lost}). With "

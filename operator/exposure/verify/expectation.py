@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 from exposure.addresses import address, covered, family, network
 from exposure.catalog.decision_table import decide
-from exposure.labels import Labels
+from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.exposures import DecisionRow, SourceKind
-from exposure.model.objects import Pod, Service
-from exposure.networkpolicy.values import NetworkPolicy
+from exposure.model.objects import Namespace, Pod, Service
+from exposure.networkpolicy.evaluate import Decision, Evaluator
+from exposure.networkpolicy.matching import ConnectionEnd, Match
+from exposure.networkpolicy.values import NetworkPolicy, PolicyPort
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.rules import Sender, egress_is_limited, ingress
 from exposure.verify.values import Backend, Expected, Target, Vantage
 
 #: Public addresses far apart: what admits them all admits, as far as anybody can tell, every client.
@@ -24,12 +25,17 @@ CARRIERS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One way to arrive at one backend: whom the CNI sees, by which letter; `always`: every CNI admits it."""
+    """One way to arrive at one backend: whom the CNI sees, as what kind of source; `always`: every CNI admits it."""
 
     backend: Backend
-    sender: Sender
+    sender: ConnectionEnd
     kind: SourceKind | None
     always: bool = False
+
+    @property
+    def address(self) -> str:
+        """Of the sender; "" where it is not known."""
+        return next((str(block.cidr.network_address) for block in self.sender.addresses), "")
 
 
 def expected(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
@@ -71,7 +77,7 @@ def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> 
     for backend in target.backends:
         if vantage.place == "node":
             if not vantage.node or vantage.node == backend.node:
-                yield Arrival(backend, Sender(), None, always=True)
+                yield Arrival(backend, ConnectionEnd(), None, always=True)
             if vantage.node != backend.node:
                 yield from _nodes(context, target, backend)
         elif vantage.place != "outside" or target.entry_point not in CARRIERS:
@@ -92,28 +98,30 @@ def _from_outside(
             case SourceKind.NODES:
                 yield from _nodes(context, target, backend)
                 if after_snat:
-                    yield Arrival(backend, Sender(), None, always=True)
+                    yield Arrival(backend, ConnectionEnd(), None, always=True)
             case SourceKind.LOAD_BALANCER:
                 yield from (
-                    Arrival(backend, Sender(each), SourceKind.LOAD_BALANCER) for each in _balancers(context, target)
+                    Arrival(backend, addresses_end(address_blocks([each])), SourceKind.LOAD_BALANCER)
+                    for each in _balancers(context, target)
                 )
 
 
-def _own(context: VerificationContext, target: Target, vantage: Vantage) -> Sender:
-    address = next((each for each in vantage.addresses if (":" in each) == (":" in target.address)), "")
+def _own(context: VerificationContext, target: Target, vantage: Vantage) -> ConnectionEnd:
+    own = next((each for each in vantage.addresses if (":" in each) == (":" in target.address)), "")
     if not vantage.namespace:
-        return Sender(address)
-    labels: Labels = dict(vantage.labels)
-    by_identity = context.facts.cni.pod_ranges == "matched-by-identity"
-    return Sender(address, vantage.namespace, labels, context.namespace_labels(vantage.namespace), not by_identity)
+        return addresses_end(address_blocks([own]))
+    namespace = context.snapshot.namespaces.get(vantage.namespace, Namespace(vantage.namespace))
+    pod = Pod(vantage.namespace, "", vantage.labels, (own,))
+    return pods_end([pod], namespace, dict(vantage.labels), ip_blocks=not context.matches_by_identity)
 
 
 def _nodes(context: VerificationContext, target: Target, backend: Backend) -> Iterator[Arrival]:
     wanted = family(own) if (own := address(backend.address or target.address)) is not None else "IPv4"
     for each in context.facts.snat:
         if family(each) == wanted:
-            blocks = context.facts.cni.pod_ranges != "matched-by-identity"
-            yield Arrival(backend, Sender(str(each.network_address), blocks=blocks), SourceKind.NODES)
+            node = address_blocks([str(each.network_address)])
+            sender = addresses_end(node, ip_blocks=not context.matches_by_identity)
+            yield Arrival(backend, sender, SourceKind.NODES)
 
 
 def _balancers(context: VerificationContext, target: Target) -> list[str]:
@@ -143,9 +151,17 @@ def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
 def admitted(policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None) -> bool:
     """Whether `policies` let an arrival in, at the backend's port or at another one."""
     pod = pod_of(arrival.backend, target)
-    if arrival.always or pod.host_network:
-        return True
-    return ingress(policies, pod, arrival.sender, target.protocol, port or arrival.backend.port).allowed
+    return arrival.always or pod.host_network or decision(policies, arrival, target, port).allowed
+
+
+def decision(
+    policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None
+) -> Decision:
+    """What `policies` say about an arrival at the backend's pod."""
+    pod = pod_of(arrival.backend, target)
+    receiver = pods_end([pod], Namespace(pod.namespace), dict(pod.labels))
+    asked = PolicyPort(target.protocol, port or arrival.backend.port)
+    return Evaluator(policies).decide("ingress", receiver, arrival.sender, asked)
 
 
 def pod_of(backend: Backend, target: Target) -> Pod:
@@ -161,11 +177,10 @@ def _who(arrival: Arrival) -> str:
         case SourceKind.LOAD_BALANCER:
             return "the load balancer's address"
         case kind:
-            sender = arrival.sender
-            if sender.labels is not None:
-                return f"pods of {sender.namespace}"
+            if arrival.sender.pod is Match.YES:
+                return f"pods of {arrival.sender.namespace}"
             client = "client " if kind is SourceKind.CLIENTS else ""
-            return f"{client}{sender.address}" if sender.address else "the client"
+            return f"{client}{arrival.address}" if arrival.address else "the client"
 
 
 def _row_text(context: VerificationContext, target: Target, vantage: Vantage) -> str:
@@ -192,7 +207,8 @@ def _depends(
 def _own_limits(context: VerificationContext, vantage: Vantage) -> str:
     if vantage.place not in ("other-namespace", "same-namespace"):
         return ""
-    return names(egress_is_limited(context.live(vantage.namespace), vantage.namespace, dict(vantage.labels)))
+    probe = pods_end((), Namespace(vantage.namespace), dict(vantage.labels))
+    return names(Evaluator(context.live(vantage.namespace)).isolating("egress", probe))
 
 
 def _held_before(context: VerificationContext, target: Target, vantage: Vantage) -> Expected | None:

@@ -12,11 +12,9 @@ from exposure.model.exposures import BlindSpot, Source, SourceKind
 from exposure.networkpolicy.values import Peer, PolicyPort
 from exposure.resolve.delivery import Delivery
 from exposure.resolve.egress import egress_rules
-from exposure.resolve.nodes import snat_sources
+from exposure.resolve.node_addresses import snat_sources
 from exposure.resolve.rules.access import NOTHING, Access, Case, Findings, admits, for_each_delivery, reports
 
-K3S_NAMESPACE = "kube-system"
-K3S_LABELS = ("svccontroller.k3s.cattle.io/svcname", "svccontroller.k3s.cattle.io/svcnamespace")
 EXPLANATIONS = {
     SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
     SourceKind.LOAD_BALANCER: "The load balancer's own addresses arrive: {why}.",
@@ -120,16 +118,22 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
     not admitted.
     """
-    if not delivery.profile.service_proxy_pods or delivery.row is None:
+    proxies = delivery.profile.proxy_pods
+    if proxies is None or delivery.row is None:
         return NOTHING
     if narrower_than_service(delivery) and case.denies_unenforceable:
         return NOTHING
     service = case.service
     pods = Peer(
-        namespaces=selecting({NAMESPACE_LABEL: K3S_NAMESPACE}),
-        pods=selecting(dict(zip(K3S_LABELS, (service.name, service.namespace), strict=True))),
+        namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}),
+        pods=selecting(
+            {
+                proxies.service_name_label: service.name,
+                proxies.service_namespace_label: service.namespace,
+            }
+        ),
     )
-    explanation = "The pods of ServiceLB forward to the Service and masquerade."
+    explanation = f"The pods of {proxies.title} forward to the Service and masquerade."
     reference = delivery.profile.source
     kind = SourceKind.PROXY_PODS
     return admits(
@@ -229,7 +233,7 @@ def _explanation(kind: SourceKind, why: str) -> str:
 
 def _node_addresses(case: Case) -> tuple[tuple[Block, ...], tuple[BlindSpot, ...]]:
     facts = case.facts
-    excluded = facts.pod_ranges.carved
+    excluded = facts.pod_ranges.excluded
     networks, widened = snat_sources(facts.snat, case.families, facts.config.node_address_limit, excluded)
     if not widened:
         return blocks(networks), ()

@@ -30,7 +30,7 @@ def exclude_pod_ranges(case: Case, access: Access) -> None:
 
 
 def _without_pods(source: Source, facts: ClusterFacts) -> tuple[tuple[Block, ...], bool]:
-    left, was_cut = facts.pod_ranges.carve(source.blocks)
+    left, was_cut = facts.pod_ranges.exclude(source.blocks)
     if was_cut and source.kind is SourceKind.NODES:
         # A node CIDR that holds pods held the nodes' own tunnel addresses, too.
         own = (

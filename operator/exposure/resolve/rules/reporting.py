@@ -2,6 +2,7 @@
 
 from exposure.addresses import Block, family
 from exposure.catalog.blind_spots import blind_spot
+from exposure.catalog.profile import ProxyPods
 from exposure.model.exposures import SourceKind
 from exposure.resolve.delivery import Delivery
 from exposure.resolve.rules.access import NOTHING, Access, Case, Findings, for_each_delivery, reports
@@ -14,7 +15,6 @@ from exposure.resolve.rules.admitting import (
 
 #: The fields of policies that narrow clients, by what `ClientRanges.narrowed_by` calls them.
 POLICY_RANGES = {"policy": "clients", "limits": "limits.clients"}
-SERVICE_LB = "The pods of ServiceLB masquerade, and hold only the Service's own ranges."
 
 
 def report_unresolved_ports(case: Case, access: Access) -> None:
@@ -48,8 +48,8 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
         return reports(blind_spot("SourceFilterLost", f"{way(delivery)}, by the addresses of its nodes."))
     if delivery.hides_clients and not _held_before_the_pods(delivery):
         return reports(blind_spot("SourceFilterLost", f"Clients asked for: {_listed(clients.blocks)}."))
-    if delivery.profile.service_proxy_pods and narrower_than_service(delivery) and not case.denies_unenforceable:
-        return reports(blind_spot("SourceFilterLost", SERVICE_LB))
+    if delivery.profile.proxy_pods and narrower_than_service(delivery) and not case.denies_unenforceable:
+        return reports(blind_spot("SourceFilterLost", _masquerading(delivery.profile.proxy_pods)))
     return NOTHING
 
 
@@ -61,8 +61,8 @@ def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Finding
         return reports(blind_spot("CrossNodeTrafficDropped", why)) if why else NOTHING
     if delivery.withheld:
         return reports(blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny."))
-    if delivery.profile.service_proxy_pods and narrower_than_service(delivery) and case.denies_unenforceable:
-        return reports(blind_spot("CrossNodeTrafficDropped", SERVICE_LB))
+    if delivery.profile.proxy_pods and narrower_than_service(delivery) and case.denies_unenforceable:
+        return reports(blind_spot("CrossNodeTrafficDropped", _masquerading(delivery.profile.proxy_pods)))
     if _needs_unknown_nodes(case, delivery):
         detail = "No node address is known. Give the command line Nodes, or set network.nodeCIDRs."
         cure = "Set network.nodeCIDRs in the configuration."
@@ -109,6 +109,10 @@ def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Finding
         return NOTHING
     detail = f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."
     return reports(blind_spot("PolicyNotEnforced", detail))
+
+
+def _masquerading(proxies: ProxyPods) -> str:
+    return f"The pods of {proxies.title} masquerade, and hold only the Service's own ranges."
 
 
 def _held_before_the_pods(delivery: Delivery) -> bool:

@@ -1,0 +1,108 @@
+"""What NetworkPolicies say about a connection: allowed, denied, or not known; and by which policy and rule.
+
+Whatever asks what NetworkPolicies allow asks here. The meaning, from
+https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation:
+
+- A policy restricts the pods of its own namespace that its podSelector selects, in the directions that it names.
+- A pod that no policy restricts in a direction is not isolated: every connection is allowed in that direction.
+- To an isolated pod, a connection is allowed if one rule of one such policy allows it. Policies add up.
+- A connection needs both ends: egress of the pod that opens it, ingress of the pod that is called. Ask for each.
+
+What no policy can hold back (a node that calls its own pods, pods with hostNetwork) is for the caller to know.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exposure.networkpolicy.matching import ConnectionEnd, Match, peers_match, pods_match, rule_matches
+from exposure.networkpolicy.port_sets import PortClasses, PortSet
+from exposure.networkpolicy.values import Direction, NetworkPolicy, PolicyPort, Rule
+
+
+class Verdict(StrEnum):
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+VERDICTS: Mapping[Match, Verdict] = {
+    Match.YES: Verdict.ALLOWED,
+    Match.NO: Verdict.DENIED,
+    Match.UNKNOWN: Verdict.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`isolating`: the policies that restrict the pod; `allowing`: those of them that allow it, each by its rule."""
+
+    verdict: Verdict
+    isolating: tuple[NetworkPolicy, ...]
+    allowing: tuple[tuple[NetworkPolicy, Rule], ...]
+
+    @property
+    def allowed(self) -> bool:
+        return self.verdict is Verdict.ALLOWED
+
+
+class Evaluator:
+    """Some NetworkPolicies, to be asked about many connections. It remembers what does not depend on the port."""
+
+    def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
+        self._policies = tuple(policies)
+        self._selecting: dict[tuple[Direction, ConnectionEnd], tuple[tuple[NetworkPolicy, Match], ...]] = {}
+        self._peers: dict[tuple[int, str, ConnectionEnd], Match] = {}
+
+    def isolating(self, direction: Direction, pod: ConnectionEnd) -> tuple[NetworkPolicy, ...]:
+        """The policies that restrict a pod in a direction, or may, in the order in which they were given."""
+        return tuple(policy for policy, _ in self._selected_by(direction, pod))
+
+    def decide(self, direction: Direction, pod: ConnectionEnd, peer: ConnectionEnd, port: PolicyPort) -> Decision:
+        """Whether a pod may receive a connection from a peer (ingress), or open one to it (egress).
+
+        `port` is a port of the end that is called: a number; or a range, a name or a protocol, to ask for all of it.
+        """
+        receiver = pod if direction == "ingress" else peer
+        isolated = allowed = Match.NO
+        allowing: list[tuple[NetworkPolicy, Rule]] = []
+        for policy, selected in self._selected_by(direction, pod):
+            isolated = max(isolated, selected)
+            for rule in policy.spec.rules(direction) or ():
+                match = min(selected, rule_matches(rule, policy.namespace, peer, port, receiver))
+                allowed = max(allowed, match)
+                if match is Match.YES:
+                    allowing.append((policy, rule))
+        verdict = VERDICTS[max(allowed, Match(Match.YES - isolated))]
+        return Decision(verdict, self.isolating(direction, pod), tuple(allowing))
+
+    def open_ports(self, direction: Direction, pod: ConnectionEnd, peer: ConnectionEnd, ports: PortClasses) -> PortSet:
+        """As `decide`, for all ports at once: those at which the connection is certainly allowed."""
+        receiver = pod if direction == "ingress" else peer
+        selecting = self._selected_by(direction, pod)
+        if not selecting:
+            return ports.every(receiver)
+        opened: PortSet = frozenset()
+        for policy, selected in selecting:
+            for rule in policy.spec.rules(direction) or ():
+                if min(selected, self._peers_match(rule, policy.namespace, peer)) is Match.YES:
+                    opened |= ports.of(rule.ports, receiver)
+        return opened
+
+    def _selected_by(self, direction: Direction, pod: ConnectionEnd) -> tuple[tuple[NetworkPolicy, Match], ...]:
+        key = direction, pod
+        if key not in self._selecting:
+            matches = (
+                (policy, pods_match(policy.spec.pod_selector, None, policy.namespace, pod))
+                for policy in self._policies
+                if policy.spec.rules(direction) is not None
+            )
+            self._selecting[key] = tuple((policy, match) for policy, match in matches if match is not Match.NO)
+        return self._selecting[key]
+
+    def _peers_match(self, rule: Rule, namespace: str, peer: ConnectionEnd) -> Match:
+        # By identity: the policies kept here keep their rules alive, and hashing a rule takes longer than matching it.
+        key = id(rule), namespace, peer
+        if key not in self._peers:
+            self._peers[key] = peers_match(rule.peers, namespace, peer)
+        return self._peers[key]
