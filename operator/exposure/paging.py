@@ -36,13 +36,14 @@ class Pager(Generic[T]):
     def add(self, page: Raw) -> None:
         """Takes in one page: a List object of the API. NotAList for any other answer."""
         metadata, version = mapping(page, "metadata"), text(page, "apiVersion")
-        if not text(page, "kind").endswith("List") or not text(metadata, "resourceVersion"):
+        resource_version = text(metadata, "resourceVersion")
+        items = objects(page, "items")
+        whole = page.get("items", 0) is None or items == page.get("items")  # null: an empty list
+        if not (whole and resource_version and text(page, "kind").endswith("List")):
             raise NotAList(f"the API server's answer is not a list of {self._kind} objects")
         # Items of a list name neither their kind nor its version.
-        self.items += [
-            self._read({"kind": self._kind, "apiVersion": version, **item}) for item in objects(page, "items")
-        ]
-        self.resource_version = text(metadata, "resourceVersion")
+        self.items += [self._read({"kind": self._kind, "apiVersion": version, **item}) for item in items]
+        self.resource_version = resource_version
         token = text(metadata, "continue")
         self.query = {"limit": str(PAGE_SIZE), "continue": token} if token else None
 

@@ -40,7 +40,7 @@ Write: TypeAlias = Callable[[str, str], str]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """`kubectl exposure ARGUMENTS`, in a folder of its own; `stdin` is what is piped into it."""
     monkeypatch.chdir(tmp_path)
-    # Whoever forgets -f must not reach the person's own cluster.
+    # A test without -f must not reach the cluster of the person who runs it.
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
 
     def running(*arguments: str, stdin: str = "") -> Result:

@@ -41,7 +41,7 @@ shop       service-web     LoadBalancer  203.0.113.10  80→http, 53→5353/UDP 
 
 @pytest.fixture
 def shop(write: Write) -> list[str]:
-    """The options that read a shop with one governed entry point and one that nobody governs, under Calico."""
+    """The options that read a shop with one governed entry point and one without a policy, under Calico."""
     return ["-f", write("shop.yaml", SHOP), "--config", write("facts.yaml", CONFIG)]
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_enforced_is_not_planned_unless_asked(
         )
     enforced = planned(run, *shop)
     given = ["-f", write("audited.yaml", text), *shop[2:]]
-    assert "(--as-enforced shows what Enforce would write)" in run("plan", *given).out
+    assert "--as-enforced shows what Enforce writes." in run("plan", *given).out
     assert ([], enforced) == (planned(run, *given), planned(run, *given, "--as-enforced"))
 
 
@@ -176,15 +176,17 @@ def test_a_plan_as_json(run: Run, shop: list[str]) -> None:
     assert planned(run, *shop) == result["networkPolicies"]
 
 
-def test_somebody_elses_policy_is_left_alone(run: Run, shop: list[str], write: Write) -> None:
-    """A NetworkPolicy that holds our name without our label is neither planned over nor counted as ours."""
+def test_a_name_conflict_is_reported(run: Run, shop: list[str], write: Write) -> None:
+    """A NetworkPolicy that has a name of ours, and that the operator did not write, is never overwritten."""
     foreign = (
         "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: exposure-to-web, namespace: shop}, "
         "spec: {podSelector: {}}}"
     )
     given = [*shop, "-f", write("foreign.yaml", foreign)]
     assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
-    assert "skip   shop/exposure-to-web" in run("plan", *given).out
+    assert "skip   shop/exposure-to-web        name conflict: " in run("plan", *given).out
+    result = json.loads(run("plan", "-o", "json", *given).out)
+    assert [{"namespace": "shop", "name": "exposure-to-web"}] == result["nameConflicts"]
 
 
 def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
@@ -205,11 +207,16 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
     "name, status, words",
     [
         pytest.param("web", 0, "shop/service-web", id="a-bare-name-that-only-one-namespace-has"),
-        pytest.param("old/legacy", 0, "Ungoverned", id="a-entry-point-that-nobody-governs"),
-        pytest.param("shop/nothing", 2, "there is no Service shop/nothing", id="no-such-service"),
-        pytest.param("nothing", 2, "there is no Service nothing", id="no-such-name-anywhere"),
-        pytest.param("twin", 2, "several namespaces have a Service twin; write one of a/twin, b/twin", id="ambiguous"),
-        pytest.param("a/twin", 0, "stands behind no entry point", id="a-service-without-a-entry-point"),
+        pytest.param("old/legacy", 0, "Ungoverned", id="an-entry-point-without-a-policy"),
+        pytest.param("shop/nothing", 2, "There is no Service shop/nothing.", id="no-such-service"),
+        pytest.param("nothing", 2, "There is no Service nothing.", id="no-such-name-anywhere"),
+        pytest.param(
+            "twin",
+            2,
+            "Service twin exists in several namespaces: a, b. Choose one with -n.",
+            id="ambiguous",
+        ),
+        pytest.param("a/twin", 0, "is behind no entry point", id="a-service-without-an-entry-point"),
     ],
 )
 def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, words: str) -> None:
@@ -235,17 +242,17 @@ def test_a_backend_is_explained_by_the_entry_point_that_leads_to_it(run: Run, wr
     """A ClusterIP Service behind an Ingress of the same namespace has that Ingress's entry point."""
     text = (
         "{apiVersion: v1, kind: Service, metadata: {name: api}, spec: {selector: {a: b}, ports: [{port: 80}]}}\n---\n"
-        "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: front}, spec: {defaultBackend: "
+        "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: site}, spec: {defaultBackend: "
         "{service: {name: api, port: {number: 80}}}}, status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}}\n"
     )
-    assert "default/ingress-front" in run("explain", "api", "-f", write("front.yaml", text)).out
+    assert "default/ingress-site" in run("explain", "api", "-f", write("site.yaml", text)).out
 
 
 def test_no_entry_point_at_all(run: Run) -> None:
-    """An empty map is said on standard error; the exit status is still that of a thing done."""
+    """An empty map is reported on standard error, and is no error."""
     result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
     assert (0, "") == (result.status, result.out)
-    assert "no entry point found" in result.err
+    assert "No entry point: " in result.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["map"], ["plan"], ["explain"]])

@@ -84,7 +84,7 @@ def test_a_list_is_its_items(run: Run, whole: dict[str, list[dict[str, object]]]
         pytest.param("# only a comment\n", id="a-comment"),
     ],
 )
-def test_what_is_not_ours_to_read_is_passed_over(run: Run, other: str) -> None:
+def test_other_kinds_are_passed_over(run: Run, other: str) -> None:
     """Unknown kinds, whatever they hold, are no error and no warning."""
     result = run("map", "-f", "-", "-o", "json", stdin=f"{SERVICE}---\n{other}")
     assert (0, 1, "") == (result.status, len(json.loads(result.out)), result.err)
@@ -98,21 +98,21 @@ def test_a_bare_object_lies_in_the_namespace_that_is_named(run: Run) -> None:
 
 
 def test_only_the_namespace_that_is_named_is_reported(run: Run) -> None:
-    """-n narrows what is said, not what is read; -A says everything again."""
+    """-n narrows what is reported, not what is read; -A reports everything again."""
     both = f"{SERVICE}---\n{SERVICE.replace('shop', 'other')}"
     assert ["shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", stdin=both)
     assert ["other/service-web", "shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", "-A", stdin=both)
 
 
 def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
-    """As with kubectl apply; it is said where the second one stands."""
+    """As with kubectl apply. A warning names the line of the second one."""
     name = write("two.yaml", f"{SERVICE}---\n{SERVICE.replace('port: 80,', 'port: 81,')}")
     result = run("map", "-f", name)
     assert "81→8080" in result.out
-    assert "kubectl exposure: two.yaml:6: Service shop/web is defined again; this one counts\n" == result.err
+    assert "kubectl exposure: two.yaml:6: Service shop/web is defined again. This definition counts.\n" == result.err
 
 
-def test_the_same_twice_is_not_worth_a_word(run: Run) -> None:
+def test_the_same_object_twice_is_no_warning(run: Run) -> None:
     """Every file of a folder may carry its own copy of the Namespace."""
     assert "" == run("map", "-f", "-", stdin=f"{SERVICE}---\n{SERVICE}").err
 
@@ -133,17 +133,19 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
 @pytest.mark.parametrize(
     "text, line, words",
     [
-        pytest.param("a: 1\nb: [\n", 3, "expected node content", id="no-yaml"),
+        pytest.param("a: 1\nb: [\n", 3, "is not YAML: a bracket is not closed, or a value is missing.", id="no-yaml"),
         pytest.param("kind: a\n---\n- 1\n", 3, "document: is not an object", id="no-object"),
-        pytest.param("{'kind': 'Service'", 2, "expected ',' or '}'", id="half-an-object"),
+        pytest.param(
+            "{'kind': 'Service'", 2, "is not YAML: a bracket is not closed, or a comma is missing.", id="half-an-object"
+        ),
         pytest.param(
             "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
             + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
             1,
-            "its aliases expand to too many objects",
+            "has aliases that expand to too many objects",
             id="a-billion-laughs",
         ),
-        pytest.param("a: &a [*a]\n", 1, "its aliases expand to too many objects", id="an-alias-to-itself"),
+        pytest.param("a: &a [*a]\n", 1, "has aliases that expand to too many objects", id="an-alias-to-itself"),
         pytest.param(POLICY_WITH + "  a: " + "[" * 990 + "]" * 990, 1, "is nested too deeply", id="very-deep"),
         pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="abysmal"),
         pytest.param('{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="abysmal-json"),
@@ -181,7 +183,7 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param(
             POLICY_WITH + "  ports: [80]\n  ports: [443]\n",
             5,
-            "spec.ports: is written twice; the second time in line 6",
+            "spec.ports: is written twice, the second time in line 6",
             id="twice",
         ),
         pytest.param(
@@ -207,6 +209,96 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
     assert words in result.err
 
 
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        pytest.param("a: b: c\n", 1, "a colon follows where no key can stand", id="a-second-colon"),
+        pytest.param("a:\n  b: 1\n\tc: 2\n", 3, "the indentation has a tab", id="a-tab"),
+        pytest.param("a: %x\n", 1, "a value begins with a tab, %, @ or `", id="a-reserved-character"),
+        pytest.param("a: 1\nb\nc: 2\n", 3, "a key has no colon", id="no-colon"),
+        pytest.param("a:\n    b: 1\n  c: 2\n", 3, "a line does not fit those above", id="indentation"),
+        pytest.param("- a\nb: 1\n", 2, "a line does not fit the list above", id="indentation-of-a-list"),
+        pytest.param('a: "x\n', 2, "a quotation mark is not closed", id="a-quotation-mark"),
+        pytest.param("a: *x\n", 1, "an alias (*) has no anchor (&)", id="an-alias"),
+        pytest.param("a: &x 1\nb: &x 2\n", 2, "an anchor (&) is written twice", id="an-anchor-twice"),
+        pytest.param("a: !Ref x\n", 1, "a tag (!) is none of YAML's own", id="a-tag"),
+        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first", id="a-template"),
+        pytest.param('a: "\\q"\n', 1, "has an unknown escape", id="an-escape"),
+        pytest.param("%YAML 3.0\n---\na: 1\n", 1, "it cannot be read from here on", id="a-newer-yaml"),
+        pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),
+        pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
+        pytest.param(f'{{"a": {"1" * 5000}}}', 0, "a number with thousands of digits", id="a-huge-number-in-json"),
+        pytest.param("a: !!bool x\n", 0, "does not fit its YAML tag", id="no-boolean"),
+        pytest.param("a: !!timestamp x\n", 0, "does not fit its YAML tag", id="no-date"),
+        pytest.param("a: !!int ''\n", 0, "does not fit its YAML tag", id="no-number"),
+    ],
+)
+def test_what_is_no_yaml(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """The line, what is wrong, and what to do, in our own words: the library's speak of its parser."""
+    result = run("map", "-f", write("bad.yaml", text))
+    assert (2, "") == (result.status, result.out)
+    assert result.err.startswith(f"kubectl exposure: bad.yaml:{line}: " if line else "kubectl exposure: bad.yaml: ")
+    assert words in result.err
+
+
+OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        pytest.param(
+            POLICY.replace("kind: ExposurePolicy", "kind: ExposurePolcy"),
+            2,
+            "'ExposurePolcy' is no kind",
+            id="misspelt",
+        ),
+        pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, OURS, id="lower-case"),
+        pytest.param(
+            POLICY.replace("kind: ExposurePolicy\n", ""), 1, "kind: '' is no kind of exposure.dev", id="no-kind"
+        ),
+        pytest.param(
+            POLICY.replace("/v1alpha1", ""),
+            1,
+            "exposure.dev is not served; write exposure.dev/v1alpha1",
+            id="no-version",
+        ),
+        pytest.param(
+            POLICY.replace("apiVersion: exposure.dev/v1alpha1\n", ""), 1, "apiVersion: is missing", id="no-api-version"
+        ),
+        pytest.param(
+            "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolcyList\nitems:\n- metadata: {name: a}\n",
+            4,
+            "ExposurePolcy a: kind: 'ExposurePolcy' is no kind",
+            id="items-of-a-list",
+        ),
+    ],
+)
+def test_an_unknown_kind_of_ours_is_an_error(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """It was meant for the operator, and would be missing from the plan without a word."""
+    result = run("plan", "--exit-code", "-f", write("bad.yaml", text))
+    assert (2, "") == (result.status, result.out)
+    assert f"bad.yaml:{line}: " in result.err
+    assert words in result.err
+
+
+def test_exposures_are_passed_over(run: Run) -> None:
+    """The operator writes them; in a file they are no input, and no mistake."""
+    exposure = "{apiVersion: exposure.dev/v1alpha1, kind: Exposure, metadata: {name: service-web, namespace: shop}}\n"
+    assert ["shop/service-web"] == entry_points(run, "-f", "-", stdin=f"{SERVICE}---\n{exposure}")
+
+
+def test_a_version_that_is_not_read(run: Run, write: Write) -> None:
+    """Of another group's kind: a warning, because it may be newer than this command."""
+    name = write("route.yaml", "{apiVersion: gateway.networking.k8s.io/v9, kind: HTTPRoute, metadata: {name: a}}")
+    result = run("map", "-f", name)
+    assert (0, True) == (
+        result.status,
+        "route.yaml:1: gateway.networking.k8s.io/v9 HTTPRoute is passed over" in result.err,
+    )
+    assert "Write gateway.networking.k8s.io/v1." in result.err
+
+
 def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
     """The line of the field, although JSON readers keep none."""
     body = {
@@ -222,8 +314,8 @@ def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
     )
 
 
-def test_every_refusal_is_told_at_once(run: Run, write: Write) -> None:
-    """Nobody likes to hear of mistakes one by one; a hundred are cut short."""
+def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
+    """Mistakes are not reported one by one; of a hundred, the first twenty."""
     bad = "\n---\n".join(POLICY_WITH + f"  bad{number}: 1" for number in range(100))
     lines = run("plan", "-f", write("bad.yaml", bad)).err.splitlines()
     assert (21, "kubectl exposure: and 80 more") == (len(lines), lines[-1])
@@ -233,17 +325,21 @@ def test_every_refusal_is_told_at_once(run: Run, write: Write) -> None:
     "arguments, words",
     [
         pytest.param(["-f", "nowhere.yaml"], "nowhere.yaml: No such file", id="no-such-file"),
-        pytest.param(["-f", "."], "no .yaml, .yml, .json file in this folder", id="an-empty-folder"),
+        pytest.param(["-f", "."], "this folder has no .yaml, .yml, .json file", id="an-empty-folder"),
         pytest.param(
             ["-f", "-", "--context", "prod"], "-f reads manifests and asks no cluster", id="files-and-a-cluster"
         ),
-        pytest.param(["-f", "-", "-n", "nowhere"], "namespace nowhere is not in the files", id="no-such-namespace"),
-        pytest.param([], "no cluster to ask", id="no-cluster"),
+        pytest.param(
+            ["-f", "-", "-n", "nowhere"],
+            "There is no namespace nowhere in the files. Known there: ",
+            id="no-such-namespace",
+        ),
+        pytest.param([], "no cluster can be asked", id="no-cluster"),
         pytest.param(["-o", "xml"], "invalid choice", id="no-such-output"),
     ],
 )
 def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
-    """Exit status 2 and one sentence, never a traceback."""
+    """Exit status 2 and a message, never a traceback."""
     result = run("map", *arguments, stdin=SERVICE)
     assert (2, "") == (result.status, result.out)
     assert words in result.err
@@ -267,7 +363,7 @@ def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str,
 
 
 def test_the_configuration_counts(run: Run, write: Write) -> None:
-    """What --config says of the CNI is what the entry point is judged by."""
+    """The CNI of --config is the one that counts."""
     config = write("facts.yaml", "network: {cni: calico}\n")
     [entry_point] = json.loads(
         run("map", "-o", "json", "-f", "-", "--config", config, stdin=f"{SERVICE}---\n{POLICY}").out

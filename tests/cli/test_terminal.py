@@ -1,4 +1,4 @@
-"""Other people's names on a person's terminal: nothing they hold can do more than show itself."""
+"""Other people's names on a terminal: they are shown, and control nothing."""
 
 import html.parser
 import json
@@ -109,7 +109,7 @@ def test_a_table_is_aligned_and_never_cut() -> None:
 
 
 def test_a_long_word_stays_whole() -> None:
-    """A URL that is broken in two can be followed by nobody."""
+    """A URL that is broken in two cannot be followed."""
     assert "see\nhttps://example.com/" + "x" * 90 == wrapped("see https://example.com/" + "x" * 90)
 
 
@@ -121,7 +121,7 @@ def _environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), **more}
 
 
-def test_nobody_reading_on_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     """`… | head -1` ends in silence."""
     many = "---\n".join(
         f"{{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{type: LoadBalancer}}}}\n"
@@ -138,6 +138,24 @@ def test_nobody_reading_on_is_no_error(tmp_path: Path) -> None:
     started.stdout.close()
     errors = started.stderr.read()
     assert (0, b"") == (started.wait(timeout=60), errors)
+
+
+def test_a_full_disk_is_no_difference() -> None:
+    """Exit status 2: 1 would say that the plan has changes."""
+    example = str(REPOSITORY / "examples" / "quick-start.yaml")
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            _command("map", "-f", example),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            timeout=60,
+            check=False,
+        )
+    assert (2, b"kubectl exposure: The output cannot be written: No space left on device.\n") == (
+        ran.returncode,
+        ran.stderr,
+    )
 
 
 def test_a_person_gets_a_table_with_rules(write: Write, tmp_path: Path) -> None:

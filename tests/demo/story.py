@@ -118,8 +118,8 @@ def entry_points(show: Show) -> None:
     services = show.until("kubectl get service -A", "media", "shop", gone=["<pending>"])
     addresses = re.findall(r"LoadBalancer +\S+ +(\S+)", services)
     show.screen.say(
-        "Each entry point of the cluster has an Exposure, governed or not. Ungoverned says: nothing holds this entry point, and "
-        "behind it every pod can talk to every pod, the ledger included."
+        "Each entry point of the cluster has an Exposure, governed or not. Ungoverned means that no policy governs it. "
+        "Behind it every pod can reach every pod, the ledger included."
     )
     show.until("kubectl get exposures -A", *addresses, "Ungoverned")
     show.requests("Before: real connections, and everybody gets in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
@@ -157,7 +157,7 @@ def enforce(show: Show) -> None:
     show.asked("During: they asked all the time while the walls went up", during)
     show.requests("After: only who should get in does, but for one", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
     show.screen.say(
-        "Accounting has no entry point, and is closed all the same. Every rule says in one sentence what it is there for:"
+        "Accounting has no entry point, and is isolated as well. Every rule says in one sentence what it is for:"
     )
     show.type(
         "kubectl get netpol -n shop "

@@ -26,7 +26,7 @@ EVERYWHERE = {"node-local-preserved", "node-local-proxied", "pod-preserved", "po
     "position, cases", [pytest.param("pre", truth.CASES, id="pre"), pytest.param("post", truth.SHORT, id="post")]
 )
 def test_packets_oracle_and_exposure_agree(position: str, cases: tuple[truth.Case, ...]) -> None:
-    """By every entry point, from everybody: packets, oracle, Exposure and intent say the same, in each row of the table."""
+    """From every sender to every entry point, packets, oracle, Exposure and intent agree, in each row of the table."""
     with Lab(position=position) as lab, Operator(lab, network={"cni": truth.CNI[position]}) as operator:
         stage = truth.OperatedStage(lab, operator)
         result = stage.run(cases)

@@ -1,8 +1,8 @@
 """Truth from packets: what the operator's policies really let through, against the oracle and the Exposure's claim.
 
-Each case is an ExposurePolicy that the operator carries out in the lab. Then every entry point to every backend is tried from
-everybody, in both families and protocols. A cell is right when four agree: the packets, the oracle on the policies that
-were written, the Exposure's sources, and what the case intends (as far as its blind spots do not say otherwise).
+Each case is an ExposurePolicy that the operator carries out in the lab. Then every sender tries every entry point of
+every backend, in both families and protocols. A cell is right when four agree: the packets, the oracle on the policies
+that were written, the Exposure's sources, and what the case intends (as far as its blind spots do not say otherwise).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _BANK = [{"namespaceSelector": {"matchLabels": {"team": "bank"}}}]
 class Case:
     """One ExposurePolicy, and whom it means to let in: senders by the entry points that they come through.
 
-    `let_in` names senders (`pods of NAMESPACE` for pods); whoever is not named is meant to stay out, whatever the entry point.
+    `let_in` names senders (`pods of NAMESPACE` for pods). A sender that is not named stays out at every entry point.
     `protocols` are those of the Service ports that it exposes; `source_ranges` the Services' loadBalancerSourceRanges.
     """
 
@@ -72,7 +72,9 @@ _NODE_PORT, _POD = frozenset({EntryPoint.NODE_PORT}), frozenset({EntryPoint.POD}
 CASES = (
     Case("clients", {"entryPoints": _EVERY_ENTRY_POINT, "clients": _CLIENTS}, {"allowed": _DIRECT}),
     Case(
-        "everyone", {"entryPoints": _EVERY_ENTRY_POINT}, dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT)
+        "everyone",
+        {"entryPoints": _EVERY_ENTRY_POINT},
+        dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT),
     ),
     Case(
         "nobody hidden",
@@ -223,7 +225,7 @@ class OperatedStage:
         return cell.protocol in case.protocols and cell.way.entry_point in case.let_in.get(self._who(cell), frozenset())
 
     def _explained(self, case: Case, cell: Cell, claim: Claim, admitting: Sequence[Source]) -> bool:
-        """Why somebody who is not meant may get in: his own address is meant, by another entry point, or a blind spot."""
+        """Whether a sender that is not meant may get in: its address is meant at another entry point, or a blind spot."""
         assert cell.arrives is not None
         if cell.arrives.from_own_node:
             # Every CNI admits the pod's own node; the profile of one that filters after SNAT says what that opens.

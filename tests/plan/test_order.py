@@ -174,7 +174,7 @@ create shop/exposure-to-web  deny all egress from every pod
             [THEIRS], [WALL, WEB], [],
             """\
 create shop/exposure-default-deny  deny all ingress to every pod
-skip   shop/exposure-to-web        a NetworkPolicy of that name is not ours
+skip   shop/exposure-to-web        name conflict: the operator did not write it; rename or delete it
 """,
             id="what-is-not-ours-is-told-and-left",
         ),
@@ -211,7 +211,7 @@ def test_labels_and_owners_are_put_right_last() -> None:
 
 
 def test_egress_goes_before_ingress_where_one_takes_and_the_other_gives() -> None:
-    """Otherwise a pod that is about to lose its way out could, for a moment, use an entry point that is just being opened."""
+    """Otherwise a pod that is about to lose its egress could briefly use an entry point that is just being opened."""
     before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"})]
     after = [WALL, to("web", {"app": "web"}, egress=()), to("db", {"app": "db"}, NEIGHBOURS)]
     plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})

@@ -60,8 +60,8 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
     "sources, text",
     [
         pytest.param([source("Clients", "198.51.100.0/24")], "198.51.100.0/24", id="one"),
-        pytest.param([], "nobody", id="none"),
-        pytest.param([source("HealthChecks", "10.0.0.0/8")], "nobody", id="probes-are-no-visitors"),
+        pytest.param([], "<none>", id="none"),
+        pytest.param([source("HealthChecks", "10.0.0.0/8")], "<none>", id="health-checks-are-no-clients"),
         pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
         pytest.param([source("ProxyPods", peers=(PODS,))], "./app=proxy", id="pods-of-the-entry-point-s-namespace"),
         pytest.param(

@@ -1,4 +1,4 @@
-"""The lab in which verification is tried: a shop with two entry points and a room beside, an operator, a tiny kubelet."""
+"""The lab in which verification is tried: a shop with two entry points, an operator, a tiny kubelet."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ class Stage:
 
     def checks(self, *options: str, client: str = "allowed") -> tuple[int, list[Manifest]]:
         """Exit status, and what was found, as JSON."""
-        status, said, complaint = self.verify(*options, client=client)
-        assert said, complaint
-        found: list[Manifest] = json.loads(said)
-        return status, found
+        status, out, err = self.verify(*options, client=client)
+        assert out, err
+        checks: list[Manifest] = json.loads(out)
+        return status, checks
 
     @contextmanager
     def other_policy(self, name: str, spec: Mapping[str, Any] | None) -> Iterator[None]:
@@ -130,4 +130,4 @@ class Stage:
 
 def causes(checks: list[Manifest]) -> set[str]:
     """The reasons of all connections that came otherwise."""
-    return {each["cause"]["reason"] for each in checks if "cause" in each and "target" in each}
+    return {check["cause"]["reason"] for check in checks if "cause" in check and "target" in check}

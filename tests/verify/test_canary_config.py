@@ -10,7 +10,7 @@ from tests.manifests.reading import kustomized, only
 
 
 @pytest.mark.parametrize(
-    "said, meant",
+    "written, meant",
     [
         pytest.param({}, CanarySettings(), id="off-unless-it-is-asked-for"),
         pytest.param(
@@ -26,13 +26,13 @@ from tests.manifests.reading import kustomized, only
         pytest.param({"intervalSeconds": 60}, CanarySettings(False, "", 60, ""), id="prepared-and-off"),
     ],
 )
-def test_what_is_meant(said: dict[str, object], meant: CanarySettings) -> None:
+def test_what_is_meant(written: dict[str, object], meant: CanarySettings) -> None:
     """Everything but the image has a default."""
-    assert meant == config({"canary": said}).canary
+    assert meant == config({"canary": written}).canary
 
 
 @pytest.mark.parametrize(
-    "said, field",
+    "written, field",
     [
         pytest.param({"enabled": True}, "canary.image", id="an-image-is-needed"),
         pytest.param({"intervalSeconds": 5}, "canary.intervalSeconds", id="not-all-the-time"),
@@ -40,10 +40,10 @@ def test_what_is_meant(said: dict[str, object], meant: CanarySettings) -> None:
         pytest.param({"every": 5}, "canary.every", id="no-other-field"),
     ],
 )
-def test_what_is_refused(said: dict[str, object], field: str) -> None:
+def test_what_is_refused(written: dict[str, object], field: str) -> None:
     """A refusal names the field."""
     with pytest.raises(BadField) as refused:
-        config({"canary": said})
+        config({"canary": written})
     assert field == refused.value.field
 
 
@@ -56,5 +56,5 @@ def test_the_overlay_switches_it_on_and_adds_a_role_in_its_own_namespace() -> No
     assert [("pods", {"create", "get", "delete"})] == [
         (rule["resources"][0], set(rule["verbs"])) for rule in role["rules"]
     ]
-    both = [kustomized(each) for each in ("base", "overlays/canary")]
-    assert 1 == len({str([each for each in objects if each["kind"] == "ClusterRole"]) for objects in both})
+    both = [kustomized(overlay) for overlay in ("base", "overlays/canary")]
+    assert 1 == len({str([role for role in objects if role["kind"] == "ClusterRole"]) for objects in both})

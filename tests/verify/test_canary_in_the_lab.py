@@ -1,4 +1,4 @@
-"""The canary on real packets: what it says of a cluster that enforces its policies, and of one that ignores them."""
+"""The canary on real packets: of a cluster that enforces its policies, and of one that ignores them."""
 
 from __future__ import annotations
 
@@ -50,25 +50,27 @@ def verified(operator: Operator) -> Mapping[str, Any] | None:
 
 
 @pytest.mark.parametrize(
-    "enforcing, said",
+    "enforcing, status_and_reason",
     [
         pytest.param(True, ("True", "Enforced"), id="a-cni-that-enforces"),
         pytest.param(False, ("False", "NotEnforced"), id="a-cni-that-ignores-policies"),
     ],
 )
-def test_what_the_canary_says(enforcing: bool, said: tuple[str, str]) -> None:
-    """Each Exposure says Verified with the evidence, and nothing of the canary is left when a round ends."""
+def test_the_condition_of_the_canary(enforcing: bool, status_and_reason: tuple[str, str]) -> None:
+    """Each Exposure has the condition Verified with the evidence, and nothing of the canary is left after a round."""
     with Lab(enforcing=enforcing, metallb=False) as lab, watched(lab) as operator:
-        found = eventually(lambda: verified(operator), SECONDS, "a condition Verified", operator.tail)
-        assert found is not None
-        assert said == (found["status"], found["reason"])
-        assert "succeeded" in found["message"]
+        condition = eventually(lambda: verified(operator), SECONDS, "a condition Verified", operator.tail)
+        assert condition is not None
+        assert status_and_reason == (condition["status"], condition["reason"])
+        assert "succeeded" in condition["message"]
 
         def left() -> list[str]:
             objects = [*lab.api.list("Pod", NAMESPACE), *lab.api.list("NetworkPolicy", NAMESPACE)]
-            return [each["metadata"]["name"] for each in objects if each["metadata"]["name"].startswith(NAME)]
+            names = [item["metadata"]["name"] for item in objects]
+            return [name for name in names if name.startswith(NAME)]
 
         eventually(lambda: not left(), 10, "nothing is left", lambda: str(left()))
         assert "Forbidden" not in operator.log.read_text()
         events = lab.api.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
-        assert [said[1]] == [each["reason"] for each in events if each["regarding"].get("name") == NAMESPACE]
+        about = [event["reason"] for event in events if event["regarding"].get("name") == NAMESPACE]
+        assert [status_and_reason[1]] == about

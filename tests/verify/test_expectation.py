@@ -1,4 +1,4 @@
-"""What must come of a connection, computed from manifests alone; and what the probe itself makes of a socket."""
+"""What is expected of a connection, computed from manifests alone; and what the probe reports about a socket."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 
 from exposure.cli.offline import read_snapshot
 from exposure.model.config import Config
+from exposure.model.snapshot import Snapshot
 from exposure.verify.context import VerificationContext
 from exposure.verify.expectation import expected
 from exposure.verify.probe import attempt, connect
 from exposure.verify.targets import outside_targets
 from exposure.verify.values import Vantage
 
-WORLD = """
+SHOP = """
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
@@ -24,6 +25,11 @@ apiVersion: v1
 kind: Node
 metadata: {name: n1}
 status: {addresses: [{type: InternalIP, address: 10.0.0.11}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n2}
+status: {addresses: [{type: InternalIP, address: 10.0.0.12}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -61,29 +67,28 @@ spec: @SPEC
 NARROW = "{clients: {cidrs: [192.168.1.0/24]}}"
 
 
-def verdict(
-    folder: Path, source: str, *, policy: str = "", traffic: str = "Local", ranges: str = "", vip: str = "192.168.9.9"
-) -> tuple[str, str]:
-    text = WORLD + (POLICY.replace("@SPEC", policy) if policy else "")
+def snapshot_of(
+    folder: Path, *, policy: str = "", traffic: str = "Local", ranges: str = "", vip: str = "192.168.9.9"
+) -> Snapshot:
+    """The shop with an ExposurePolicy (its spec), an externalTrafficPolicy, and loadBalancerSourceRanges."""
+    text = SHOP + (POLICY.replace("@SPEC", policy) if policy else "")
     field = f"loadBalancerSourceRanges: [{ranges}]" if ranges else ""
-    path = folder / "world.yaml"
+    path = folder / "shop.yaml"
     path.write_text(text.replace("@ETP", traffic).replace("@RANGES", field).replace("@VIP", vip))
-    context = VerificationContext(
-        read_snapshot([str(path)], Config(cni="kube-router", provider="metallb"), None), ("shop",)
-    )
-    [target] = outside_targets(context, context.exposures)
-    assert vip == target.address
-    found = expected(context, target, Vantage("outside", (source,)))
-    return found.verdict, found.why
+    return read_snapshot([str(path)], Config(cni="kube-router", provider="metallb"), None)
 
 
 @pytest.mark.parametrize(
-    "source, options, said, word",
+    "source, options, verdict, words",
     [
         pytest.param("192.168.1.7", {"policy": NARROW}, "allowed", "client 192.168.1.7", id="a-client"),
-        pytest.param("192.168.2.7", {"policy": NARROW}, "denied", "externalTrafficPolicy Local", id="a-stranger"),
+        pytest.param("192.168.2.7", {"policy": NARROW}, "denied", "externalTrafficPolicy Local", id="another-client"),
         pytest.param(
-            "192.168.1.7", {"policy": NARROW, "traffic": "Cluster"}, "allowed", "a node's address", id="a-client-or-a-node"
+            "192.168.1.7",
+            {"policy": NARROW, "traffic": "Cluster"},
+            "allowed",
+            "a node's address",
+            id="a-client-or-a-node",
         ),
         pytest.param(
             "192.168.2.7", {"policy": NARROW, "traffic": "Cluster"}, "unsure", "SourceFilterLost", id="hidden-by-snat"
@@ -93,32 +98,43 @@ def verdict(
             {"policy": "{clients: {cidrs: [192.168.1.0/24], unenforceable: Deny}}", "traffic": "Cluster"},
             "unsure",
             "CrossNodeTrafficDropped",
-            id="cut-off-where-another-node-forwards",
+            id="dropped-where-another-node-forwards",
         ),
-        pytest.param("192.168.2.7", {}, "allowed", "192.168.2.7", id="an-entry-point-that-nobody-governs"),
+        pytest.param("192.168.2.7", {}, "allowed", "192.168.2.7", id="an-entry-point-without-a-policy"),
         pytest.param(
             "192.168.2.7",
             {"traffic": "Cluster", "ranges": "192.168.1.0/24"},
             "denied",
             "before any policy",
-            id="kube-proxy-holds-the-field",
+            id="kube-proxy-enforces-the-field",
         ),
         pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "translated", id="behind-a-nat"),
-        pytest.param("192.168.1.7", {"policy": "{}", "vip": "8.8.8.8"}, "allowed", "whatever its address", id="everyone-behind-a-nat"),
         pytest.param(
-            "192.168.2.7", {"policy": "{mode: Audit, clients: {cidrs: [192.168.1.0/24]}}"}, "allowed", "client 192.168.2.7",
-            id="what-is-only-audited-holds-nobody",
+            "192.168.1.7",
+            {"policy": "{}", "vip": "8.8.8.8"},
+            "allowed",
+            "whatever its address",
+            id="everyone-behind-a-nat",
+        ),
+        pytest.param(
+            "192.168.2.7",
+            {"policy": "{mode: Audit, clients: {cidrs: [192.168.1.0/24]}}"},
+            "allowed",
+            "client 192.168.2.7",
+            id="audit-restricts-no-connection",
         ),
     ],
-)  # fmt: skip
-def test_what_must_come_of_it(tmp_path: Path, source: str, options: dict[str, str], said: str, word: str) -> None:
-    """Allowed where every way in passes, denied where none does, unsure where it depends on what nobody can see."""
-    found, why = verdict(tmp_path, source, **options)
-    assert (said, True) == (found, word in why), why
+)
+def test_what_is_expected(tmp_path: Path, source: str, options: dict[str, str], verdict: str, words: str) -> None:
+    """Allowed where every way to arrive passes, denied where none does, unsure where it cannot be known from here."""
+    context = VerificationContext(snapshot_of(tmp_path, **options))
+    [target] = outside_targets(context, context.exposures(["shop"]))
+    expectation = expected(context, target, Vantage("outside", (source,)))
+    assert (verdict, True) == (expectation.verdict, words in expectation.why), expectation.why
 
 
-def test_the_probe_tells_an_open_port_from_a_closed_one() -> None:
-    """A connection that stands, one that is reset, and a protocol that cannot be tried."""
+def test_the_probe_distinguishes_an_open_port_from_a_closed_one() -> None:
+    """A connection that is established, one that is reset, and a protocol that cannot be tried."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert ["oo"] == connect([["127.0.0.1", port, "TCP", 2, "o"]], 1.0, 4)
@@ -126,8 +142,8 @@ def test_the_probe_tells_an_open_port_from_a_closed_one() -> None:
     assert "n" == attempt("127.0.0.1", port, "SCTP", 1.0)
 
 
-def test_silence_over_udp_is_asked_for_once() -> None:
-    """Where nobody answers a datagram, more datagrams would prove no more."""
+def test_silence_over_udp_is_not_tried_again() -> None:
+    """Where a datagram is not answered, more datagrams would prove no more."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         assert ["s"] == connect([["127.0.0.1", server.getsockname()[1], "UDP", 4, ""]], 0.1, 4)

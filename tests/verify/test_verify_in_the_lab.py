@@ -1,4 +1,4 @@
-"""Verification against real packets: right where all is right, and with the cause named where something is broken."""
+"""Verification with real packets: no mismatch where all is right, and the cause where something is broken."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ def after_snat() -> Iterator[Stage]:
 
 
 def test_all_as_expected(stage: Stage) -> None:
-    """In a cluster that is right everything comes as expected, from everywhere, and the exit status is 0."""
+    """In a cluster that is right everything is as expected, from everywhere, and the exit status is 0."""
     status, checks = stage.checks("--from", EVERYWHERE)
-    assert (0, []) == (status, [each for each in checks if each["result"] == "mismatch"])
-    # A node reaches its own pods always, and others by the policy: through a ClusterIP nobody knows which it meets.
+    assert (0, []) == (status, [check for check in checks if check["result"] == "mismatch"])
+    # A node always reaches its own pods, and others as the policy says: which one a ClusterIP selects is not known.
     unjudged = {
-        (each["from"]["place"], each["target"]["entryPoint"]) for each in checks if each["result"] == "not judged"
+        (check["from"]["place"], check["target"]["entryPoint"]) for check in checks if check["result"] == "not judged"
     }
     assert unjudged <= {("node", "ClusterIP")}
-    places = {each["from"]["place"] for each in checks if "from" in each}
+    places = {check["from"]["place"] for check in checks if "from" in check}
     assert set(EVERYWHERE.split(",")) == places
-    assert {"allowed", "denied"} <= {each["expected"]["verdict"] for each in checks}
+    assert {"allowed", "denied"} <= {check["expected"]["verdict"] for check in checks}
     assert 40 < len(checks)
 
 
 @pytest.mark.parametrize("client, places", [("allowed", INSIDE), ("allowed", "outside"), ("stranger", "outside")])
-def test_all_as_expected_behind_silent_walls_after_snat(after_snat: Stage, client: str, places: str) -> None:
+def test_all_as_expected_where_denials_are_silent_and_after_snat(after_snat: Stage, client: str, places: str) -> None:
     """Where the CNI filters in the pod after SNAT, and drops instead of refusing, the same holds by another row."""
     status, checks = after_snat.checks("--from", places, "--repeat", "2", client=client)
-    assert (0, []) == (status, [each for each in checks if each["result"] == "mismatch"])
-    verdicts = {each["expected"]["verdict"] for each in checks if each["exposure"] == "shop/service-api"}
+    assert (0, []) == (status, [check for check in checks if check["result"] == "mismatch"])
+    verdicts = {check["expected"]["verdict"] for check in checks if check["exposure"] == "shop/service-api"}
     assert {"allowed" if (client, places) == ("allowed", "outside") else "denied"} == verdicts
     assert (places == "outside") == ("this CNI filters after that" in str(checks))
 
 
-def test_a_stranger_who_may_come_as_a_node_is_not_judged(stage: Stage) -> None:
-    """Where SNAT hides the client nobody can tell what must come of it: said, and no failure."""
+def test_a_client_that_may_arrive_as_a_node_is_not_judged(stage: Stage) -> None:
+    """Where SNAT hides the client, what is expected cannot be known: it is reported, and no failure."""
     status, checks = stage.checks("--from", "outside", client="stranger")
-    verdicts = {(each["exposure"], each["expected"]["verdict"]) for each in checks if "target" in each}
+    verdicts = {(check["exposure"], check["expected"]["verdict"]) for check in checks if "target" in check}
     assert {("shop/service-api", "denied"), ("shop/service-web", "unsure")} == verdicts
     assert 0 == status
     assert "SourceFilterLost" in str(checks)
@@ -78,29 +78,30 @@ def test_nothing_is_left_behind(stage: Stage) -> None:
     before = len(stage.kubelet.ran)
     assert 0 == stage.checks("--from", INSIDE)[0]
     ran = stage.kubelet.ran[before:]
-    assert ["exposure-system", "shop"] == [each["metadata"]["namespace"] for each in ran]
+    assert ["exposure-system", "shop"] == [pod["metadata"]["namespace"] for pod in ran]
     for pod in ran:
         assert pod["spec"]["activeDeadlineSeconds"] < 300
         assert pod["spec"]["securityContext"]["runAsNonRoot"]
         assert not pod["spec"]["automountServiceAccountToken"]
-    left = [each for each in stage.lab.api.list("Pod") if each["metadata"]["name"].startswith("exposure-verify-")]
-    assert [] == [each for each in left if "deletionTimestamp" not in each["metadata"]]
+    pods = stage.lab.api.list("Pod")
+    left = [pod["metadata"] for pod in pods if pod["metadata"]["name"].startswith("exposure-verify-")]
+    assert [] == [metadata for metadata in left if "deletionTimestamp" not in metadata]
 
 
 def test_a_dry_run_connects_to_nothing(stage: Stage) -> None:
-    """It says what it would connect to and from where, and makes neither a connection nor a pod."""
+    """It prints what it would connect to and from where, and makes neither a connection nor a pod."""
     before = len(stage.kubelet.ran)
-    status, said, _ = stage.verify("--from", EVERYWHERE, "--dry-run", output="table")
+    status, out, _ = stage.verify("--from", EVERYWHERE, "--dry-run", output="table")
     assert (0, before) == (status, len(stage.kubelet.ran))
-    assert "tcp://192.0.2.6" in said
-    assert "a pod in exposure-system" in said
-    assert "none of them made" in said
+    assert "tcp://192.0.2.6" in out
+    assert "a pod in exposure-system" in out
+    assert "none of them made" in out
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="ended-by-somebody")]
+    "number", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="terminated")]
 )
-def test_whoever_is_interrupted_leaves_no_pod(stage: Stage, number: signal.Signals) -> None:
+def test_an_interrupted_command_leaves_no_pod(stage: Stage, number: signal.Signals) -> None:
     """Whatever ends the command, its pod goes with it."""
     with stage.kubelet.asleep():
         command = stage.start("--from", "other-namespace")
@@ -114,7 +115,7 @@ def test_whoever_is_interrupted_leaves_no_pod(stage: Stage, number: signal.Signa
 
 
 def _probe_pods(stage: Stage) -> list[str]:
-    names = [each["metadata"]["name"] for each in stage.lab.api.list("Pod")]
+    names = [pod["metadata"]["name"] for pod in stage.lab.api.list("Pod")]
     return [name for name in names if name.startswith("exposure-verify-")]
 
 
@@ -130,29 +131,29 @@ def _probe_pods(stage: Stage) -> list[str]:
 )
 def test_wrong_use(stage: Stage, options: list[str], word: str) -> None:
     """Exit status 2, and a sentence with the word that was wrong."""
-    status, said, complaint = stage.verify(*options)
-    assert (2, "") == (status, said)
-    assert word in complaint
+    status, out, err = stage.verify(*options)
+    assert (2, "") == (status, out)
+    assert word in err
 
 
 def test_junit(stage: Stage) -> None:
-    """A test case for each check, for whoever collects such files."""
-    status, said, _ = stage.verify("--from", "outside", output="junit")
-    suite = xml.fromstring(said)
+    """A test case for each check."""
+    status, out, _ = stage.verify("--from", "outside", output="junit")
+    suite = xml.fromstring(out)
     assert (0, "0") == (status, suite.get("failures"))
     assert len(suite) == int(suite.get("tests", "0")) == 5
 
 
 @contextmanager
 def foreign_allow_all(stage: Stage) -> Iterator[None]:
-    stage.lab.apply(policy("open-house", "shop", {}, {"ingress": [{}]}, ["Ingress"]))
+    stage.lab.apply(policy("allow-all", "shop", {}, {"ingress": [{}]}, ["Ingress"]))
     yield
-    stage.lab.delete("NetworkPolicy", "shop", "open-house")
+    stage.lab.delete("NetworkPolicy", "shop", "allow-all")
 
 
 @contextmanager
 def firewall(stage: Stage) -> Iterator[None]:
-    """Between the client and everything but the API server: drops."""
+    """Drops everything from the client but what is for the API server."""
     with _dropping(stage, "192.0.2.8/29", "192.0.2.64/27", "2001:db8::8/125", "2001:db8::40/122"):
         yield
 
@@ -166,11 +167,11 @@ def firewall_before_the_balancer(stage: Stage) -> Iterator[None]:
 @contextmanager
 def _dropping(stage: Stage, *ranges: str) -> Iterator[None]:
     prefix = stage.lab.clients["allowed"].netns.prefix
-    rules = "\n".join(f"{'ip6' if ':' in each else 'ip'} daddr {each} drop" for each in ranges)
-    table = f"table inet wall {{\nchain out {{\ntype filter hook output priority 0;\n{rules}\n}}\n}}\n"
+    rules = "\n".join(f"{'ip6' if ':' in cidr else 'ip'} daddr {cidr} drop" for cidr in ranges)
+    table = f"table inet firewall {{\nchain out {{\ntype filter hook output priority 0;\n{rules}\n}}\n}}\n"
     subprocess.run([*prefix, "nft", "-f", "-"], input=table, text=True, check=True)
     yield
-    subprocess.run([*prefix, "nft", "delete table inet wall"], check=True)
+    subprocess.run([*prefix, "nft", "delete table inet firewall"], check=True)
 
 
 def service_port_in_policy(stage: Stage) -> AbstractContextManager[None]:
@@ -181,7 +182,7 @@ def service_port_in_policy(stage: Stage) -> AbstractContextManager[None]:
 
 
 def policy_without_nodes(stage: Stage) -> AbstractContextManager[None]:
-    nodes = {f"{each}/{128 if ':' in each else 32}" for node in stage.lab.nodes.values() for each in node.addresses}
+    nodes = {f"{ip}/{128 if ':' in ip else 32}" for node in stage.lab.nodes.values() for ip in node.addresses}
     rules = []
     for rule in stage.policy("exposure-to-web")["ingress"]:
         peers = [peer for peer in rule["from"] if peer.get("ipBlock", {}).get("cidr") not in nodes]
@@ -198,7 +199,7 @@ def default_deny_deleted(stage: Stage) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def nobody_listens(stage: Stage) -> Iterator[None]:
+def no_pod_listens(stage: Stage) -> Iterator[None]:
     pods = [pod for name, pod in stage.lab.pods.items() if name.startswith("shop/web-")]
     for pod in pods:
         stage.lab.traffic.stop_serving(pod.host.netns)
@@ -208,7 +209,7 @@ def nobody_listens(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_ready(stage: Stage) -> Iterator[None]:
+def no_pod_ready(stage: Stage) -> Iterator[None]:
     pods = [pod for name, pod in stage.lab.pods.items() if name.startswith("shop/web-")]
     for pod in pods:
         stage.lab.set_ready(pod, False)
@@ -222,20 +223,20 @@ def nobody_ready(stage: Stage) -> Iterator[None]:
 def _wait_for_endpoints(stage: Stage, ready: int) -> None:
     for _ in range(200):
         slices = [
-            each
-            for each in stage.lab.api.list("EndpointSlice", "shop")
-            if each["metadata"]["labels"].get("kubernetes.io/service-name") == "web"
+            endpoint_slice
+            for endpoint_slice in stage.lab.api.list("EndpointSlice", "shop")
+            if endpoint_slice["metadata"]["labels"].get("kubernetes.io/service-name") == "web"
         ]
-        found = [sum(e["conditions"]["ready"] for e in each.get("endpoints") or ()) for each in slices]
-        if all(each == ready for each in found):
+        counts = [sum(e["conditions"]["ready"] for e in item.get("endpoints") or ()) for item in slices]
+        if all(count == ready for count in counts):
             return
         time.sleep(0.05)
-    raise AssertionError(f"endpoints of web: {found}, not {ready}")
+    raise AssertionError(f"endpoints of web: {counts}, not {ready}")
 
 
 @contextmanager
-def nobody_announces(stage: Stage) -> Iterator[None]:
-    """MetalLB still gives addresses, and no speaker answers for them."""
+def no_speaker_announces(stage: Stage) -> Iterator[None]:
+    """MetalLB still assigns addresses, and no speaker answers for them."""
     stage.lab.api.delete("L2Advertisement", "metallb-system", "lan")
     prefix = stage.lab.clients["allowed"].netns.prefix
     time.sleep(0.5)
@@ -259,7 +260,7 @@ def nobody_announces(stage: Stage) -> Iterator[None]:
 @pytest.mark.parametrize(
     "breaking, places, named",
     [
-        pytest.param(foreign_allow_all, EVERYWHERE, {"AdditivePolicy"}, id="a-foreign-policy-admits-everybody"),
+        pytest.param(foreign_allow_all, EVERYWHERE, {"AdditivePolicy"}, id="a-foreign-policy-admits-everyone"),
         pytest.param(firewall, "outside", {"Unreachable"}, id="a-firewall-between-here-and-the-nodes"),
         pytest.param(
             firewall_before_the_balancer,
@@ -271,13 +272,15 @@ def nobody_announces(stage: Stage) -> Iterator[None]:
         pytest.param(policy_without_nodes, "outside", {"NodeAddressesMissing"}, id="a-policy-without-the-nodes"),
         pytest.param(policy_too_wide, INSIDE, {"PolicyDiffers"}, id="a-policy-wider-than-planned"),
         pytest.param(default_deny_deleted, INSIDE, {"PolicyMissing"}, id="no-default-deny"),
-        pytest.param(nobody_listens, "outside", {"TargetPortClosed"}, id="nobody-listens-on-the-target-port"),
-        pytest.param(nobody_ready, "outside", {"NoReadyBackend"}, id="no-backend-is-ready"),
-        pytest.param(nobody_announces, "outside", {"LoadBalancerNotAnswering"}, id="nobody-announces-the-address"),
+        pytest.param(no_pod_listens, "outside", {"TargetPortClosed"}, id="no-pod-listens-on-the-target-port"),
+        pytest.param(no_pod_ready, "outside", {"NoReadyBackend"}, id="no-backend-is-ready"),
+        pytest.param(
+            no_speaker_announces, "outside", {"LoadBalancerNotAnswering"}, id="no-speaker-announces-the-address"
+        ),
     ],
 )
 def test_what_is_broken_is_named(stage: Stage, breaking: Breaking, places: str, named: set[str]) -> None:
-    """Exit status 1, and this cause and no other, for every connection that came otherwise."""
+    """Exit status 1, and this cause and no other, for every mismatch."""
     with breaking(stage):
         status, checks = stage.checks("--from", places)
     assert (1, named) == (status, causes(checks))
@@ -293,7 +296,7 @@ def test_nodes_that_do_not_forward(stage: Stage) -> None:
 
 
 def test_no_enforcement(stage: Stage) -> None:
-    """A cluster that ignores its policies is told of: by whoever gets in that no policy admits."""
+    """A cluster that ignores its policies is found out by connections that no policy admits."""
     assert stage.lab.enforcer
     stage.lab.enforcer.part.stop(kill=True)
     for node in stage.lab.nodes.values():

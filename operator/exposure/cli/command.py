@@ -1,22 +1,22 @@
-"""What a subcommand is, and how one ends: with a number, or with a sentence for the person who typed it."""
+"""What a subcommand is, and how it ends: with an exit status, or with an error that says what to do."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
 #: Exit statuses, as documented: done; differences or failures that were asked for; wrong use or unreadable input.
-DONE, DIFFERENT, WRONG = 0, 1, 2
+DONE, DIFFERENT, UNUSABLE = 0, 1, 2
 
 
-class Wrong(Exception):
-    """Wrong use or unreadable input: the process ends with status 2 and this sentence on standard error."""
+class UsageError(Exception):
+    """Wrong use or unreadable input. The process writes the message to standard error and ends with status 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A subcommand: `arguments` adds its options to a parser, `run` does it and returns the exit status.
 
-    `run` imports what is heavy by itself, so that another subcommand does not pay for it.
+    `run` itself imports what takes long to import, so that no other subcommand waits for it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""YAML and JSON text into documents that still know where they were written.
+"""YAML and JSON text into documents that know the line of each field.
 
 YAML is read as Kubernetes reads it, not as PyYAML does by default: a date stays text, `=` is a string (some published
 CRDs have it in an enum), 22:22 is no number to the base of sixty.
@@ -6,23 +6,52 @@ CRDs have it in an enum), 22:22 is no number to the base of sixty.
 
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from exposure.cli.command import Wrong
+from exposure.cli.command import UsageError
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOREIGN_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:int")
-#: Aliases may make a few lines stand for billions of objects; no honest manifest comes near this many.
+#: A few lines of aliases can stand for billions of objects. Manifests that people write stay far below this number.
 EXPANDED_NODES = 5_000_000
 #: libyaml's binding composes by recursion in C, without a limit: some ten thousand levels end the process.
 DEEPEST = 1000
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
+NOT_YAML = "is not YAML: {problem}"
+UNKNOWN_PROBLEM = "it cannot be read from here on. Compare it with a manifest that kubectl accepts."
+#: What libyaml finds, by a part of its message, and what to do.
+PROBLEMS: Mapping[str, str] = {
+    "mapping values are not allowed": "a colon follows where no key can stand. Quote the value, or align the key.",
+    "tab character": "the indentation has a tab. Indent with spaces.",
+    "cannot start any token": "a value begins with a tab, %, @ or `. Quote the value, and indent with spaces.",
+    "could not find expected ':'": "a key has no colon. Write KEY: VALUE.",
+    "expected key": "a line does not fit those above. Align its indentation, or quote the value.",
+    "expected '-' indicator": "a line does not fit the list above. Align its indentation.",
+    "expected ',' or": "a bracket is not closed, or a comma is missing. Complete it.",
+    "expected node content": "a bracket is not closed, or a value is missing. Complete it.",
+    "unexpected end of stream": "a quotation mark is not closed. Close it.",
+    "undefined alias": "an alias (*) has no anchor (&). Quote the value if it is no alias.",
+    "second occurrence": "an anchor (&) is written twice. Give each its own name.",
+    "could not determine a constructor": "a tag (!) is none of YAML's own. Remove it, or quote the value.",
+    "unhashable key": "a key is itself a mapping or a list. Render templates first, as with helm template.",
+    "unknown escape character": "a double-quoted value has an unknown escape. Write \\\\ for a backslash.",
+}
+CONTROL_CHARACTER = "has the control character U+{number:04X}, which YAML forbids. Remove it."
+UNREADABLE_VALUE = (
+    "has a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
+)
+TOO_DEEP = "is nested too deeply. No kind of Kubernetes needs {deepest} levels."
+TOO_MANY_OBJECTS = "has aliases that expand to too many objects. Write the objects out."
 
 
 class Loader(_Base):  # type: ignore[misc]
@@ -58,7 +87,7 @@ class Document:
     def _line_of(self, path: str) -> int:
         node = self.node
         if node is None:
-            # JSON is read by the json module, which keeps no marks; YAML's composer can tell them, should one be asked.
+            # The json module keeps no lines. YAML's composer reads JSON as well, and is asked only when needed.
             try:
                 node = yaml.compose(self.text, Loader)
             except yaml.YAMLError:
@@ -66,45 +95,61 @@ class Document:
         return _line_in(node, path) if node is not None else self.line
 
 
+def read_text(name: str) -> str:
+    """The text of a file; `-`: of standard input."""
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(NOT_UTF8.format(name=name, position=error.start)) from error
+
+
 def documents(text: str, source: str) -> Iterator[Document]:
-    """The documents of a file; `Wrong` names the line that cannot be read."""
+    """The documents of a file. UsageError names the line that cannot be read."""
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         try:
             yield Document(json.loads(text), source, 1, text=text)
             return
-        except (json.JSONDecodeError, RecursionError):
-            pass  # flow-style YAML, or several documents; if it is neither, YAML's reader names the line
+        except (ValueError, RecursionError):
+            pass  # Flow-style YAML, or several documents. If it is neither, YAML's reader names the line.
     try:
         yield from _yaml_documents(text, source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise Wrong(f"{source}:{line}: {error.problem or error.context or 'is not YAML'}") from error
-    except yaml.YAMLError as error:
-        raise Wrong(f"{source}: {' '.join(str(error).split())}") from error
+        reason = str(error.problem or error.context)
+        problem = next((problem for part, problem in PROBLEMS.items() if part in reason), UNKNOWN_PROBLEM)
+        raise UsageError(f"{source}:{line}: {NOT_YAML.format(problem=problem)}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UsageError(f"{source}:{line}: {CONTROL_CHARACTER.format(number=error.character)}") from error
     except RecursionError as error:
-        raise Wrong(f"{source}: is nested too deeply") from error
-    except (ValueError, TypeError) as error:
-        raise Wrong(f"{source}: cannot be read: {error}") from error
+        raise UsageError(f"{source}: {TOO_DEEP.format(deepest=DEEPEST)}") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # PyYAML lets out whatever its constructors meet: int("x"), a missing key, no match.
+        raise UsageError(f"{source}: {UNREADABLE_VALUE}") from error
 
 
 def _yaml_documents(text: str, source: str) -> Iterator[Document]:
     if _is_deep(text):
-        raise Wrong(f"{source}:1: is nested too deeply")
+        raise UsageError(f"{source}:1: {TOO_DEEP.format(deepest=DEEPEST)}")
     loader = Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
+                line = node.start_mark.line + 1
                 if "*" in text and _expanded(node, {}) > EXPANDED_NODES:
-                    raise Wrong(f"{source}:{node.start_mark.line + 1}: its aliases expand to too many objects")
-                yield Document(loader.construct_document(node), source, node.start_mark.line + 1, node)
+                    raise UsageError(f"{source}:{line}: {TOO_MANY_OBJECTS}")
+                yield Document(loader.construct_document(node), source, line, node)
     finally:
         loader.dispose()
 
 
 def _is_deep(text: str) -> bool:
-    """Whether the text nests deeper than any manifest; what only looks so (brackets in text) is parsed to be sure."""
+    """Whether the text nests deeper than any manifest. Where brackets may be part of values, it is parsed."""
     if _DEEP_BLOCKS.search(text) is None:
         if text.count("[") + text.count("{") < DEEPEST:
             return False
@@ -124,22 +169,21 @@ def _is_deep(text: str) -> bool:
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
     """How many nodes are under this one when every alias is written out; `known` keeps what was counted."""
-    found = known.get(id(node))
-    if found is None:
-        # An alias to a node that it lies in would never end.
+    if id(node) not in known:
+        # An alias to a node that contains it never ends.
         known[id(node)] = EXPANDED_NODES
         children: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             children = node.value
         elif isinstance(node, yaml.MappingNode):
             children = [part for pair in node.value for part in pair]
-        found = known[id(node)] = 1 + sum(_expanded(child, known) for child in children)
-    return found
+        known[id(node)] = 1 + sum(_expanded(child, known) for child in children)
+    return known[id(node)]
 
 
 def _line_in(node: yaml.Node, path: str) -> int:
     line = node.start_mark.line
-    # A label or annotation key may hold dots: the longest key that fits what is left is taken.
+    # The key of a label or an annotation may contain dots: the longest key that fits is the one.
     rest = path
     while rest:
         if rest.startswith("["):
@@ -150,10 +194,10 @@ def _line_in(node: yaml.Node, path: str) -> int:
             line = node.start_mark.line
         else:
             rest = rest.removeprefix(".")
-            found = _longest_key(node, rest)
-            if found is None:
+            entry = _longest_key(node, rest)
+            if entry is None:
                 break
-            key, node = found
+            key, node = entry
             rest, line = rest[len(key.value) :], key.start_mark.line
     return line + 1
 
@@ -171,18 +215,18 @@ def _longest_key(node: yaml.Node, path: str) -> tuple[yaml.ScalarNode, yaml.Node
     return max(fitting, key=lambda pair: len(pair[0].value), default=None)
 
 
-def twice(node: yaml.Node | None) -> tuple[str, int] | None:
-    """Path and second line of the first key that a mapping under `node` holds twice; None where there is none.
+def duplicate_key(node: yaml.Node | None) -> tuple[str, int] | None:
+    """Path and second line of the first key that a mapping under `node` has twice; None where there is none.
 
-    PyYAML would let the last one win; kubectl refuses it.
+    PyYAML keeps the last one; kubectl refuses the document.
     """
     waiting: list[tuple[str, yaml.Node]] = [("", node)] if node is not None else []
-    seen: set[int] = set()
+    visited: set[int] = set()
     while waiting:
         path, current = waiting.pop()
-        if id(current) in seen:  # an alias
+        if id(current) in visited:  # an alias
             continue
-        seen.add(id(current))
+        visited.add(id(current))
         if isinstance(current, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in current.value:

@@ -1,130 +1,188 @@
-"""`kubectl exposure explain SERVICE`: every source, port and blind spot, with its reason and its cure."""
+"""`kubectl exposure explain NAME`: every source, port and blind spot of an entry point, with its reason and cure."""
 
+import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from exposure.cli.command import DONE, Command
-from exposure.cli.inputs import add_input_options, find_service, gather
+from exposure.cli.exposure_json import exposure_json, json_text, ref_json
+from exposure.cli.inputs import add_input_options, gather
+from exposure.cli.selection import FORMS, METAVAR, NamedObject, named_object
 from exposure.cli.terminal import safe, say, wrapped
-from exposure.cli.wording import EFFECTS, addresses_text, blocks_text, entry_points_text, from_text, governor_text
+from exposure.cli.wording import (
+    EFFECTS,
+    NONE,
+    addresses_text,
+    entry_points_text,
+    from_text,
+    governor_text,
+    source_text,
+)
 from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
-from exposure.model.objects import Ref, Service
+from exposure.model.intent import ClusterSpec, ExposureSpec
+from exposure.model.objects import Ref
+from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
 
+if TYPE_CHECKING:
+    from exposure.plan.resolved import ResolvedSnapshot
+
+NO_ENTRY_POINT = (
+    "{named} ({type}) is behind no entry point: it is no load balancer, none of its node ports and external IPs is "
+    "open, and no Ingress or Gateway leads to it."
+)
+NO_ENTRY_POINT_OF_ANOTHER_KIND = "{named} is no entry point: no route of it leads to a Service."
+REMOVE_ANNOTATION = "Remove the annotation exposure.dev/mode from namespace {namespace}."
+SET_MODE = "Set mode: Enforce in ExposurePolicy {name}."
+SET_DEFAULT_MODE = "Set defaults.mode: Enforce in ClusterExposurePolicy {name}."
+
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("service", metavar="[NAMESPACE/]SERVICE", help="the Service to explain")
+    parser.add_argument("name", metavar=METAVAR, help=f"what to explain: {FORMS}")
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="text (the default), or json (entry points as map -o json gives them, with their NetworkPolicies)",
+    )
     parser.add_argument("--as-enforced", action="store_true", help="explain as if nothing were in mode Audit or Paused")
     add_input_options(parser)
 
 
 def _run(arguments: Namespace) -> int:
-    from exposure.cli.resolved import ResolvedSnapshot, as_enforced
+    from exposure.plan.resolved import ResolvedSnapshot, as_enforced
 
     given = gather(arguments)
     if arguments.as_enforced:
         given = replace(given, snapshot=as_enforced(given.snapshot))
-    service = find_service(given, arguments.service)
-    # A Service is also reached through routes, whose Ingress or Gateway may stand in any namespace.
-    everywhere = tuple(sorted(given.snapshot.namespaces))
-    outcomes = ResolvedSnapshot(given.snapshot, everywhere)
-    exposures = [each for each in outcomes.exposures() if _leads_to(each, service.ref)]
-    for line in explanation(service, exposures, outcomes.meant()):
+    resolved = ResolvedSnapshot(given.snapshot)
+    # An Ingress or a Gateway that leads to the Service may be in any namespace.
+    every = resolved.exposures(given.snapshot.namespaces)
+    named = named_object(given, every, arguments.name)
+    exposures = [exposure for exposure in every if named.owns(exposure)]
+    if arguments.output == "json":
+        sys.stdout.write(json_text([_explained_json(exposure, resolved) for exposure in exposures]))
+        return DONE
+    for line in _explanation(named, exposures, resolved):
         say(line)
     return DONE
 
 
-def _leads_to(exposure: Exposure, service: Ref) -> bool:
-    owned = exposure.owner.kind == "Service" and Ref(exposure.namespace, exposure.owner.name) == service
-    return owned or any(backend.service == service for backend in exposure.backends)
+def _explained_json(exposure: Exposure, resolved: "ResolvedSnapshot") -> dict[str, Any]:
+    """As `map -o json`, with what carries the entry point, and what Audit would write."""
+    from exposure.render import network_policy_manifest
+
+    planned = resolved.planned(exposure)
+    return {
+        **exposure_json(exposure),
+        "plannedNetworkPolicies": [ref_json(Ref(policy.namespace, policy.name)) for policy in planned],
+        "manifests": [network_policy_manifest(policy) for policy in (*_carrying(exposure, resolved), *planned)],
+    }
 
 
-def explanation(service: Service, exposures: list[Exposure], policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
-    """The lines, at most 80 columns wide where words allow; `policies` are all that follow, by name."""
+def _carrying(exposure: Exposure, resolved: "ResolvedSnapshot") -> list[NetworkPolicy]:
+    return [policy for ref in exposure.network_policies if (policy := resolved.policy(ref)) is not None]
+
+
+def _explanation(named: NamedObject, exposures: Sequence[Exposure], resolved: "ResolvedSnapshot") -> Iterator[str]:
+    """The lines, at most 80 columns wide where words allow."""
     if not exposures:
-        yield wrapped(
-            f"Service {service.ref} ({service.type}) stands behind no entry point: it is no load balancer, has no node port "
-            "or external IP that was opened, and no Ingress or Gateway leads to it."
-        )
-        return
+        yield wrapped(_no_entry_point(named, resolved.snapshot))
     for number, exposure in enumerate(exposures):
         if number:
             yield ""
-        yield from _entry_point(exposure, policies)
+        yield from _entry_point(exposure, resolved)
 
 
-def _entry_point(exposure: Exposure, policies: Mapping[Ref, NetworkPolicy]) -> Iterator[str]:
+def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
+    if named.kind != "Service":
+        return NO_ENTRY_POINT_OF_ANOTHER_KIND.format(named=named)
+    service = snapshot.services[named.ref.namespace][named.ref.name]
+    return NO_ENTRY_POINT.format(named=named, type=service.type)
+
+
+def _entry_point(exposure: Exposure, resolved: "ResolvedSnapshot") -> Iterator[str]:
     yield f"{exposure.namespace}/{exposure.name}"
-    yield from _pair("entry point", entry_points_text(exposure))
+    yield from _pair("type", entry_points_text(exposure))
     yield from _pair("address", addresses_text(exposure))
     yield from _pair("policy", governor_text(exposure))
-    if exposure.profile:
-        yield from _pair("provider", exposure.profile)
-    if exposure.cni:
-        yield from _pair("CNI", exposure.cni)
+    yield from _pair("provider", exposure.profile)
+    yield from _pair("CNI", exposure.cni)
     for backend in exposure.backends:
         ready = f"{backend.ready} of {backend.total} ready"
-        yield from _pair("serves", f"Service {backend.service}, pods {backend.selector or 'none'} ({ready})")
-    if exposure.refusal:
-        yield from _pair("refused", exposure.refusal)
-    yield ""
-    yield "  Ports"
-    for port in exposure.ports:
-        yield wrapped(_port(port), "    ", "      ")
-    if not exposure.ports:
-        yield "    none"
-    yield ""
-    yield "  Who may come in"
-    if exposure.sources:
-        for source in exposure.sources:
-            yield from _source(source)
-    else:
-        yield wrapped(from_text(exposure), "    ")
-    carried = [policies[ref] for ref in exposure.network_policies if ref in policies]
-    if carried:
-        yield ""
-        # Whole: the peers and the egress that were asked for stand here, beside what the entry point delivers.
-        yield "  NetworkPolicies that carry it"
-        for policy in carried:
-            yield f"    {safe(policy.name)}"
-            for sentence in policy_text(policy).split("; "):
-                yield wrapped(sentence, "       ", "         ")
-    yield ""
-    yield "  Blind spots"
-    if exposure.blind_spots:
-        for spot in exposure.blind_spots:
-            yield from _blind_spot(spot)
-    else:
-        yield "    none known"
+        yield from _pair("backend", f"Service {backend.service}, pods {backend.selector or NONE} ({ready})")
+    yield from _pair("refused", exposure.refusal)
+    yield from _section("Ports", [wrapped(_port(port), "    ", "      ") for port in exposure.ports])
+    sources = [line for source in exposure.sources for line in _source(source)]
+    yield from _section("Who is admitted", sources or [wrapped(from_text(exposure), "    ")])
+    carrying, planned = _carrying(exposure, resolved), resolved.planned(exposure)
+    if carrying:
+        yield from _section("NetworkPolicies that carry it", _policies(carrying))
+    if planned:
+        cure = " ".join(_cures(exposure, resolved.snapshot))
+        yield from _section(
+            "NetworkPolicies planned, not written", [*_policies(planned), *_noted("cure", cure, "    ")]
+        )
+    yield from _section("Blind spots", [line for spot in exposure.blind_spots for line in _blind_spot(spot)])
 
 
 def _pair(name: str, text: str) -> Iterator[str]:
-    yield wrapped(f"{name + ':':<12}{text}", "  ", " " * 14)
+    if text:
+        yield wrapped(f"{name + ':':<12}{text}", "  ", " " * 14)
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield ""
+    yield f"  {title}"
+    yield from lines or (f"    {NONE}",)
 
 
 def _port(port: OpenPort) -> str:
     name = f"{port.name}: " if port.name else ""
-    kind = "the pods' port named" if isinstance(port.target, str) else "port"
-    return f"{name}{port.protocol} {port.port} at the entry point, {kind} {port.target} of the pods"
+    named = "named " if isinstance(port.target, str) else ""
+    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target} of the pods"
 
 
 def _source(source: Source) -> Iterator[str]:
-    lines = [blocks_text(source.blocks)] if source.blocks else []
-    lines += [str(peer) for peer in source.peers]
     ports = ", ".join(map(str, source.ports)) or "no port"
-    who = "; ".join(lines) or "nobody"
-    yield wrapped(f"{source.kind}  {who} on {ports}", "    ", "       ")
+    yield wrapped(f"{source.kind}  {source_text(source)} on {ports}", "    ", "       ")
     yield wrapped(source.explanation, "       ")
     yield from _noted("entry point", source.entry_point)
     yield from _noted("row", source.row.id)
     yield from _noted("see", source.reference)
 
 
-def _noted(name: str, text: str) -> Iterator[str]:
+def _policies(policies: Iterable[NetworkPolicy]) -> Iterator[str]:
+    """Complete: with the peers and the egress that are asked for beside what the entry point delivers."""
+    for policy in policies:
+        yield f"    {safe(policy.name)}"
+        for sentence in policy_text(policy).split("; "):
+            yield wrapped(sentence, "       ", "         ")
+
+
+def _cures(exposure: Exposure, snapshot: Snapshot) -> Iterator[str]:
+    """What ends mode Audit: the annotation of a namespace, the mode of the policy, or both."""
+    for namespace in sorted({backend.service.namespace for backend in exposure.backends}):
+        if namespace in snapshot.namespaces and snapshot.namespaces[namespace].mode == "Audit":
+            yield REMOVE_ANNOTATION.format(namespace=namespace)
+    policy = exposure.policy
+    if policy is not None and policy.kind == "ExposurePolicy":
+        spec = snapshot.exposure_policies[policy.namespace][policy.name].spec
+        if isinstance(spec, ExposureSpec) and spec.mode == "Audit":
+            yield SET_MODE.format(name=f"{policy.namespace}/{policy.name}")
+    elif policy is not None:
+        cluster_spec = snapshot.cluster_exposure_policies[policy.name].spec
+        if isinstance(cluster_spec, ClusterSpec) and cluster_spec.defaults.mode == "Audit":
+            yield SET_DEFAULT_MODE.format(name=policy.name)
+
+
+def _noted(name: str, text: str, indent: str = " " * 7) -> Iterator[str]:
     if text:
-        yield wrapped(f"{name}: {text}", "       ", "         ")
+        yield wrapped(f"{name}: {text}", indent, f"{indent}  ")
 
 
 def _blind_spot(spot: BlindSpot) -> Iterator[str]:
@@ -135,10 +193,12 @@ def _blind_spot(spot: BlindSpot) -> Iterator[str]:
 
 COMMAND = Command(
     name="explain",
-    summary="every source, port and blind spot of one Service, with its reason and its cure",
-    description="Says of every entry point that leads to a Service who may come in and why, down to the row of the truth\n"
-    "table and the documentation behind it, and what no NetworkPolicy can hold back, with the cure.",
+    summary="every source, port and blind spot of one Service, Ingress or Gateway, with its reason and its cure",
+    description="Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is "
+    "admitted and why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold "
+    "back, with the cure.",
     arguments=_arguments,
     run=_run,
-    epilog="examples:\n  kubectl exposure explain shop/web\n  kubectl exposure explain web -n shop -f manifests/\n",
+    epilog="examples:\n  kubectl exposure explain shop/web\n  kubectl exposure explain web -n shop -f manifests/\n"
+    "  kubectl exposure explain ingress/shop -o json\n",
 )

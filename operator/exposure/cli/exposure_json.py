@@ -1,15 +1,21 @@
-"""An exposure as JSON: a stable shape, documented field by field in docs/reference/cli.md.
+"""An Exposure as JSON: a stable shape, documented field by field in docs/reference/cli.md.
 
 `peers` and a source's `ports` are written as in a NetworkPolicy. Lists keep the order of the resolution, which is
-sorted; a field without a value is an empty string or list, never missing, except `policy`: null where none governs.
+sorted. A field without a value is an empty string or list, never missing, except `policy`: null where none governs.
 """
 
+import json
 from typing import Any
 
 from exposure.addresses import Block
 from exposure.model.exposures import Exposure, PolicyRef, Source
 from exposure.model.objects import Ref
 from exposure.networkpolicy.render import peer, port
+
+
+def json_text(document: Any) -> str:
+    """ASCII only: every character that could control a terminal is escaped."""
+    return json.dumps(document, indent=2) + "\n"
 
 
 def exposure_json(exposure: Exposure) -> dict[str, Any]:
@@ -20,26 +26,31 @@ def exposure_json(exposure: Exposure) -> dict[str, Any]:
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "ports": [
-            {"name": each.name, "port": each.port, "targetPort": each.target, "protocol": each.protocol}
-            for each in exposure.ports
+            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            for port in exposure.ports
         ],
-        "sources": [source_json(each) for each in exposure.sources],
+        "sources": [source_json(source) for source in exposure.sources],
         "backends": [
             {
-                "namespace": each.service.namespace,
-                "service": each.service.name,
-                "selector": each.selector,
-                "ready": each.ready,
-                "total": each.total,
+                "namespace": backend.service.namespace,
+                "service": backend.service.name,
+                "selector": backend.selector,
+                "ready": backend.ready,
+                "total": backend.total,
             }
-            for each in exposure.backends
+            for backend in exposure.backends
         ],
         "policy": _policy(exposure.policy),
         "mode": exposure.mode,
-        "networkPolicies": [_ref(each) for each in exposure.network_policies],
+        "networkPolicies": [ref_json(ref) for ref in exposure.network_policies],
         "blindSpots": [
-            {"reason": each.reason, "effect": each.effect, "message": each.message, "cure": each.cure}
-            for each in exposure.blind_spots
+            {
+                "reason": blind_spot.reason,
+                "effect": blind_spot.effect,
+                "message": blind_spot.message,
+                "cure": blind_spot.cure,
+            }
+            for blind_spot in exposure.blind_spots
         ],
         "profile": exposure.profile,
         "cni": exposure.cni,
@@ -52,21 +63,21 @@ def source_json(source: Source) -> dict[str, Any]:
     return {
         "kind": source.kind,
         "entryPoint": source.entry_point,
-        "cidrs": [_block(each) for each in source.blocks],
-        "peers": [peer(each) for each in source.peers],
-        "ports": [port(each) for each in source.ports],
+        "cidrs": [_block(block) for block in source.blocks],
+        "peers": [peer(named) for named in source.peers],
+        "ports": [port(of_pods) for of_pods in source.ports],
         "row": source.row.id,
         "explanation": source.explanation,
         "reference": source.reference,
     }
 
 
+def ref_json(ref: Ref) -> dict[str, str]:
+    return {"namespace": ref.namespace, "name": ref.name}
+
+
 def _block(block: Block) -> dict[str, Any]:
     return {"cidr": str(block.cidr), "except": [str(cut) for cut in block.excepts]}
-
-
-def _ref(ref: Ref) -> dict[str, str]:
-    return {"namespace": ref.namespace, "name": ref.name}
 
 
 def _policy(policy: PolicyRef | None) -> dict[str, str] | None:

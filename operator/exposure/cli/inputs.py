@@ -1,22 +1,27 @@
-"""The options that every subcommand shares, and the world that they point at."""
+"""The options that every subcommand shares, and the snapshot that they ask for."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from exposure.cli.command import Wrong
+from exposure.cli.command import UsageError
 from exposure.cli.offline import read_config, read_snapshot
 from exposure.model.config import Config
-from exposure.model.objects import Service
 from exposure.model.snapshot import Snapshot
+
+FILES_OR_CLUSTER = "-f reads manifests and asks no cluster. Leave out --kubeconfig and --context."
+NO_SUCH_NAMESPACE = "There is no namespace {name} in the {place}. Known there: {known}."
+NOT_IN_RANGE = "{text} is no number from {least} to {most}"
+#: So many names are enough to find the mistake.
+LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What is known, and about which namespaces the person asked.
+    """What was read, and which namespaces to report on.
 
-    `namespaces` are those to report on, sorted; `default_namespace` is where a bare name is looked up first; `live`
-    says that a cluster answered, so that what it holds is what really stands.
+    `namespaces`: to report on, sorted. `default_namespace`: where a name without a namespace is looked up first.
+    `live`: a cluster answered, so its NetworkPolicies are those that stand.
     """
 
     snapshot: Snapshot
@@ -33,14 +38,14 @@ def add_input_options(parser: ArgumentParser) -> None:
         action="append",
         metavar="FILE",
         help="read manifests instead of a cluster: a file, a folder (*.yaml, *.yml and *.json below it), or - for "
-        "standard input; may be repeated. No cluster and no credentials are needed",
+        "standard input; may be repeated. Needs no cluster and no credentials",
     )
     group.add_argument("--config", metavar="FILE", help="facts about the cluster that cannot be detected (YAML)")
     group.add_argument(
         "-n",
         "--namespace",
         metavar="NAME",
-        help="report on this namespace only; with -f, also that of objects which name none",
+        help="report on this namespace only; with -f, also the namespace of objects that name none",
     )
     group.add_argument("-A", "--all-namespaces", action="store_true", help="report on every namespace (the default)")
     group.add_argument("--kubeconfig", metavar="FILE", help="as in kubectl")
@@ -54,54 +59,43 @@ def add_input_options(parser: ArgumentParser) -> None:
 
 
 def gather(arguments: Namespace) -> Input:
-    """Reads files or asks a cluster, as the options say; `Wrong` where either cannot be read."""
-    config = _with_home(read_config(arguments.config), arguments) if arguments.config else None
+    """Reads the files, or asks the cluster, that the options name. UsageError where that fails."""
+    config = None
+    if arguments.config:
+        config = replace(read_config(arguments.config), operator_namespace=arguments.operator_namespace)
     if arguments.filename:
         if arguments.kubeconfig or arguments.context:
-            raise Wrong("-f reads manifests and asks no cluster; leave out --kubeconfig and --context")
-        snapshot = read_snapshot(arguments.filename, config or _with_home(Config(), arguments), arguments.namespace)
-        default = arguments.namespace or "default"
-        live = False
+            raise UsageError(FILES_OR_CLUSTER)
+        config = config or Config(operator_namespace=arguments.operator_namespace)
+        snapshot = read_snapshot(arguments.filename, config, arguments.namespace)
+        default, live = arguments.namespace or "default", False
     else:
         from exposure.cli.live import Cluster
 
         cluster = Cluster(arguments.kubeconfig, arguments.context)
         snapshot = cluster.snapshot(config or cluster.config(arguments.operator_namespace))
-        default = arguments.namespace or cluster.namespace
-        live = True
-    return Input(snapshot, tuple(_asked_for(arguments, snapshot, live)), default, live)
+        default, live = arguments.namespace or cluster.namespace, True
+    return Input(snapshot, _namespaces(arguments, snapshot, live), default, live)
 
 
-def _with_home(config: Config, arguments: Namespace) -> Config:
-    return replace(config, operator_namespace=arguments.operator_namespace)
-
-
-def _asked_for(arguments: Namespace, snapshot: Snapshot, live: bool) -> Iterable[str]:
+def _namespaces(arguments: Namespace, snapshot: Snapshot, live: bool) -> tuple[str, ...]:
+    every = tuple(sorted(snapshot.namespaces))
     if arguments.namespace is None or arguments.all_namespaces:
-        return sorted(snapshot.namespaces)
-    if arguments.namespace not in snapshot.namespaces:
-        raise Wrong(f"namespace {arguments.namespace} is not in the {'cluster' if live else 'files'}")
-    return [arguments.namespace]
+        return every
+    if arguments.namespace not in every:
+        place = "cluster" if live else "files"
+        known = ", ".join(every[:LISTED]) + (", …" if len(every) > LISTED else "")
+        raise UsageError(NO_SUCH_NAMESPACE.format(name=arguments.namespace, place=place, known=known or "none"))
+    return (arguments.namespace,)
 
 
-def find_service(given: Input, name: str) -> Service:
-    """The Service that `[NAMESPACE/]NAME` means; `Wrong` where none does, or where it could mean several."""
-    namespace, slash, bare = name.rpartition("/")
-    if slash:
-        found = given.snapshot.services.get(namespace, {}).get(bare)
-        if found is None:
-            raise Wrong(f"there is no Service {name}")
-        return found
-    here = given.snapshot.services.get(given.default_namespace, {}).get(bare)
-    if here is not None:
-        return here
-    elsewhere = [each[bare] for _, each in sorted(given.snapshot.services.items()) if bare in each]
-    match elsewhere:
-        case [only]:
-            return only
-        case []:
-            raise Wrong(f"there is no Service {bare}")
-        case several:
-            raise Wrong(
-                f"several namespaces have a Service {bare}; write one of {', '.join(str(s.ref) for s in several)}"
-            )
+def number(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """What argparse reads a number with."""
+
+    def parse(text: str) -> int:
+        # isdigit() alone accepts "²", which int() does not.
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ArgumentTypeError(NOT_IN_RANGE.format(text=text, least=least, most=most))
+        return int(text)
+
+    return parse

@@ -1,141 +1,149 @@
-"""Manifests from files, folders and standard input into a `World`. No cluster and no credentials are needed."""
+"""Manifests from files, folders and standard input into a `Snapshot`. No cluster and no credentials are needed."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from exposure.cli.admission import refusals, without_nulls
-from exposure.cli.command import Wrong
-from exposure.cli.documents import Document, documents, twice
-from exposure.cli.gathering import Gathering, is_served, kind_of
+from exposure.cli.command import UsageError
+from exposure.cli.documents import DEEPEST, TOO_DEEP, Document, documents, duplicate_key, read_text
+from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
 from exposure.fields import BadField
 from exposure.model.config import Config
 from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, Unreadable
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
-from exposure.parse.kinds import API_GROUP, Kind
+from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS
 
 SUFFIXES = (".yaml", ".yml", ".json")
-#: So many refusals of one reading are printed; a file of the wrong sort would otherwise fill the screen.
-SHOWN = 20
+#: So many refusals of one reading are printed; a file of another sort would otherwise fill the screen.
+LISTED = 20
+#: The operator alone writes Exposures, so they are no input; in a file they are nevertheless known.
+WRITTEN_BY_THE_OPERATOR = "Exposure"
+OUR_KINDS = (*(kind.kind for kind in KINDS if kind.group == API_GROUP), WRITTEN_BY_THE_OPERATOR)
+
+NO_FILES = "{name}: this folder has no {suffixes} file. Give a file, or a folder with manifests."
+ONE_CONFIGURATION = "{place}: a configuration file holds one document. Remove the others."
+NOT_AN_OBJECT = "is not an object; a manifest begins with apiVersion and kind"
+NO_API_VERSION = "is missing; write {version}"
+NOT_SERVED = "{written} is not served; write {version}"
+NO_SUCH_KIND = "{written!r} is no kind of {group}; its kinds are {kinds}"
+NO_NAME = "is missing; give the object a name"
+NAMESPACE_NOT_A_STRING = "{written!r} is not a string; put it in quotes"
+DUPLICATE_KEY = "is written twice, the second time in line {line}; remove one"
+PASSED_OVER = "{place}: {version} {kind} is passed over, because this version of it is not read. Write {known}."
+DEFINED_AGAIN = "{place}: {kind} {name} is defined again. This definition counts."
 
 
 def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -> Snapshot:
     """The objects of all files, later ones in place of earlier ones of the same name.
 
-    `namespace` is that of objects which name none (None: `default`). `Wrong` names file, line and field of what is
-    unreadable, and of what the API server would refuse in a resource of ours.
+    `namespace` is that of objects which name none (None: `default`). UsageError names file, line and field of what is
+    unreadable, and of what the API server would refuse in an object of API group exposure.dev.
     """
-    gathering, wrong = Gathering(), list[str]()
+    gathering, problems = Gathering(), list[str]()
     for source, text in _texts(names):
         for document in documents(text, source):
             try:
-                _read(document, document.content, "", gathering, namespace or "default", wrong)
+                _read(document, document.content, "", gathering, namespace or "default", problems)
             except RecursionError as error:
-                raise Wrong(f"{document.place()}: is nested too deeply") from error
-    if wrong:
-        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
-        raise Wrong("\n".join([*wrong[:SHOWN], *more]))
+                raise UsageError(f"{document.place()}: {TOO_DEEP.format(deepest=DEEPEST)}") from error
+    if problems:
+        more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+        raise UsageError("\n".join([*problems[:LISTED], *more]))
     return gathering.snapshot(config)
 
 
 def read_config(name: str) -> Config:
-    """The component configuration in a file; `Wrong` names file, line and field."""
-    found = list(documents(_text(name), name))
-    match found:
-        case []:
-            return Config()
-        case [document]:
-            try:
-                return parse_config(document.content)
-            except BadField as error:
-                raise Wrong(f"{document.place(error.field)}: {error.field}: {error.message}") from error
-        case _:
-            raise Wrong(f"{found[1].place()}: a configuration file holds one document")
+    """The component configuration in a file. UsageError names file, line and field."""
+    in_file = list(documents(read_text(name), name))
+    if len(in_file) > 1:
+        raise UsageError(ONE_CONFIGURATION.format(place=in_file[1].place()))
+    for document in in_file:
+        try:
+            return parse_config(document.content)
+        except BadField as error:
+            raise UsageError(f"{document.place(error.field)}: {error}") from error
+    return Config()
 
 
 def _texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The name and the text of each file."""
     for name in names:
         path = Path(name)
-        if name == "-" or not path.is_dir():
-            yield ("standard input" if name == "-" else name), _text(name)
-            continue
-        found = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
-        if not found:
-            raise Wrong(f"{name}: no {', '.join(SUFFIXES)} file in this folder")
-        for each in found:
-            yield str(each), _text(str(each))
+        if name == "-":
+            yield "standard input", read_text(name)
+        elif not path.is_dir():
+            yield name, read_text(name)
+        else:
+            paths = sorted(path for path in path.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+            if not paths:
+                raise UsageError(NO_FILES.format(name=name, suffixes=", ".join(SUFFIXES)))
+            yield from ((str(path), read_text(str(path))) for path in paths)
 
 
-def _text(name: str) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return raw.decode("utf-8-sig")
-    except OSError as error:
-        raise Wrong(f"{name}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise Wrong(f"{name}: is not UTF-8 text (byte {error.start})") from error
-
-
-def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str, wrong: list[str]) -> None:
+def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str, problems: list[str]) -> None:
+    """Gathers the object at path `at` of the document, or each item of a list; adds what is wrong to `problems`."""
     if raw is None:
         return
     if not isinstance(raw, dict):
-        wrong.append(f"{document.place(at)}: {at or 'document'}: is not an object")
+        problems.append(f"{document.place(at)}: {at or 'document'}: {NOT_AN_OBJECT}")
         return
-    api_version, name_of_kind = raw.get("apiVersion"), raw.get("kind")
-    if isinstance(name_of_kind, str) and name_of_kind.endswith("List") and isinstance(raw.get("items"), list):
+    api_version, kind_name = raw.get("apiVersion"), raw.get("kind")
+    if isinstance(kind_name, str) and kind_name.endswith("List") and isinstance(raw.get("items"), list):
+        # `kubectl get -o json` writes a List; a client library writes a ServiceList, whose items name no kind.
+        implied = {} if kind_name == "List" else {"apiVersion": api_version, "kind": kind_name.removesuffix("List")}
         for index, item in enumerate(raw["items"]):
-            # `kubectl get -o json` gives a List; a client library gives a ServiceList, whose items name no kind.
-            told = (
-                {"apiVersion": api_version, "kind": name_of_kind.removesuffix("List")} if name_of_kind != "List" else {}
-            )
-            inner = {**told, **item} if isinstance(item, dict) else item
-            _read(document, inner, f"{at}.items[{index}]".removeprefix("."), into, namespace, wrong)
+            inner = {**implied, **item} if isinstance(item, dict) else item
+            _read(document, inner, f"{at}.items[{index}]".removeprefix("."), into, namespace, problems)
         return
-    kind = kind_of(str(api_version or ""), str(name_of_kind or ""))
-    if kind is None:
-        return
-    for field, message in _keep(document, raw, at, kind, into, namespace):
+    for field, message in _keep(document, raw, at, into, namespace):
         path = f"{at}.{field}".strip(".")
-        wrong.append(f"{document.place(path)}: {name_of_kind} {_shown_name(raw)}: {field}: {message}")
+        problems.append(f"{document.place(path)}: {kind_name} {_shown_name(raw)}: {field}: {message}")
 
 
 def _keep(
-    document: Document, raw: dict[str, Any], at: str, kind: Kind, into: Gathering, namespace: str
+    document: Document, raw: dict[str, Any], at: str, into: Gathering, namespace: str
 ) -> Iterator[tuple[str, str]]:
     """Gathers one object, and yields what is wrong with it as field and message."""
-    if not raw.get("apiVersion"):
-        yield "apiVersion", f"is missing; write {kind.versions[0]}"
+    api_version, kind_name = str(raw.get("apiVersion") or ""), str(raw.get("kind") or "")
+    kind = kind_of(api_version, kind_name)
+    if kind is None:
+        yield from _unknown_of_ours(api_version, kind_name)
         return
-    if not is_served(kind, str(raw["apiVersion"])):
+    if not api_version:
+        yield "apiVersion", NO_API_VERSION.format(version=kind.versions[0])
+        return
+    if not is_served(kind, api_version):
+        known = f"{kind.group}/{kind.versions[0]}".removeprefix("/")
         if kind.group == API_GROUP:
-            yield "apiVersion", f"{raw['apiVersion']} is not served; write {API_GROUP}/{kind.versions[0]}"
+            yield "apiVersion", NOT_SERVED.format(written=api_version, version=known)
         else:
-            warn(f"{document.place(at)}: {raw['apiVersion']} {kind.kind} is passed over: not a version that is read")
+            place = document.place(at)
+            warn(PASSED_OVER.format(place=place, version=api_version, kind=kind.kind, known=known))
         return
-    found = raw.get("metadata")
-    metadata: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
     name = metadata.get("name") or metadata.get("generateName")
     if not isinstance(name, str) or not name:
-        yield "metadata.name", "is missing; give the object a name"
+        yield "metadata.name", NO_NAME
         return
-    written_namespace = metadata.get("namespace") or namespace
-    if not isinstance(written_namespace, str):
-        yield "metadata.namespace", f"{written_namespace!r} is not a string; put it in quotes"
+    own_namespace = metadata.get("namespace") or namespace
+    if not isinstance(own_namespace, str):
+        yield "metadata.namespace", NAMESPACE_NOT_A_STRING.format(written=own_namespace)
         return
-    raw = {**raw, "metadata": {**metadata, "name": name, "namespace": written_namespace}}
+    raw = {**raw, "metadata": {**metadata, "name": name, "namespace": own_namespace}}
     if kind.group == API_GROUP:
-        again = twice(document.node) if not at else None
-        if again is not None:
-            yield again[0], f"is written twice; the second time in line {again[1]}"
+        duplicate = duplicate_key(document.node) if not at else None
+        if duplicate is not None:
+            yield duplicate[0], DUPLICATE_KEY.format(line=duplicate[1])
             return
         raw = without_nulls(raw)
         refused = refusals(raw)
         if refused:
-            yield from ((each.field, each.message) for each in refused)
+            yield from ((refusal.field, refusal.message) for refusal in refused)
             return
     try:
         value = kind.parse(raw)
@@ -146,8 +154,18 @@ def _keep(
         yield value.spec.field, value.spec.message
         return
     if into.keep(kind, value):
-        shown = f"{written_namespace}/{name}" if kind.namespaced else name
-        warn(f"{document.place(at)}: {kind.kind} {shown} is defined again; this one counts")
+        shown = f"{own_namespace}/{name}" if kind.namespaced else name
+        warn(DEFINED_AGAIN.format(place=document.place(at), kind=kind.kind, name=shown))
+
+
+def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, str]]:
+    """Other kinds are passed over. A mistake in a kind of API group exposure.dev is not: it would go unnoticed."""
+    if api_version == API_GROUP:
+        yield "apiVersion", NOT_SERVED.format(written=api_version, version=API_VERSION)
+    elif not api_version and kind_name in OUR_KINDS:
+        yield "apiVersion", NO_API_VERSION.format(version=API_VERSION)
+    elif group_of(api_version) == API_GROUP and kind_name not in OUR_KINDS:
+        yield "kind", NO_SUCH_KIND.format(written=kind_name, group=API_GROUP, kinds=", ".join(OUR_KINDS))
 
 
 def _shown_name(raw: Mapping[str, Any]) -> str:

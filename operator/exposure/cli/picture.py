@@ -1,6 +1,6 @@
-"""The picture of the entry points, as SVG: who comes in, through which entry point, to which pods, and what nothing holds back.
+"""The picture of the entry points, as SVG: who is admitted, at which entry point, to which pods, and the blind spots.
 
-One row an entry point, three columns, lines between them. Every text comes from other people's objects and is escaped.
+One row for each entry point, three columns, lines between them. Every text is other people's input, and is escaped.
 """
 
 from collections.abc import Sequence
@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from html import escape
 
 from exposure.cli.terminal import safe
-from exposure.cli.wording import addresses_text, entry_points_text, from_text, governor_text, ports_text, source_text
+from exposure.cli.wording import (
+    NONE,
+    addresses_text,
+    entry_points_text,
+    from_text,
+    governor_text,
+    ports_text,
+    source_text,
+)
 from exposure.model.exposures import Exposure
 
 WIDTH = 1120
 COLUMNS = ((10, 320), (400, 320), (790, 320))
 LINE, PAD, GAP = 17, 10, 18
-#: At 12 px in a sans serif face, about so many characters fit in a box of 320 px.
+#: About so many characters of 12 px in a sans serif face fit in a box of 320 px.
 FITS = 44
 
 
@@ -38,7 +46,7 @@ def picture(exposures: Sequence[Exposure]) -> str:
         top += height + GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" role="img" '
-        f'aria-label="Who comes in, through which entry point, to which pods">\n{"".join(parts)}</svg>\n'
+        f'aria-label="Who is admitted, at which entry point, to which pods">\n{"".join(parts)}</svg>\n'
     )
 
 
@@ -79,18 +87,22 @@ def _entry_point(exposure: Exposure) -> Box:
         ports_text(exposure),
         f"policy {governor_text(exposure)}",
     ]
-    spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
-    return Box((*lines, *spots), "entry-point spotted" if spots else "entry-point")
+    blind_spots = dict.fromkeys(f"⚠ {spot.reason} ({spot.effect.lower()})" for spot in exposure.blind_spots)
+    return Box((*lines, *blind_spots), "entry-point has-blind-spot" if blind_spots else "entry-point")
 
 
 def _backends(exposure: Exposure) -> list[Box]:
     return [
         Box(
-            (f"Service {each.service}", f"pods {each.selector or 'none'}", f"{each.ready} of {each.total} ready"),
+            (
+                f"Service {backend.service}",
+                f"pods {backend.selector or NONE}",
+                f"{backend.ready} of {backend.total} ready",
+            ),
             "backend",
         )
-        for each in exposure.backends
-    ] or [Box(("no pods are served",), "backend")]
+        for backend in exposure.backends
+    ] or [Box(("no backend",), "backend")]
 
 
 def _box(column: int, y: int, box: Box) -> str:
@@ -104,7 +116,7 @@ def _box(column: int, y: int, box: Box) -> str:
 
 def _style(index: int, line: str) -> str:
     if line.startswith("⚠"):
-        return ' class="spot"'
+        return ' class="blind-spot"'
     return ' class="head"' if index == 0 else ""
 
 

@@ -1,7 +1,7 @@
-"""What people see: safe text, plain aligned columns for pipes, coloured ones for a terminal.
+"""Output: safe text, plain aligned columns for pipes, coloured ones for a terminal.
 
-Names, annotations and file names are other people's input. Whatever could drive a terminal (escape sequences, C1
-controls) or turn a line around (bidirectional overrides) is shown as its code point instead.
+Names, annotations and file names are other people's input. A character that could control a terminal (escape sequences,
+C1 controls) or reverse a line (bidirectional overrides) is shown as its code point instead.
 """
 
 import sys
@@ -9,19 +9,21 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-#: Cc: controls, Cf: format characters such as bidirectional overrides and zero width ones, Zl and Zp: line breaks in
-#: disguise, Cs: lone surrogates, which could not even be encoded, Co: private use.
+#: Cc: controls, Cf: format characters such as bidirectional overrides and zero width ones, Zl and Zp: line and
+#: paragraph separators, Cs: lone surrogates, which cannot be encoded, Co: private use.
 UNSAFE = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co"})
 
 
 def safe(text: str, keep: str = "") -> str:
-    """The text with every character that could do more than show itself written as \\xNN, \\uNNNN or \\UNNNNNNNN."""
+    """The text with every unsafe character written as \\xNN, \\uNNNN or \\UNNNNNNNN, save those in `keep`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(each if each in keep or unicodedata.category(each) not in UNSAFE else _code(each) for each in text)
+    return "".join(character if character in keep else _shown(character) for character in text)
 
 
-def _code(character: str) -> str:
+def _shown(character: str) -> str:
+    if unicodedata.category(character) not in UNSAFE:
+        return character
     number = ord(character)
     if number < 0x100:
         return f"\\x{number:02x}"
@@ -29,16 +31,17 @@ def _code(character: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """One or more lines on standard output; only line breaks and tabs pass as they are."""
+    """Lines on standard output. Line breaks and tabs are kept."""
     sys.stdout.write(safe(text, keep="\n\t") + "\n")
 
 
 def warn(text: str) -> None:
+    """One line on standard error."""
     sys.stderr.write(f"kubectl exposure: {safe(text)}\n")
 
 
 def wrapped(text: str, indent: str = "", hanging: str | None = None, width: int = 80) -> str:
-    """The text in lines of at most `width` columns; a word that is longer, such as an address or a URL, stays whole."""
+    """The text in lines of at most `width` columns. A longer word, such as a URL, stays whole."""
     return textwrap.fill(
         safe(text),
         width=width,
@@ -50,7 +53,7 @@ def wrapped(text: str, indent: str = "", hanging: str | None = None, width: int 
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The rows under their header: with rich on a terminal, otherwise aligned with blanks and never cut off."""
+    """The rows under their header: with rich on a terminal, otherwise aligned with blanks and never truncated."""
     cleaned = [[safe(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(header, cleaned)
@@ -76,6 +79,6 @@ def _rich_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for title in header:
         shown.add_column(title, overflow="fold", style="yellow" if title == "BLIND SPOTS" else "")
     for row in rows:
-        # Text, not str: a name in square brackets is no markup.
+        # Text, not str: rich reads square brackets in a str as markup.
         shown.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(shown)

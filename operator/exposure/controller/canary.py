@@ -156,7 +156,7 @@ class Canary:
         made = await self._make("pods", pod)
         ended = await self._until(made, lambda status: status.get("phase") in ("Succeeded", "Failed"))
         await self._delete(made)
-        return answer_of(job, ended).seen[0].outcomes[0]
+        return answer_of(job, ended).observed[0].outcomes[0]
 
     async def _close_server(self) -> MadeObject:
         body: Object = {

@@ -3,13 +3,13 @@
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.text import policy_text
 
+NAME_CONFLICT = "name conflict: the operator did not write it; rename or delete it"
+
 
 def plan_text(plan: Plan) -> str:
     """One line a change, in the order in which they are made; keeps first. "" where there is nothing of ours."""
     rows = [(f"{change.verb:<6} {plan.namespace}/{change.name}", tail(change)) for change in plan.changes]
-    rows += [
-        (f"skip   {plan.namespace}/{name}", "a NetworkPolicy of that name is not ours") for name in plan.name_conflicts
-    ]
+    rows += [(f"skip   {plan.namespace}/{name}", NAME_CONFLICT) for name in plan.name_conflicts]
     width = max((len(head) for head, _ in rows), default=0)
     return "".join(f"{head:<{width}}  {text}".rstrip() + "\n" for head, text in rows)
 

@@ -9,13 +9,13 @@ from exposure.model.exposures import Exposure, Source, SourceKind
 from exposure.networkpolicy.render import owner_reference
 from exposure.networkpolicy.values import Peer
 from exposure.parse.kinds import API_VERSION
-from exposure.render.status import condition, conditions
+from exposure.render.status import HELD_BACK, NOT_YET, PROGRAMMED, condition, conditions
 
-#: What fits in a table's cell; the lists beside it are whole.
-CELL_BLOCKS = 3
-NOBODY = "nobody"
-#: Who was asked for stands before what else arrives, so that a short cell does not hide it.
-TELLING = (
+#: How many entries fit in a table's cell; the lists beside it are whole.
+CELL_ENTRIES = 3
+NONE = "<none>"
+#: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
+CELL_ORDER = (
     SourceKind.CLIENTS,
     SourceKind.OUTSIDE,
     SourceKind.LOAD_BALANCER,
@@ -49,73 +49,63 @@ def exposure_manifest(
 
 def exposure_status(exposure: Exposure) -> dict[str, Any]:
     """Everything about an entry point but its conditions."""
+    policy = exposure.policy
     status: dict[str, Any] = {
         "entryPoints": list(exposure.entry_points),
         "type": ",".join(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "ports": [
-            {
-                **({"name": port.name} if port.name else {}),
-                "port": port.port,
-                "targetPort": port.target,
-                "protocol": port.protocol,
-            }
+            _written(name=port.name) | {"port": port.port, "targetPort": port.target, "protocol": port.protocol}
             for port in exposure.ports
         ],
         "open": open_text(exposure),
-        "sources": [_source(each) for each in exposure.sources],
+        "sources": [_source(source) for source in exposure.sources],
         "from": from_text(exposure),
         "backends": [
             {
-                "namespace": each.service.namespace,
-                "service": each.service.name,
-                "selector": each.selector,
-                "ready": each.ready,
-                "total": each.total,
+                "namespace": backend.service.namespace,
+                "service": backend.service.name,
+                "selector": backend.selector,
+                "ready": backend.ready,
+                "total": backend.total,
             }
-            for each in exposure.backends
+            for backend in exposure.backends
         ],
-        "policy": "<none>" if exposure.policy is None else exposure.policy.name,
-        "networkPolicies": [{"namespace": each.namespace, "name": each.name} for each in exposure.network_policies],
+        "policy": policy.name if policy else NONE,
+        "networkPolicies": [{"namespace": ref.namespace, "name": ref.name} for ref in exposure.network_policies],
         "cni": exposure.cni,
         "position": CNIS[exposure.cni].position if exposure.cni in CNIS else "",
         "blindSpots": [
-            {
-                "reason": each.reason,
-                "effect": each.effect,
-                "message": each.message,
-                **({"cure": each.cure} if each.cure else {}),
-            }
-            for each in exposure.blind_spots
+            {"reason": spot.reason, "effect": spot.effect, "message": spot.message} | _written(cure=spot.cure)
+            for spot in exposure.blind_spots
         ],
-        "blindSpotReasons": ",".join(dict.fromkeys(each.reason for each in exposure.blind_spots)),
+        "blindSpotReasons": ",".join(dict.fromkeys(spot.reason for spot in exposure.blind_spots)),
     }
     if exposure.profile:
-        status["profile"] = exposure.profile
-        status["delivery"] = exposure.delivery
-    if exposure.policy is not None:
-        ref = {"kind": exposure.policy.kind, "name": exposure.policy.name}
-        status["policyRef"] = ref | ({"namespace": exposure.policy.namespace} if exposure.policy.namespace else {})
+        status |= {"profile": exposure.profile, "delivery": exposure.delivery}
+    if policy is not None:
+        status["policyRef"] = {"kind": policy.kind, "name": policy.name} | _written(namespace=policy.namespace)
     return status
 
 
 def _source(source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    written: dict[str, Any] = {
         "kind": source.kind.value,
-        "cidrs": [str(each.cidr) for each in source.blocks],
+        "cidrs": [str(block.cidr) for block in source.blocks],
         "ports": list(map(str, source.ports)),
         "entryPoint": source.entry_point,
         "explanation": source.explanation,
         "row": source.row.id,
         "source": source.reference,
     }
-    cuts = sorted({str(cut) for each in source.blocks for cut in each.excepts})
-    if cuts:
-        found["except"] = cuts
-    if source.peers:
-        found["peer"] = "; ".join(map(str, source.peers))
-    return found
+    excepts = sorted({str(cut) for block in source.blocks for cut in block.excepts})
+    return written | _written(**{"except": excepts, "peer": "; ".join(map(str, source.peers))})
+
+
+def _written(**optional: Any) -> dict[str, Any]:
+    """The fields that are not empty."""
+    return {name: value for name, value in optional.items() if value}
 
 
 def open_text(exposure: Exposure) -> str:
@@ -124,49 +114,42 @@ def open_text(exposure: Exposure) -> str:
 
 
 def from_text(exposure: Exposure) -> str:
-    """Who is let in, as short as a table's cell must be: the first ranges, and how many more there are."""
-    telling = sorted(exposure.sources, key=lambda source: TELLING.index(source.kind))
-    named = dict.fromkeys(text for source in telling for text in _cells(source))
-    if not named:
-        return NOBODY
-    shown = list(named)
-    more = f" +{len(shown) - CELL_BLOCKS}" if len(shown) > CELL_BLOCKS else ""
-    return ",".join(shown[:CELL_BLOCKS]) + more
+    """Who is admitted, as short as a table's cell must be: the first ranges, and how many more there are."""
+    sources = sorted(exposure.sources, key=lambda source: CELL_ORDER.index(source.kind))
+    entries = list(dict.fromkeys(entry for source in sources for entry in _entries(source)))
+    more = f" +{len(entries) - CELL_ENTRIES}" if len(entries) > CELL_ENTRIES else ""
+    return ",".join(entries[:CELL_ENTRIES]) + more or NONE
 
 
-def _cells(source: Source) -> Iterable[str]:
+def _entries(source: Source) -> Iterable[str]:
     if source.kind is SourceKind.HEALTH_CHECKS:
         return ()
-    return (*(str(each.cidr) for each in source.blocks), *map(_peer_cell, source.peers))
+    return (*(str(block.cidr) for block in source.blocks), *map(_peer_entry, source.peers))
 
 
-def _peer_cell(peer: Peer) -> str:
+def _peer_entry(peer: Peer) -> str:
     """`shop/app=web`, `shop/*`, `*/app=web`: namespace and pods; `./` is the entry point's own namespace."""
     if peer.block is not None:
         return str(peer.block.cidr)
     pods = "*" if peer.pods is None or peer.pods.empty else str(peer.pods)
     if peer.namespaces is None:
         return f"./{pods}"
-    named = dict(peer.namespaces.labels).get(NAMESPACE_LABEL) if len(peer.namespaces.labels) == 1 else None
-    where = "*" if peer.namespaces.empty else str(peer.namespaces)
-    return f"{named or where}/{pods}"
+    by_name = dict(peer.namespaces.labels).get(NAMESPACE_LABEL) if len(peer.namespaces.labels) == 1 else None
+    return f"{by_name or ('*' if peer.namespaces.empty else peer.namespaces)}/{pods}"
 
 
 def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
+    if exposure.policy is None and exposure.default_deny:
+        return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
     if exposure.policy is None:
-        held = (
-            "A default-deny stands, and nothing opens this entry point."
-            if exposure.default_deny
-            else "No policy governs this entry point."
-        )
-        return [condition("Ready", exposure.default_deny, "Denied" if exposure.default_deny else "Ungoverned", held)]
-    if exposure.mode != "Enforce":
-        said = "Planned and reported, not written." if exposure.mode == "Audit" else "Left as it stands."
-        return [condition("Programmed", False, exposure.mode, said), condition("Ready", False, exposure.mode, said)]
-    if not ready:
-        text = message or "Not yet written."
-        return [condition("Programmed", False, "NotProgrammed", text), condition("Ready", False, "NotProgrammed", text)]
-    done = condition("Programmed", True, "Programmed", "The live policies equal the plan.")
-    if exposure.refusal:
-        return [done, condition("Ready", False, "Refused", exposure.refusal)]
-    return [done, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
+        return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
+    if exposure.mode in HELD_BACK:
+        written = condition("Programmed", False, exposure.mode, HELD_BACK[exposure.mode])
+    elif not ready:
+        written = condition("Programmed", False, "NotProgrammed", message or NOT_YET)
+    else:
+        written = condition("Programmed", True, "Programmed", PROGRAMMED)
+        if exposure.refusal:
+            return [written, condition("Ready", False, "Refused", exposure.refusal)]
+        return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
+    return [written, {**written, "type": "Ready"}]

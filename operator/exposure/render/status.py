@@ -11,30 +11,29 @@ from exposure.model.exposures import PolicyOutcome
 #: As many entries as the CRDs allow in a list; the count beside it is whole.
 LISTED = 100
 MESSAGE_LENGTH = 1024
+#: Why the plan of a mode is not written.
+HELD_BACK = {"Audit": "Planned and reported, not written.", "Paused": "Everything is left as it is."}
+PROGRAMMED = "The live policies equal the plan."
+NOT_YET = "Not yet written."
+NOT_ACCEPTED = "The last accepted spec stays in force."
 
 
 def condition(
     kind: str, status: bool | None, reason: str, message: str, generation: int | None = None
 ) -> dict[str, Any]:
-    """A condition without its time; None is Unknown."""
-    shown = "Unknown" if status is None else str(status)
-    found: dict[str, Any] = {"type": kind, "status": shown, "reason": reason, "message": message[:MESSAGE_LENGTH]}
-    if generation is not None:
-        found["observedGeneration"] = generation
-    return found
+    """A condition without its time. `status` None is Unknown."""
+    written = "Unknown" if status is None else str(status)
+    made: dict[str, Any] = {"type": kind, "status": written, "reason": reason, "message": message[:MESSAGE_LENGTH]}
+    return made if generation is None else {**made, "observedGeneration": generation}
 
 
 def conditions(
     wanted: Iterable[dict[str, Any]], previous: Iterable[Mapping[str, Any]], now: str
 ) -> list[dict[str, Any]]:
     """The conditions with their times: the time moves only when the status does."""
-    before = {each.get("type"): each for each in previous}
-    found = []
-    for each in wanted:
-        was = before.get(each["type"], {})
-        kept = was.get("lastTransitionTime") if was.get("status") == each["status"] else None
-        found.append({**each, "lastTransitionTime": kept or now})
-    return found
+    before = {(condition.get("type"), condition.get("status")): condition for condition in previous}
+    times = (before.get((condition["type"], condition["status"]), {}).get("lastTransitionTime") for condition in wanted)
+    return [{**condition, "lastTransitionTime": time or now} for condition, time in zip(wanted, times, strict=True)]
 
 
 def policy_status(
@@ -49,59 +48,34 @@ def policy_status(
 
     `message` says why they do not. `now` is RFC 3339, and used for conditions that change.
     """
-    verdict, generation = outcome.verdict, outcome.generation
-    wanted = [
-        condition("Accepted", verdict.accepted, verdict.reason, verdict.message, generation),
-        _programmed(outcome, programmed, message),
-        _ready(outcome, programmed, message),
-    ]
-    governed = [each for each in outcome.services if each.governed]
     status: dict[str, Any] = {
-        "observedGeneration": generation,
-        "conditions": conditions(wanted, previous_conditions, now),
+        "observedGeneration": outcome.generation,
+        "conditions": conditions(_policy_conditions(outcome, programmed, message), previous_conditions, now),
     }
-    if outcome.policy.kind == "ExposurePolicy":
-        status["mode"] = outcome.mode
-        status["serviceCount"] = len(governed)
-        status["services"] = [
-            {"name": each.name, "governed": each.governed, "message": each.message[:MESSAGE_LENGTH]}
-            for each in outcome.services[:LISTED]
-        ]
-    else:
+    if outcome.policy.kind == "ClusterExposurePolicy":
         status["namespaceCount"] = len(outcome.namespaces)
         status["namespaces"] = list(outcome.namespaces[:LISTED])
+        return status
+    status["mode"] = outcome.mode
+    status["serviceCount"] = sum(service.governed for service in outcome.services)
+    status["services"] = [
+        {"name": service.name, "governed": service.governed, "message": service.message[:MESSAGE_LENGTH]}
+        for service in outcome.services[:LISTED]
+    ]
     return status
 
 
-def _programmed(outcome: PolicyOutcome, programmed: bool | None, message: str) -> dict[str, Any]:
-    generation = outcome.generation
-    if not outcome.verdict.accepted:
-        return condition(
-            "Programmed", False, "NotAccepted", "What is live follows the last accepted meaning.", generation
-        )
-    if outcome.mode == "Audit":
-        return condition(
-            "Programmed", False, "Audit", _with(outcome.note, "Planned and reported, not written."), generation
-        )
-    if outcome.mode == "Paused":
-        return condition(
-            "Programmed", False, "Paused", _with(outcome.note, "Everything is left as it stands."), generation
-        )
-    if programmed:
-        return condition(
-            "Programmed", True, "Programmed", _with(outcome.note, "The live policies equal the plan."), generation
-        )
-    return condition("Programmed", programmed, "NotProgrammed", message or "Not yet written.", generation)
-
-
-def _ready(outcome: PolicyOutcome, programmed: bool | None, message: str) -> dict[str, Any]:
-    base = _programmed(outcome, programmed, message)
-    if not outcome.verdict.accepted:
-        return condition("Ready", False, outcome.verdict.reason, outcome.verdict.message, outcome.generation)
-    if base["status"] == "True":
-        return condition("Ready", True, "Ready", base["message"], outcome.generation)
-    return {**base, "type": "Ready"}
-
-
-def _with(note: str, text: str) -> str:
-    return f"{text} {note}".strip()
+def _policy_conditions(outcome: PolicyOutcome, programmed: bool | None, message: str) -> list[dict[str, Any]]:
+    verdict, generation, mode = outcome.verdict, outcome.generation, outcome.mode
+    accepted = condition("Accepted", verdict.accepted, verdict.reason, verdict.message, generation)
+    if not verdict.accepted:
+        written = condition("Programmed", False, "NotAccepted", NOT_ACCEPTED, generation)
+        return [accepted, written, {**accepted, "type": "Ready"}]
+    if mode in HELD_BACK:
+        written = condition("Programmed", False, mode, f"{HELD_BACK[mode]} {outcome.note}".strip(), generation)
+    elif programmed:
+        written = condition("Programmed", True, "Programmed", f"{PROGRAMMED} {outcome.note}".strip(), generation)
+        return [accepted, written, {**written, "type": "Ready", "reason": "Ready"}]
+    else:
+        written = condition("Programmed", programmed, "NotProgrammed", message or NOT_YET, generation)
+    return [accepted, written, {**written, "type": "Ready"}]

@@ -146,7 +146,7 @@ def _refused_if_audit_would_cut(
         return policy
     message = (
         f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
-        f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. "
-        f"{_what_holds(policy)}"
+        f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both "
+        f"policies. {_what_holds(policy)}"
     )
     return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, "AuditWouldCut", message)), limits)

@@ -1,7 +1,7 @@
-"""Why a connection came otherwise than it must: the cause, named, with its cure. Pure.
+"""Why a connection did not come out as expected: the cause, named, with its cure. Pure.
 
-Asked in this order: is anybody there; do the live policies say what was planned; is it the policies at all; and if not,
-where on the way it stops.
+Asked in this order: is a pod ready; do the live policies decide as planned; are the policies the reason at all; and if
+not, where on the way the connection stops.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,220 +12,255 @@ from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import Arrival, admitted, arrivals, decision, pod_of
-from exposure.verify.values import Check, Expected, Finding, Outcome, Seen, Target, Vantage
+from exposure.verify.expectation import PossibleArrival, admitted, arrivals, decision, is_intended, pod_of
+from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
-OPERATOR = "look at the operator's log and at the ExposurePolicy's status; it puts such a difference back in a second"
+OPERATOR = (
+    "Check the operator's log and the status of the ExposurePolicy: a running operator writes what is missing within a "
+    "second."
+)
+#: Every cause. Its message has fields for what is special to the case, and names no single target where many share it.
+NOT_HELD = Cause(
+    "NotHeld",
+    "A connection was established, although loadBalancerSourceRanges of the Service exclude the client.",
+    "Check kube-proxy on the nodes, or what replaces it: it enforces loadBalancerSourceRanges.",
+)
+NOT_ENFORCED = Cause(
+    "NotEnforced",
+    "A connection was established, although the live NetworkPolicies deny it ({policies}): the CNI of this cluster "
+    "does not enforce NetworkPolicies (PolicyNotEnforced).",
+    "Install a CNI that enforces NetworkPolicies, or switch enforcement on.",
+)
+NOT_ENFORCED_HERE = Cause(
+    "NotEnforced",
+    "A connection was established, although the live NetworkPolicies deny it ({policies}). Other pods are protected by "
+    "their policies, so the CNI does not enforce these on the nodes of these pods.",
+    "Check the CNI's agent on the nodes of these pods.",
+)
+ADDITIVE_POLICY = Cause(
+    "AdditivePolicy",
+    "NetworkPolicies that the operator did not write admit what its own do not: {policies}. Policies only add up.",
+    "Narrow or delete them, or name these callers in peers or clients of the ExposurePolicy.",
+)
+POLICY_MISSING = Cause(
+    "PolicyMissing", "No NetworkPolicy isolates these pods: {planned} is planned, and is not live.", OPERATOR
+)
+ADMITS_MORE = Cause("PolicyDiffers", "Live NetworkPolicies admit more than is planned: {policies}.", OPERATOR)
+ADMITS_LESS = Cause(
+    "PolicyDiffers",
+    "Live NetworkPolicies deny what is planned to be admitted: {policies}. Planned: {planned}.",
+    OPERATOR,
+)
+NOT_AS_PLANNED = Cause(
+    "PolicyDiffers", "The live NetworkPolicies of namespace {namespace} are not as planned: {differences}.", OPERATOR
+)
+SERVICE_PORT_IN_POLICY = Cause(
+    "ServicePortInPolicy",
+    "The NetworkPolicies have the Service port {service_port}, but the pods listen on {target_port}: policies apply to "
+    "the target port ({policies}).",
+    OPERATOR,
+)
+NODE_ADDRESSES_MISSING = Cause(
+    "NodeAddressesMissing",
+    "The NetworkPolicies admit the client, but not the nodes' addresses ({addresses}): with externalTrafficPolicy "
+    "Cluster, a connection to a pod on another node arrives from a node's address ({policies}).",
+    OPERATOR,
+)
+NO_READY_BACKEND = Cause(
+    "NoReadyBackend",
+    "Service {service} has no ready pod behind port {port}.",
+    "Check the pods and their readiness probes.",
+)
+SOME_BACKENDS_FAIL = Cause(
+    "SomeBackendsFail",
+    "{passed} of {count} connections were established, although the live NetworkPolicies admit all: some pods do not "
+    "listen on their target port, or a node does not forward.",
+    "Compare the pods behind the Service one by one.",
+)
+TARGET_PORT_CLOSED = Cause(
+    "TargetPortClosed",
+    "{place} refuses connections, although pods are ready and the live NetworkPolicies admit them: nothing listens on "
+    "the target port {ports}.",
+    "Compare targetPort of the Service with the port that the container listens on.",
+)
+LOAD_BALANCER_NOT_ANSWERING = Cause(
+    "LoadBalancerNotAnswering",
+    "{place} does not answer ({observed}), but node port {node_port} does ({nodes}): the load balancer does not "
+    "announce its address or does not forward, or a firewall is before it.",
+    "Check the load balancer's status, listeners, health checks and firewall rules.",
+)
+NODES_DO_NOT_FORWARD = Cause(
+    "NodesDoNotForward",
+    "{place} does not answer ({observed}), and every node refuses node port {node_port} ({nodes}), although pods are "
+    "ready: kube-proxy, or what replaces it, does not program the Service.",
+    "Check kube-proxy on the nodes.",
+)
+NODES_UNREACHABLE = Cause(
+    "Unreachable",
+    "Neither {place} ({observed}) nor node port {node_port} of a node ({nodes}) answers, although the live "
+    "NetworkPolicies admit the connection: a firewall or a missing route is between here and the nodes.",
+    "Try from a client on the nodes' own network, and read the firewall's log.",
+)
+UNREACHABLE = Cause(
+    "Unreachable",
+    "{place} does not answer, although the live NetworkPolicies admit the connection: a firewall, a missing route, or "
+    "a CNI that has not applied the policies is the reason.",
+    "Follow the packets: at the client, on the node, in the pod.",
+)
+#: Why a check is not judged.
+SCTP_NOT_TRIED = "SCTP cannot be tried."
+NAME_NOT_RESOLVED = "The host name of the entry point cannot be resolved from here."
+SILENCE_OVER_UDP = "Over UDP, silence proves nothing: only a Service that answers an empty datagram can be judged."
+
+DIFFERENCES = {"create": "{name} is missing", "update": "{name} differs", "delete": "{name} is not planned"}
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What else was seen: `node_ports` by address, when the same Service was called by its node port instead.
+class DiagnosisInputs:
+    """What else was observed. `node_ports`: the outcome at the Service's node port, by the address of the node.
 
-    `denials_held` says that somewhere in this run somebody was kept out who should be.
+    `denials_held`: another connection of this run was denied, as expected.
     """
 
     node_ports: Mapping[str, Outcome] = field(default_factory=dict)
     denials_held: bool = False
 
 
-def judged(target: Target, vantage: Vantage, expected: Expected, seen: Seen) -> Check:
+def judged(target: Target, vantage: Vantage, expected: Expected, observed: ProbeOutcome) -> Check:
     """The check, not yet diagnosed."""
-    if "untried" in seen.outcomes:
-        note = f"{target.protocol} cannot be tried" if target.protocol == "SCTP" else "the name cannot be resolved here"
-        return Check(target.exposure, vantage, target, expected, "not judged", seen, notes=(note,))
-    if target.protocol == "UDP" and not seen.passed:
-        note = "over UDP no answer proves nothing: only a Service that answers an empty datagram can be judged"
-        return Check(target.exposure, vantage, target, expected, "not judged", seen, notes=(note,))
+    check = Check(target.exposure, vantage, target, expected, "not judged", observed)
+    if "untried" in observed.outcomes:
+        return replace(check, notes=(SCTP_NOT_TRIED if target.protocol == "SCTP" else NAME_NOT_RESOLVED,))
+    if target.protocol == "UDP" and not observed.passed:
+        return replace(check, notes=(SILENCE_OVER_UDP,))
     match expected.verdict:
         case "unsure":
-            return Check(target.exposure, vantage, target, expected, "not judged", seen)
+            return check
         case "allowed":
-            right = seen.passed == len(seen.outcomes) or (target.protocol == "UDP" and seen.passed > 0)
+            right = observed.passed == len(observed.outcomes) or (target.protocol == "UDP" and observed.passed > 0)
         case _:
-            right = seen.passed == 0
-    return Check(target.exposure, vantage, target, expected, "as expected" if right else "mismatch", seen)
+            right = observed.passed == 0
+    return replace(check, result="as expected" if right else "mismatch")
 
 
-def diagnosed(context: VerificationContext, check: Check, around: Around) -> Check:
+def diagnosed(context: VerificationContext, check: Check, inputs: DiagnosisInputs) -> Check:
     """A mismatch with its cause; any other check as it is."""
-    if check.result != "mismatch" or check.target is None or check.vantage is None or check.seen is None:
+    if check.result != "mismatch" or check.target is None or check.vantage is None or check.observed is None:
         return check
-    found = list(arrivals(context, check.target, check.vantage))
+    possible = list(arrivals(context, check.target, check.vantage))
     if check.expected.verdict == "denied":
-        finding = _let_in(context, check.target, found, around)
+        cause = _admitted_unexpectedly(context, check.target, possible, inputs)
     else:
-        finding = _kept_out(context, check.target, found, check.seen, around)
-    return replace(check, finding=finding)
+        cause = _denied_unexpectedly(context, check.target, possible, check.observed, inputs)
+    return replace(check, cause=cause)
 
 
-def _let_in(context: VerificationContext, target: Target, found: Sequence[Arrival], around: Around) -> Finding:
-    """Denied, and it passed."""
+def _admitted_unexpectedly(
+    context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], inputs: DiagnosisInputs
+) -> Cause:
+    if not possible or any(is_intended(context, arrival, target) for arrival in possible):
+        return NOT_HELD  # The policies admit it as well: the denial was expected before them.
     live = context.live(target.namespace)
-    if not found:
-        return Finding("NotHeld", "It got in though loadBalancerSourceRanges leave it out.", "")
-    says = [decision(live, arrival, target) for arrival in found]
-    if not any(say.allowed for say in says):
-        if around.denials_held:
-            return Finding(
-                "NotEnforced",
-                f"Every live NetworkPolicy keeps it out ({names(says[0].isolating)}), and it got in, though elsewhere "
-                "policies do hold: these pods or their node are not enforced.",
-                "look at the CNI's agent on the pods' nodes",
-            )
-        return Finding(
-            "NotEnforced",
-            f"Every live NetworkPolicy keeps it out ({names(says[0].isolating)}), and it got in: this cluster's CNI "
-            "does not enforce NetworkPolicies (PolicyNotEnforced).",
-            "install or switch on a CNI that enforces NetworkPolicies",
-        )
-    foreign = {policy.name: policy for say in says for policy, _ in say.allowing if not is_ours(policy)}
+    decisions = [decision(live, arrival, target) for arrival in possible]
+    if not any(of_arrival.allowed for of_arrival in decisions):
+        cause = NOT_ENFORCED_HERE if inputs.denials_held else NOT_ENFORCED
+        return _filled(cause, policies=names(decisions[0].isolating))
+    allowing = {policy.name: policy for of_arrival in decisions for policy, _ in of_arrival.allowing}
+    foreign = [policy for policy in allowing.values() if not is_ours(policy)]
     if foreign:
-        return Finding(
-            "AdditivePolicy",
-            f"Another NetworkPolicy admits what ours closes: {names(foreign.values())}. Policies only add up.",
-            "narrow or delete that policy, or say in the ExposurePolicy's peers or clients that it is meant",
-        )
-    isolating = [each for say in says for each in say.isolating]
-    if not isolating:
-        missing = _missing(context, target, found)
-        return Finding(
-            "PolicyMissing", f"No NetworkPolicy isolates these pods: {missing} is planned and does not stand.", OPERATOR
-        )
-    admitting = {policy.name: policy for say in says for policy, _ in say.allowing}
-    return Finding(
-        "PolicyDiffers", f"A live policy admits more than was planned: {names(admitting.values())}.", OPERATOR
-    )
+        return _filled(ADDITIVE_POLICY, policies=names(foreign))
+    if not any(of_arrival.isolating for of_arrival in decisions):
+        return _filled(POLICY_MISSING, planned=_planned(context, target, possible))
+    return _filled(ADMITS_MORE, policies=names(allowing.values()))
 
 
-def _kept_out(
-    context: VerificationContext, target: Target, found: Sequence[Arrival], seen: Seen, around: Around
-) -> Finding:
-    """Allowed, and it did not pass, or not every time."""
-    ready = [each for each in target.backends if each.address]
-    if not ready:
-        return Finding(
-            "NoReadyBackend",
-            f"Service {target.namespace}/{target.service} has no ready pod behind port {target.service_port}.",
-            "look at the pods and their readiness probes",
-        )
+def _denied_unexpectedly(
+    context: VerificationContext,
+    target: Target,
+    possible: Sequence[PossibleArrival],
+    observed: ProbeOutcome,
+    inputs: DiagnosisInputs,
+) -> Cause:
+    """No connection was established, or not every one."""
+    if not any(backend.address for backend in target.backends):
+        service = f"{target.namespace}/{target.service}"
+        return _filled(NO_READY_BACKEND, service=service, port=target.service_port)
     live = context.live(target.namespace)
-    refused = [each for each in found if not admitted(live, each, target)]
-    if refused:
-        return _by_policy(context, target, live, found, refused)
-    if seen.passed:
-        return Finding(
-            "SomeBackendsFail",
-            f"{seen.passed} of {len(seen.outcomes)} connections stood, and every policy lets all of them in: some pods "
-            "do not listen on their target port, or one node does not let through what it should.",
-            "compare the pods behind the Service one by one",
-        )
-    if target.entry_point in ("LoadBalancer", "ExternalIP") and around.node_ports:
-        return _on_the_way(target, seen, around)
-    if set(seen.outcomes) <= {"refused"}:
+    denied = [arrival for arrival in possible if not admitted(live, arrival, target)]
+    if denied:
+        return _denied_by_policy(context, target, live, possible, denied)
+    if observed.passed:
+        return _filled(SOME_BACKENDS_FAIL, passed=observed.passed, count=len(observed.outcomes))
+    if target.entry_point in ("LoadBalancer", "ExternalIP") and inputs.node_ports:
+        return _on_the_way(target, observed, inputs)
+    if set(observed.outcomes) <= {"refused"}:
         return _not_listening(target)
-    return Finding(
-        "Unreachable",
-        f"Nothing comes back from {target.place}, though every policy lets it in: a firewall, a missing route, or a "
-        "CNI that has not taken up the policies.",
-        "follow the packets: from the client, on the node, in the pod",
-    )
+    return _filled(UNREACHABLE, place=target.place)
 
 
-def _by_policy(
+def _denied_by_policy(
     context: VerificationContext,
     target: Target,
     live: tuple[NetworkPolicy, ...],
-    found: Sequence[Arrival],
-    refused: Sequence[Arrival],
-) -> Finding:
-    """A live policy refuses what should be let in."""
-    walls = decision(live, refused[0], target).isolating
-    if target.service_port and all(admitted(live, each, target, target.service_port) for each in refused):
-        return Finding(
-            "ServicePortInPolicy",
-            f"The policy opens the Service port {target.service_port}, but the pods listen on "
-            f"{refused[0].backend.port}: policies see the target port ({names(walls)}).",
-            OPERATOR,
+    possible: Sequence[PossibleArrival],
+    denied: Sequence[PossibleArrival],
+) -> Cause:
+    policies, target_port = names(decision(live, denied[0], target).isolating), denied[0].backend.port
+    if target.service_port and all(admitted(live, arrival, target, target.service_port) for arrival in denied):
+        return _filled(
+            SERVICE_PORT_IN_POLICY, service_port=target.service_port, target_port=target_port, policies=policies
         )
-    if {each.kind for each in refused} == {SourceKind.NODES} and len(refused) < len(found):
-        lost = ", ".join(sorted({each.address for each in refused}))
-        return Finding(
-            "NodeAddressesMissing",
-            f"N is missing: the client itself is let in, the nodes' addresses are not ({lost}). With "
-            "externalTrafficPolicy Cluster a connection that reaches a pod on another node arrives from a node's "
-            f"address, and is refused there ({names(walls)}).",
-            OPERATOR,
-        )
-    missing = _missing(context, target, found)
-    return Finding(
-        "PolicyDiffers",
-        f"The live policies keep out what was planned to come in ({names(walls)}); planned: {missing}.",
-        OPERATOR,
-    )
+    if {arrival.kind for arrival in denied} == {SourceKind.NODES} and len(denied) < len(possible):
+        addresses = ", ".join(sorted({arrival.address for arrival in denied}))
+        return _filled(NODE_ADDRESSES_MISSING, addresses=addresses, policies=policies)
+    return _filled(ADMITS_LESS, policies=policies, planned=_planned(context, target, possible))
 
 
-def _on_the_way(target: Target, seen: Seen, around: Around) -> Finding:
-    """The load balancer's address fails: what do the nodes say, past it?"""
-    answers = set(around.node_ports.values())
-    nodes = ", ".join(sorted(around.node_ports))
-    if "open" in answers:
-        return Finding(
-            "LoadBalancerNotAnswering",
-            f"{target.place} does not answer ({seen}), while the node port {target.node_port} does ({nodes}): the load "
-            "balancer does not announce or forward, or a firewall stands between here and its address.",
-            "look at the load balancer's own status, its listeners, health checks and firewall rules",
-        )
-    if answers == {"refused"} and set(seen.outcomes) == {"refused"}:
+def _on_the_way(target: Target, observed: ProbeOutcome, inputs: DiagnosisInputs) -> Cause:
+    """The load balancer's address fails: what the nodes answer at the node port tells where."""
+    answers = set(inputs.node_ports.values())
+    if answers == {"refused"} and set(observed.outcomes) == {"refused"}:
         return _not_listening(target)
-    if answers == {"refused"}:
-        return Finding(
-            "NodesDoNotForward",
-            f"{target.place} does not answer ({seen}), and every node refuses the node port {target.node_port} "
-            f"({nodes}) though pods are ready: kube-proxy, or what stands in its place, does not program Services.",
-            "look at kube-proxy on the nodes",
-        )
-    return Finding(
-        "Unreachable",
-        f"Neither {target.place} ({seen}) nor the node port {target.node_port} of any node ({nodes}) answers, though "
-        "every policy lets it in: a firewall or a missing route between here and the nodes.",
-        "compare with a client on the nodes' own network, and with the firewall's log",
-    )
+    cause = NODES_UNREACHABLE
+    if "open" in answers:
+        cause = LOAD_BALANCER_NOT_ANSWERING
+    elif answers == {"refused"}:
+        cause = NODES_DO_NOT_FORWARD
+    nodes = ", ".join(sorted(inputs.node_ports))
+    return _filled(cause, place=target.place, observed=observed, node_port=target.node_port, nodes=nodes)
 
 
-def _not_listening(target: Target) -> Finding:
-    numbers = ", ".join(sorted({str(each.port) for each in target.backends}))
-    return Finding(
-        "TargetPortClosed",
-        f"{target.place} is refused, though pods are ready and every policy lets it in: nothing listens on the pods' "
-        f"target port {numbers}.",
-        "compare the Service's targetPort with what the container listens on",
-    )
+def _not_listening(target: Target) -> Cause:
+    ports = ", ".join(sorted({str(backend.port) for backend in target.backends}))
+    return _filled(TARGET_PORT_CLOSED, place=target.place, ports=ports)
 
 
-def _missing(context: VerificationContext, target: Target, found: Sequence[Arrival]) -> str:
-    planned = context.intended(pod_of(found[0].backend, target))
-    live = {each.name: each.spec for each in context.live(target.namespace)}
-    return names(each for each in planned if live.get(each.name) != each.spec) or "a policy of ours"
+def _planned(context: VerificationContext, target: Target, possible: Sequence[PossibleArrival]) -> str:
+    """The policies that should decide, and that are not live as they are planned."""
+    planned = context.intended(pod_of(possible[0].backend, target))
+    live = {policy.name: policy.spec for policy in context.live(target.namespace)}
+    return names(policy for policy in planned if live.get(policy.name) != policy.spec) or "a policy of the operator"
+
+
+def _filled(cause: Cause, **fields: object) -> Cause:
+    return replace(cause, message=cause.message.format(**fields))
 
 
 def drift(context: VerificationContext, namespace: str) -> Check | None:
-    """A check that fails where a namespace's live policies are not the planned ones; None: nothing is planned."""
-    if not context.resolutions[namespace].policies and not context.differences(namespace):
+    """A comparison of a namespace's live policies with the planned ones; None where nothing is planned."""
+    writes = context.plan(namespace).writes
+    if not context.resolution(namespace).policies and not writes:
         return None
     expected = Expected("allowed", "the live NetworkPolicies are those that are planned")
-    # Labels and annotations decide about no connection.
-    changes = [each for each in context.differences(namespace) if not each.interim]
-    writes = [each for each in changes if each.verb != "update" or _says_else(each)]
-    name = f"{namespace}/(policies)"
-    if not writes:
-        return Check(name, None, None, expected, "as expected")
-    said = ", ".join(dict.fromkeys(f"{_ABSENT[each.verb]} {namespace}/{each.name}" for each in writes))
-    return Check(name, None, None, expected, "mismatch", finding=Finding("PolicyDiffers", f"{said}.", OPERATOR))
+    check = Check(f"{namespace}/(policies)", None, None, expected, "as expected")
+    differing = [change for change in writes if not change.interim and _decides(change)]
+    if not differing:
+        return check
+    differences = (DIFFERENCES[change.verb].format(name=change.name) for change in differing)
+    cause = _filled(NOT_AS_PLANNED, namespace=namespace, differences=", ".join(dict.fromkeys(differences)))
+    return replace(check, result="mismatch", cause=cause)
 
 
-def _says_else(change: Change) -> bool:
-    return change.live is not None and change.live.spec != change.policy.spec
-
-
-_ABSENT = {"create": "missing:", "update": "other than planned:", "delete": "should be gone:", "keep": "kept:"}
+def _decides(change: Change) -> bool:
+    """Whether the change affects connections: labels and annotations do not."""
+    return change.verb != "update" or (change.live is not None and change.live.spec != change.policy.spec)

@@ -1,10 +1,10 @@
-"""What must come of a connection: the truth table's row for the entry point, asked of the policies that should stand. Pure.
+"""What is expected of a connection: the row of the truth table, evaluated with the policies that should stand. Pure.
 
-A connection may arrive in several ways: at this pod or at that one, under its own address or under a node's. Where all
-of them pass it must pass, where none does it must not, and where it depends nobody can tell from here: `unsure`.
+A connection may arrive in several ways: at one pod or another, under its own address or under a node's. If all of them
+are admitted, it is allowed; if none is, denied. If it depends on what cannot be known from here, it is unsure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.addresses import address, covered, family, network
@@ -16,18 +16,31 @@ from exposure.networkpolicy.evaluate import Decision, Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.values import Backend, Expected, Target, Vantage
+from exposure.verify.values import Expected, ReadyEndpoint, Target, Vantage
 
-#: Public addresses far apart: what admits them all admits, as far as anybody can tell, every client.
-STRANGERS = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
-CARRIERS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
+#: Public addresses far apart: a policy that admits all of them is assumed to admit every client.
+PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
+#: The kinds of entry point that the nodes or a load balancer serve, and not a proxy.
+SERVICE_ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
+
+ADMITTED = "the policies admit {arrivals}{row}"
+EVERY_CLIENT_ADMITTED = "the policies admit the client, whatever its address is{row}"
+CLIENT_ADMITTED = "the policies admit this client{row}"
+NOT_ADMITTED = "no policy admits {arrivals}{row}"
+NOT_IN_SOURCE_RANGES = "loadBalancerSourceRanges of the Service exclude {address}, before any policy"
+PROBE_RESTRICTED = "the egress of the probe pod is restricted by {policies}"
+LOAD_BALANCER_UNKNOWN = (
+    "the load balancer's own addresses are not known, so the source of the connection is not, either"
+)
+TRANSLATED = "the client's address is translated on the way, so the cluster sees another one: give it with --source"
+ADMITTED_ONLY_AS = "it is admitted only as {arrivals}{reason}{row}"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class PossibleArrival:
     """One way to arrive at one backend: whom the CNI sees, as what kind of source; `always`: every CNI admits it."""
 
-    backend: Backend
+    backend: ReadyEndpoint
     sender: ConnectionEnd
     kind: SourceKind | None
     always: bool = False
@@ -37,77 +50,97 @@ class Arrival:
         """Of the sender; "" where it is not known."""
         return next((str(block.cidr.network_address) for block in self.sender.addresses), "")
 
+    def __str__(self) -> str:
+        if self.always:
+            return "the pod's own node, which is always admitted"
+        match self.kind:
+            case SourceKind.NODES:
+                return "a node's address"
+            case SourceKind.LOAD_BALANCER:
+                return "the load balancer's address"
+            case kind:
+                if self.sender.pod is Match.YES:
+                    return f"pods of {self.sender.namespace}"
+                client = "client " if kind is SourceKind.CLIENTS else ""
+                return f"{client}{self.address}" if self.address else "the client"
+
 
 def expected(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
-    """The verdict that must come true, and the sentence that explains it."""
-    limits = _own_limits(context, vantage)
-    if limits:
-        return Expected("unsure", f"the probe itself may not call everybody, by {limits}")
-    held = _held_before(context, target, vantage)
-    if held is not None:
-        return held
+    """The verdict that is expected, and why."""
+    restricting = _restricting_probe(context, vantage)
+    if restricting:
+        return Expected("unsure", PROBE_RESTRICTED.format(policies=restricting))
+    before_policies = _excluded_by_source_ranges(context, target, vantage)
+    if before_policies is not None:
+        return before_policies
     if hides_client(context, target, vantage):
         return _translated(context, target, vantage)
-    found = list(arrivals(context, target, vantage))
-    if not found:
-        return Expected("unsure", "the load balancer's own addresses are not known, so nobody can say who arrives")
-    passing = [each for each in found if admitted(context.intended(pod_of(each.backend, target)), each, target)]
-    why = _row_text(context, target, vantage)
-    who = ", ".join(dict.fromkeys(_who(each) for each in found))
-    if len(passing) == len(found):
-        letters = ", ".join(dict.fromkeys(_who(each) for each in passing))
-        return Expected("allowed", f"let in: {letters}{why}")
+    possible = list(arrivals(context, target, vantage))
+    if not possible:
+        return Expected("unsure", LOAD_BALANCER_UNKNOWN)
+    passing = [arrival for arrival in possible if is_intended(context, arrival, target)]
+    row = _row_text(context, target, vantage)
+    if len(passing) == len(possible):
+        return Expected("allowed", ADMITTED.format(arrivals=_listed(passing), row=row))
     if not passing:
-        return Expected("denied", f"kept out: no rule admits {who}{why}")
-    return _depends(context, target, found, passing, why)
+        return Expected("denied", NOT_ADMITTED.format(arrivals=_listed(possible), row=row))
+    return _depends(context, target, possible, passing, row)
+
+
+def is_intended(context: VerificationContext, arrival: PossibleArrival, target: Target) -> bool:
+    """Whether the policies that should decide admit an arrival."""
+    return admitted(context.intended(pod_of(arrival.backend, target)), arrival, target)
+
+
+def _listed(several: Sequence[PossibleArrival]) -> str:
+    return ", ".join(dict.fromkeys(map(str, several)))
 
 
 def _translated(context: VerificationContext, target: Target, vantage: Vantage) -> Expected:
-    """It arrives under some public address that nobody here knows: it must pass where any would."""
-    # A host name says no family: then IPv4 has to do.
-    for address_ in [each for each in STRANGERS if (":" in each) == (":" in target.address)]:
-        found = list(arrivals(context, target, replace(vantage, addresses=(address_,))))
-        if not found or not all(admitted(context.intended(pod_of(e.backend, target)), e, target) for e in found):
-            return Expected("unsure", "addresses are translated on the way: nobody here knows who arrives (--source)")
-    return Expected("allowed", f"admitted: the client, whatever its address is{_row_text(context, target, vantage)}")
+    """It arrives under a public address that is not known here: it is allowed where any would be."""
+    # A host name has no address family. IPv4 has to do.
+    for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in target.address)]:
+        possible = list(arrivals(context, target, replace(vantage, addresses=(public,))))
+        if not possible or not all(is_intended(context, arrival, target) for arrival in possible):
+            return Expected("unsure", TRANSLATED)
+    return Expected("allowed", EVERY_CLIENT_ADMITTED.format(row=_row_text(context, target, vantage)))
 
 
-def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[Arrival]:
+def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[PossibleArrival]:
     """Every way in which a connection from `vantage` may arrive."""
     for backend in target.backends:
         if vantage.place == "node":
             if not vantage.node or vantage.node == backend.node:
-                yield Arrival(backend, ConnectionEnd(), None, always=True)
+                yield PossibleArrival(backend, ConnectionEnd(), None, always=True)
             if vantage.node != backend.node:
-                yield from _nodes(context, target, backend)
-        elif vantage.place != "outside" or target.entry_point not in CARRIERS:
-            yield Arrival(backend, _own(context, target, vantage), None)
+                yield from _from_nodes(context, target, backend)
+        elif vantage.place != "outside" or target.entry_point not in SERVICE_ENTRY_POINTS:
+            yield PossibleArrival(backend, _own_end(context, target, vantage), None)
         else:
             yield from _from_outside(context, target, vantage, backend)
 
 
 def _from_outside(
-    context: VerificationContext, target: Target, vantage: Vantage, backend: Backend
-) -> Iterator[Arrival]:
+    context: VerificationContext, target: Target, vantage: Vantage, backend: ReadyEndpoint
+) -> Iterator[PossibleArrival]:
     row = row_of(context, target)
-    after_snat = context.facts.cni.position == "post"
     for kind in row.sources if row is not None else (SourceKind.CLIENTS,):
         match kind:
             case SourceKind.CLIENTS | SourceKind.OUTSIDE:
-                yield Arrival(backend, _own(context, target, vantage), SourceKind.CLIENTS)
+                yield PossibleArrival(backend, _own_end(context, target, vantage), SourceKind.CLIENTS)
             case SourceKind.NODES:
-                yield from _nodes(context, target, backend)
-                if after_snat:
-                    yield Arrival(backend, ConnectionEnd(), None, always=True)
+                yield from _from_nodes(context, target, backend)
+                if context.facts.cni.position == "post":
+                    yield PossibleArrival(backend, ConnectionEnd(), None, always=True)
             case SourceKind.LOAD_BALANCER:
-                yield from (
-                    Arrival(backend, addresses_end(address_blocks([each])), SourceKind.LOAD_BALANCER)
-                    for each in _balancers(context, target)
-                )
+                for load_balancer in _load_balancer_addresses(context, target):
+                    sender = addresses_end(address_blocks([load_balancer]))
+                    yield PossibleArrival(backend, sender, SourceKind.LOAD_BALANCER)
 
 
-def _own(context: VerificationContext, target: Target, vantage: Vantage) -> ConnectionEnd:
-    own = next((each for each in vantage.addresses if (":" in each) == (":" in target.address)), "")
+def _own_end(context: VerificationContext, target: Target, vantage: Vantage) -> ConnectionEnd:
+    """The vantage itself, as it is where its address is kept."""
+    own = next((own for own in vantage.addresses if (":" in own) == (":" in target.address)), "")
     if not vantage.namespace:
         return addresses_end(address_blocks([own]))
     namespace = context.snapshot.namespaces.get(vantage.namespace, Namespace(vantage.namespace))
@@ -115,29 +148,27 @@ def _own(context: VerificationContext, target: Target, vantage: Vantage) -> Conn
     return pods_end([pod], namespace, dict(vantage.labels), ip_blocks=not context.matches_by_identity)
 
 
-def _nodes(context: VerificationContext, target: Target, backend: Backend) -> Iterator[Arrival]:
-    wanted = family(own) if (own := address(backend.address or target.address)) is not None else "IPv4"
-    for each in context.facts.snat:
-        if family(each) == wanted:
-            node = address_blocks([str(each.network_address)])
+def _from_nodes(context: VerificationContext, target: Target, backend: ReadyEndpoint) -> Iterator[PossibleArrival]:
+    """Through another node, which replaces the source by an address of its own."""
+    own = address(backend.address or target.address)
+    own_family = family(own) if own is not None else "IPv4"
+    for snat in context.facts.snat:
+        if family(snat) == own_family:
+            node = address_blocks([str(snat.network_address)])
             sender = addresses_end(node, ip_blocks=not context.matches_by_identity)
-            yield Arrival(backend, sender, SourceKind.NODES)
+            yield PossibleArrival(backend, sender, SourceKind.NODES)
 
 
-def _balancers(context: VerificationContext, target: Target) -> list[str]:
+def _load_balancer_addresses(context: VerificationContext, target: Target) -> list[str]:
     exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
     sources = exposure.sources if exposure else ()
-    return [
-        str(each.cidr.network_address)
-        for source in sources
-        if source.kind is SourceKind.LOAD_BALANCER
-        for each in source.blocks
-    ]
+    blocks = (block for source in sources if source.kind is SourceKind.LOAD_BALANCER for block in source.blocks)
+    return [str(block.cidr.network_address) for block in blocks]
 
 
 def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
     """The row of the decision table for an entry point; None where the pod is called without one."""
-    if target.entry_point not in CARRIERS:
+    if target.entry_point not in SERVICE_ENTRY_POINTS:
         return None
     exposure = context.by_name.get(f"{target.namespace}/service-{target.service}")
     for source in exposure.sources if exposure else ():
@@ -148,39 +179,26 @@ def row_of(context: VerificationContext, target: Target) -> DecisionRow | None:
     return decide("node", True, policy, context.facts.cni.position)
 
 
-def admitted(policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None) -> bool:
-    """Whether `policies` let an arrival in, at the backend's port or at another one."""
-    pod = pod_of(arrival.backend, target)
-    return arrival.always or pod.host_network or decision(policies, arrival, target, port).allowed
+def admitted(
+    policies: tuple[NetworkPolicy, ...], arrival: PossibleArrival, target: Target, port: int | None = None
+) -> bool:
+    """Whether `policies` admit an arrival, at the backend's port or at another one."""
+    host_network = pod_of(arrival.backend, target).host_network
+    return arrival.always or host_network or decision(policies, arrival, target, port).allowed
 
 
 def decision(
-    policies: tuple[NetworkPolicy, ...], arrival: Arrival, target: Target, port: int | None = None
+    policies: tuple[NetworkPolicy, ...], arrival: PossibleArrival, target: Target, port: int | None = None
 ) -> Decision:
     """What `policies` say about an arrival at the backend's pod."""
     pod = pod_of(arrival.backend, target)
     receiver = pods_end([pod], Namespace(pod.namespace), dict(pod.labels))
-    asked = PolicyPort(target.protocol, port or arrival.backend.port)
-    return Evaluator(policies).decide("ingress", receiver, arrival.sender, asked)
+    at_port = PolicyPort(target.protocol, port or arrival.backend.port)
+    return Evaluator(policies).decide("ingress", receiver, arrival.sender, at_port)
 
 
-def pod_of(backend: Backend, target: Target) -> Pod:
+def pod_of(backend: ReadyEndpoint, target: Target) -> Pod:
     return backend.pod or Pod(target.namespace, "", ips=(backend.address,))
-
-
-def _who(arrival: Arrival) -> str:
-    if arrival.always:
-        return "the pod's own node, which is always admitted"
-    match arrival.kind:
-        case SourceKind.NODES:
-            return "a node's address"
-        case SourceKind.LOAD_BALANCER:
-            return "the load balancer's address"
-        case kind:
-            if arrival.sender.pod is Match.YES:
-                return f"pods of {arrival.sender.namespace}"
-            client = "client " if kind is SourceKind.CLIENTS else ""
-            return f"{client}{arrival.address}" if arrival.address else "the client"
 
 
 def _row_text(context: VerificationContext, target: Target, vantage: Vantage) -> str:
@@ -189,46 +207,51 @@ def _row_text(context: VerificationContext, target: Target, vantage: Vantage) ->
 
 
 def _depends(
-    context: VerificationContext, target: Target, found: list[Arrival], passing: list[Arrival], why: str
+    context: VerificationContext,
+    target: Target,
+    possible: Sequence[PossibleArrival],
+    passing: Sequence[PossibleArrival],
+    row: str,
 ) -> Expected:
-    """Some ways pass and some do not: whose wish is it?"""
+    """Some arrivals are admitted and some are not."""
     exposure = context.by_name.get(target.exposure)
-    reasons = {spot.reason for spot in exposure.blind_spots} if exposure else set()
-    own = [each for each in found if each.kind is SourceKind.CLIENTS]
-    if own and all(each in passing for each in own) and "CrossNodeTrafficDropped" not in reasons:
-        # A client that is asked for must get in by whatever node: a policy that forgets N is a mistake, no doubt.
-        return Expected("allowed", f"the policy admits this client{why}")
-    admitted_as = ", ".join(dict.fromkeys(_who(each) for each in passing))
-    named = "SourceFilterLost" if own and not any(each in passing for each in own) else "CrossNodeTrafficDropped"
-    note = f" ({named})" if named in reasons else ""
-    return Expected("unsure", f"it passes only as {admitted_as}{note}{why}")
+    reported = {spot.reason for spot in exposure.blind_spots} if exposure else set()
+    own = [arrival for arrival in possible if arrival.kind is SourceKind.CLIENTS]
+    own_passing = [arrival for arrival in own if arrival in passing]
+    if own and own_passing == own and "CrossNodeTrafficDropped" not in reported:
+        # The policy names this client, so it must be admitted through every node: a policy without the nodes is wrong.
+        return Expected("allowed", CLIENT_ADMITTED.format(row=row))
+    reason = "SourceFilterLost" if own and not own_passing else "CrossNodeTrafficDropped"
+    shown = f" ({reason})" if reason in reported else ""
+    return Expected("unsure", ADMITTED_ONLY_AS.format(arrivals=_listed(passing), reason=shown, row=row))
 
 
-def _own_limits(context: VerificationContext, vantage: Vantage) -> str:
+def _restricting_probe(context: VerificationContext, vantage: Vantage) -> str:
+    """The names of the policies that restrict what the probe pod itself may call."""
     if vantage.place not in ("other-namespace", "same-namespace"):
         return ""
     probe = pods_end((), Namespace(vantage.namespace), dict(vantage.labels))
     return names(Evaluator(context.live(vantage.namespace)).isolating("egress", probe))
 
 
-def _held_before(context: VerificationContext, target: Target, vantage: Vantage) -> Expected | None:
+def _excluded_by_source_ranges(context: VerificationContext, target: Target, vantage: Vantage) -> Expected | None:
     """kube-proxy enforces the field loadBalancerSourceRanges on addresses of load balancers that deliver to nodes."""
     service, own = _service(context, target), next(iter(vantage.addresses), "")
     if target.entry_point != "LoadBalancer" or vantage.place != "outside" or service is None or address(own) is None:
         return None
     row = row_of(context, target)
-    ranges = [network(each) for each in service.source_ranges]
+    ranges = [network(source_range) for source_range in service.source_ranges]
     if row is None or row.delivery != "node" or not ranges or hides_client(context, target, vantage):
         return None
     if SourceKind.LOAD_BALANCER in row.sources or covered(network(own), ranges):
         return None
-    return Expected("denied", f"kept out before any policy: {own} is not in the Service's loadBalancerSourceRanges")
+    return Expected("denied", NOT_IN_SOURCE_RANGES.format(address=own))
 
 
 def hides_client(context: VerificationContext, target: Target, vantage: Vantage) -> bool:
-    """A private address that calls a public one is translated somewhere on the way."""
+    """Whether the client's address is translated on the way: a private address calls a public one."""
     own, theirs = address(next(iter(vantage.addresses), "")), address(target.address)
-    if vantage.place != "outside" or target.entry_point not in CARRIERS:
+    if vantage.place != "outside" or target.entry_point not in SERVICE_ENTRY_POINTS:
         return False
     return own is None or (own.is_private and (theirs is None or not theirs.is_private))
 

@@ -1,8 +1,8 @@
 """Probe pods: short-lived, restricted, and gone afterwards.
 
-A pod runs `exposure.verify.probe` and answers by its termination message, so that whoever verifies needs the verbs
-create, get and delete on Pods and nothing else (list, to sweep what an earlier run left). No owner stands behind a pod:
-its own deadline ends it, and the next run removes it.
+A pod runs `exposure.verify.probe` and answers by its termination message, so that the verbs create, get and delete on
+Pods are enough (and list, to remove what an earlier run left). A probe pod has no owner: its own deadline ends it, and
+the next run removes it.
 """
 
 import json
@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from exposure.verify.probe import LETTERS
-from exposure.verify.values import Outcome, Seen
+from exposure.verify.values import Outcome, ProbeOutcome
 
 Object: TypeAlias = dict[str, Any]
 #: (method, path, body) → HTTP status and parsed body.
@@ -24,22 +23,36 @@ Send: TypeAlias = Callable[[str, str, Object | None], tuple[int, Object]]
 LABELS = {"app.kubernetes.io/name": "exposure-verify", "app.kubernetes.io/managed-by": "kubectl-exposure"}
 SELECTOR = quote(",".join(f"{key}={value}" for key, value in LABELS.items()))
 RESULT = "/dev/termination-log"
+#: The letters of `exposure.verify.probe`, which has no import of its own.
+OUTCOMES: Mapping[str, Outcome] = {"o": "open", "r": "refused", "u": "unreachable", "s": "silent", "n": "untried"}
 #: As many as surely fit a termination message of 4096 bytes at the default number of repeats.
 TARGETS_PER_POD = 400
-#: For the nodes to learn of the new pod.
+#: The nodes learn about a new pod within this time.
 GRACE_SECONDS = 3.0
 START_SECONDS = 90.0
 LEFT_OVER_SECONDS = 900.0
 PAUSE_SECONDS = 0.2
 
+NOT_CREATED = (
+    "No probe pod can be created in namespace {namespace}: {reason}. Creating it needs the verb create on pods there."
+)
+DELETED_MEANWHILE = "The probe pod in namespace {namespace} was deleted before it answered. Run the command again."
+NO_ANSWER_IN_TIME = (
+    "The probe pod in namespace {namespace} did not answer in time: {reason}. Check that it can be scheduled, and that "
+    "its node can pull its image."
+)
+NO_ANSWER = (
+    "The probe pod in namespace {namespace} ended without an answer: {reason}. Its image must be the operator's own."
+)
+
 
 class ProbeFailed(Exception):
-    """A probe pod could not be made, did not start or gave no answer; the sentence says which."""
+    """A probe pod could not be created, did not start or gave no answer; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pod to run. `targets`: address, port, protocol, how many times, what is wanted ("o", "x" or "")."""
+    """One pod to run. `targets`: address, port, protocol, how many connections, what is expected ("o", "x" or "")."""
 
     namespace: str
     targets: Sequence[tuple[str, int, str, int, str]]
@@ -48,9 +61,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeAnswer:
+    """The pod's own addresses, what it observed at each target of its job in order, and the node that it ran on."""
+
     addresses: tuple[str, ...]
-    seen: tuple[Seen, ...]
+    observed: tuple[ProbeOutcome, ...]
     node: str
 
 
@@ -64,10 +79,10 @@ class ProbePods:
     parallel: int = 16
     _open: set[tuple[str, str]] = field(default_factory=set)
 
-    def run(self, job: Job) -> Answer:
-        """The answers, in the order of the targets. ProbeFailed where the pod does not come to its end in time."""
+    def run(self, job: Job) -> ProbeAnswer:
+        """What the pod observed. ProbeFailed where it does not end in time."""
         if not job.targets:
-            return Answer((), (), job.node)
+            return ProbeAnswer((), (), job.node)
         name = f"exposure-verify-{secrets.token_hex(4)}"
         path = f"/api/v1/namespaces/{job.namespace}/pods"
         seconds = self._seconds(job)
@@ -75,7 +90,8 @@ class ProbePods:
         status, body = self.send("POST", path, self.manifest(job, name, seconds))
         if status not in (200, 201):
             self._open.discard((job.namespace, name))
-            raise ProbeFailed(f"a probe pod cannot be made in {job.namespace}: {body.get('message') or status}")
+            reason = body.get("message") or f"the API server answers {status}"
+            raise ProbeFailed(NOT_CREATED.format(namespace=job.namespace, reason=reason))
         try:
             return self._wait(job, f"{path}/{name}", time.monotonic() + seconds)
         finally:
@@ -86,7 +102,7 @@ class ProbePods:
             self._delete(namespace, name)
 
     def sweep(self, namespaces: Sequence[str]) -> int:
-        """Deletes probe pods that an earlier run left behind; how many. Without the right to list, none."""
+        """Deletes probe pods that an earlier run left, and returns how many. Without the right to list pods, none."""
         removed = 0
         for namespace in namespaces:
             status, body = self.send("GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={SELECTOR}", None)
@@ -105,16 +121,16 @@ class ProbePods:
         rounds = attempts / max(1, self.parallel) + max(target[3] for target in job.targets)
         return START_SECONDS + 2 * GRACE_SECONDS + 2 * rounds * self.timeout
 
-    def _wait(self, job: Job, path: str, until: float) -> Answer:
+    def _wait(self, job: Job, path: str, until: float) -> ProbeAnswer:
         pod: Object = {}
         while time.monotonic() < until:
             status, pod = self.send("GET", path, None)
             if status == 404:
-                raise ProbeFailed(f"somebody deleted the probe pod in {job.namespace}")
+                raise ProbeFailed(DELETED_MEANWHILE.format(namespace=job.namespace))
             if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
                 return answer_of(job, pod)
             time.sleep(PAUSE_SECONDS)
-        raise ProbeFailed(f"the probe pod in {job.namespace} gave no answer in time: {_state(pod)}")
+        raise ProbeFailed(NO_ANSWER_IN_TIME.format(namespace=job.namespace, reason=_state(pod)))
 
     def _delete(self, namespace: str, name: str) -> None:
         self.send("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", {"gracePeriodSeconds": 1})
@@ -132,7 +148,7 @@ def probe_pod(
     labels: Mapping[str, str] = LABELS,
 ) -> Object:
     """The Pod that connects to a job's targets. With hostNetwork it needs a namespace that Pod Security leaves free."""
-    asked = {
+    targets = {
         "timeout": timeout,
         "parallel": parallel,
         "grace": grace,
@@ -141,7 +157,7 @@ def probe_pod(
     command = ["python", "-m", "exposure.verify.probe", "--result", RESULT]
     pod = restricted_pod(job.namespace, name, labels, image, command, seconds)
     spec = pod["spec"]
-    spec["containers"][0]["env"] = [{"name": "TARGETS", "value": json.dumps(asked, separators=(",", ":"))}]
+    spec["containers"][0]["env"] = [{"name": "TARGETS", "value": json.dumps(targets, separators=(",", ":"))}]
     if job.host_network:
         spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
     if job.node:
@@ -155,7 +171,7 @@ def probe_pod(
 def restricted_pod(
     namespace: str, name: str, labels: Mapping[str, str], image: str, command: Sequence[str], seconds: float
 ) -> Object:
-    """One container that runs `command`, as Pod Security `restricted` wants it, ended by the kubelet in the end."""
+    """One container that runs `command` under Pod Security `restricted`. The kubelet ends it by its deadline."""
     container: Object = {
         "name": "probe",
         "image": image,
@@ -191,34 +207,35 @@ def restricted_pod(
     }
 
 
-def answer_of(job: Job, pod: Mapping[str, Any]) -> Answer:
-    """What a pod that has ended said; ProbeFailed where that is no answer."""
+def answer_of(job: Job, pod: Mapping[str, Any]) -> ProbeAnswer:
+    """The answer of a pod that has ended; ProbeFailed where its termination message is none."""
     statuses = pod["status"].get("containerStatuses") or [{}]
-    said = ((statuses[0].get("state") or {}).get("terminated") or {}).get("message") or ""
-    sources, semicolon, words = said.partition(";")
-    found = words.split()
-    if not semicolon or len(found) != len(job.targets):
-        raise ProbeFailed(f"the probe pod in {job.namespace} failed: {said.strip() or _state(pod)}")
-    addresses = tuple(each for each in sources.split(",") if each)
-    seen = []
-    for word, target in zip(found, job.targets, strict=True):
-        own = next((each for each in addresses if (":" in each) == (":" in target[0])), "")
-        seen.append(Seen(tuple(map(outcome, word)), own))
-    return Answer(addresses, tuple(seen), (pod.get("spec") or {}).get("nodeName", ""))
+    message = ((statuses[0].get("state") or {}).get("terminated") or {}).get("message") or ""
+    own_addresses, semicolon, by_target = message.partition(";")
+    words = by_target.split()
+    if not semicolon or len(words) != len(job.targets):
+        reason = message.strip() or _state(pod)
+        raise ProbeFailed(NO_ANSWER.format(namespace=job.namespace, reason=reason))
+    addresses = tuple(address for address in own_addresses.split(",") if address)
+    observed = []
+    for word, (target, *_) in zip(words, job.targets, strict=True):
+        source = next((address for address in addresses if (":" in address) == (":" in target)), "")
+        observed.append(ProbeOutcome(tuple(map(outcome, word)), source))
+    return ProbeAnswer(addresses, tuple(observed), (pod.get("spec") or {}).get("nodeName", ""))
 
 
 def outcome(letter: str) -> Outcome:
-    found: Outcome = LETTERS.get(letter, "untried")  # type: ignore[assignment]
-    return found
+    return OUTCOMES.get(letter, "untried")
 
 
 def _state(pod: Mapping[str, Any]) -> str:
     status = pod.get("status") or {}
     parts = [str(status.get("phase") or "no status"), str(status.get("message") or "")]
-    for each in status.get("containerStatuses") or ():
-        waiting = (each.get("state") or {}).get("waiting") or {}
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
         parts.append(" ".join(str(waiting[key]) for key in ("reason", "message") if key in waiting))
-    parts += [str(each["message"]) for each in status.get("conditions") or () if each.get("message")]
+    conditions = status.get("conditions") or ()
+    parts += [str(condition["message"]) for condition in conditions if condition.get("message")]
     return "; ".join(part for part in parts if part)
 
 

@@ -1,34 +1,36 @@
-"""One verification: what will be tried from where, the trying, and the verdicts.
+"""One verification: what is tried from where, the connections, and the verdicts.
 
-Polite: no more connections at once than asked for, one to each target, a few only where it matters which pod answers.
+It is polite: no more connections at once than asked for, one to each target, and several only where any of several pods
+may answer.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.labels import pairs
 from exposure.model.exposures import Exposure
 from exposure.verify.context import VerificationContext
-from exposure.verify.diagnosis import Around, diagnosed, drift, judged
+from exposure.verify.diagnosis import DiagnosisInputs, diagnosed, drift, judged
 from exposure.verify.expectation import expected
-from exposure.verify.pods import LABELS, TARGETS_PER_POD, Answer, Job, ProbePods, outcome
+from exposure.verify.pods import LABELS, TARGETS_PER_POD, Job, ProbeAnswer, ProbePods, outcome
 from exposure.verify.probe import attempt, connect, own_address
 from exposure.verify.targets import inside_targets, node_addresses, outside_targets
-from exposure.verify.values import Check, Expected, Outcome, Place, Seen, Target, Vantage
+from exposure.verify.values import Check, Expected, Outcome, Place, ProbeOutcome, Target, Vantage
 
 #: What a termination message surely holds beside the pod's addresses.
 MESSAGE_BYTES = 3800
-#: hostNetwork is refused by Pod Security `restricted`; this namespace has such pods in every cluster.
+#: Pod Security `restricted` refuses hostNetwork; this namespace has such pods in every cluster.
 NODE_NAMESPACE = "kube-system"
-#: An operator that lives has put a difference right by then.
+#: A running operator has written what is missing by then.
 SETTLE_SECONDS = 2.0
-WANTED = {"allowed": "o", "denied": "x", "unsure": ""}
+#: What a probe pod tries again for a while if it comes out otherwise.
+EXPECTED_LETTER = {"allowed": "o", "denied": "x", "unsure": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """`timeout` in seconds for one connection; `source`: what the cluster sees of outside, where that is translated."""
+class VerifyOptions:
+    """`timeout`: seconds for one connection. `source`: the address that the cluster sees of outside, if translated."""
 
     places: tuple[Place, ...]
     timeout: float = 2.0
@@ -41,7 +43,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One target from one vantage: `times` connections, and what must come of them."""
+    """One target from one vantage: `times` connections, and what is expected of them."""
 
     vantage: Vantage
     target: Target
@@ -51,44 +53,48 @@ class Try:
 
 @dataclass(frozen=True)
 class Verification:
-    """`exposures`: the entry points that are asked about; `pods` may be None where only `outside` is asked for.
+    """`exposures`: the entry points to verify. `pods` may be None where only `outside` is asked for.
 
-    `again` reads the cluster once more: an operator that was about to write must not be taken for drift.
+    `read_again` reads the cluster once more, so that what the operator was about to write is not reported as drift.
     """
 
     context: VerificationContext
     exposures: Sequence[Exposure]
-    options: Options
+    options: VerifyOptions
     pods: ProbePods | None = None
-    again: Callable[[], VerificationContext] | None = None
+    read_again: Callable[[], VerificationContext] | None = None
 
     def tries(self) -> list[Try]:
-        """Everything that would be connected to, in order; nothing is connected to."""
-        found: list[Try] = []
+        """Everything to connect to, in order. Connects to nothing."""
+        tries = []
         for place in self.options.places:
-            targets = self._outside() if place == "outside" else inside_targets(self.context, self.exposures)
-            for target in targets:
+            find_targets = outside_targets if place == "outside" else inside_targets
+            for target in find_targets(self.context, self.exposures):
                 vantage = self.vantage(place, target)
                 times = self.options.repeat if len(target.backends) > 1 and target.entry_point != "Pod" else 1
-                found.append(Try(vantage, target, times, expected(self.context, target, vantage)))
-        return found
+                tries.append(Try(vantage, target, times, expected(self.context, target, vantage)))
+        return tries
 
     def run(self) -> list[Check]:
-        """Connects, and judges: first what was compared, then what was tried, in the order of `tries`."""
-        checks = self._drifts(self.context)
-        if mismatches(checks) and self.again is not None:
+        """Connects, and judges: first the live policies of each namespace, then the connections in order of `tries`."""
+        drifts = self._drifts(self.context)
+        if mismatches(drifts) and self.read_again is not None:
             time.sleep(SETTLE_SECONDS)
-            checks = self._drifts(self.again())
+            drifts = self._drifts(self.read_again())
         tries = self.tries()
-        seen = self._seen(tries)
-        tried = [judged(e.target, seen[n][0], self._again(e, seen[n][0]), seen[n][1]) for n, e in enumerate(tries)]
-        held = any(each.result == "as expected" and each.expected.verdict == "denied" for each in tried)
-        around = Around(denials_held=held)
-        return [*checks, *(diagnosed(self.context, each, self._past(each, around)) for each in tried)]
+        checks = []
+        for attempted, (vantage, observed) in zip(tries, self._observe(tries), strict=True):
+            expectation = attempted.expected
+            if vantage != attempted.vantage:  # Its addresses are known now.
+                expectation = expected(self.context, attempted.target, vantage)
+            checks.append(judged(attempted.target, vantage, expectation, observed))
+        held = any(check.result == "as expected" and check.expected.verdict == "denied" for check in checks)
+        inputs = DiagnosisInputs(denials_held=held)
+        return [*drifts, *(diagnosed(self.context, check, self._with_node_ports(check, inputs)) for check in checks)]
 
     def _drifts(self, context: VerificationContext) -> list[Check]:
-        known = [name for name in self._namespaces() if name in context.resolutions]
-        return [found for name in known if (found := drift(context, name)) is not None]
+        namespaces = {exposure.namespace for exposure in self.exposures} & context.snapshot.namespaces.keys()
+        return [check for namespace in sorted(namespaces) if (check := drift(context, namespace)) is not None]
 
     def vantage(self, place: Place, target: Target) -> Vantage:
         match place:
@@ -104,66 +110,57 @@ class Verification:
 
     def _other(self, namespace: str) -> str:
         """A namespace that is not the target's own."""
-        asked = self.options.probe_namespace or self.context.snapshot.config.operator_namespace
+        preferred = self.options.probe_namespace or self.context.snapshot.config.operator_namespace
         known = self.context.snapshot.namespaces
-        return next((n for n in (asked, "default") if n != namespace and n in known), "default")
+        return next((name for name in (preferred, "default") if name != namespace and name in known), "default")
 
-    def _outside(self) -> list[Target]:
-        return outside_targets(self.context, self.exposures)
-
-    def _namespaces(self) -> list[str]:
-        return sorted({each.namespace for each in self.exposures})
-
-    def _seen(self, tries: Sequence[Try]) -> list[tuple[Vantage, Seen]]:
-        found: dict[int, tuple[Vantage, Seen]] = {}
-        here = [n for n, each in enumerate(tries) if each.vantage.place == "outside"]
-        asked = [(e.target.address, e.target.port, e.target.protocol, e.times, "") for e in (tries[n] for n in here)]
-        said = connect(asked, self.options.timeout, self.options.parallel)
-        for n, letters in zip(here, said, strict=True):
-            own = next(iter(tries[n].vantage.addresses), "")
-            found[n] = tries[n].vantage, Seen(tuple(map(outcome, letters)), own)
-        groups: dict[Vantage, list[int]] = {}
-        for n, each in enumerate(tries):
-            if each.vantage.place != "outside":
-                groups.setdefault(each.vantage, []).append(n)
-        for vantage, numbers in groups.items():
-            for part in _parts(numbers, min(TARGETS_PER_POD, MESSAGE_BYTES // (self.options.repeat + 1))):
-                answer = self._ask(vantage, [tries[n] for n in part])
+    def _observe(self, tries: Sequence[Try]) -> list[tuple[Vantage, ProbeOutcome]]:
+        """What came of each try, with its vantage as it was found: a probe pod has addresses and a node."""
+        observed: dict[int, tuple[Vantage, ProbeOutcome]] = {}
+        outside = [index for index, attempted in enumerate(tries) if attempted.vantage.place == "outside"]
+        here = [_asked(tries[index], "") for index in outside]
+        for index, letters in zip(outside, connect(here, self.options.timeout, self.options.parallel), strict=True):
+            vantage = tries[index].vantage
+            own = next(iter(vantage.addresses), "")
+            observed[index] = vantage, ProbeOutcome(tuple(map(outcome, letters)), own)
+        by_vantage: dict[Vantage, list[int]] = {}
+        for index, attempted in enumerate(tries):
+            if attempted.vantage.place != "outside":
+                by_vantage.setdefault(attempted.vantage, []).append(index)
+        most = min(TARGETS_PER_POD, MESSAGE_BYTES // (self.options.repeat + 1))
+        for vantage, indexes in by_vantage.items():
+            for start in range(0, len(indexes), most):
+                part = indexes[start : start + most]
+                answer = self._ask(vantage, [tries[index] for index in part])
                 there = replace(vantage, addresses=answer.addresses, node=vantage.node or answer.node)
-                found |= {n: (there, seen) for n, seen in zip(part, answer.seen, strict=True)}
-        return [found[n] for n in range(len(tries))]
+                observed |= {index: (there, result) for index, result in zip(part, answer.observed, strict=True)}
+        return [observed[index] for index in range(len(tries))]
 
-    def _ask(self, vantage: Vantage, tries: Sequence[Try]) -> Answer:
+    def _ask(self, vantage: Vantage, tries: Sequence[Try]) -> ProbeAnswer:
         assert self.pods is not None
-        asked = [
-            (e.target.address, e.target.port, e.target.protocol, e.times, WANTED[e.expected.verdict]) for e in tries
-        ]
-        return self.pods.run(Job(vantage.namespace, asked, vantage.place == "node", vantage.node))
+        targets = [_asked(attempted, EXPECTED_LETTER[attempted.expected.verdict]) for attempted in tries]
+        return self.pods.run(Job(vantage.namespace, targets, vantage.place == "node", vantage.node))
 
-    def _again(self, each: Try, vantage: Vantage) -> Expected:
-        """The expectation, now that the addresses are known that the connections were made from."""
-        return each.expected if vantage == each.vantage else expected(self.context, each.target, vantage)
-
-    def _past(self, check: Check, around: Around) -> Around:
-        """For a load balancer that does not answer: what the nodes say when they are called past it."""
+    def _with_node_ports(self, check: Check, inputs: DiagnosisInputs) -> DiagnosisInputs:
+        """For a load balancer that does not answer: what the nodes answer at the Service's node port."""
         target = check.target
         if check.result != "mismatch" or check.expected.verdict != "allowed" or target is None or not target.node_port:
-            return around
+            return inputs
         if check.vantage is None or check.vantage.place != "outside" or target.entry_point == "NodePort":
-            return around
+            return inputs
         service = self.context.snapshot.services[target.namespace][target.service]
-        port = next(each for each in service.ports if each.node_port == target.node_port)
-        wanted = [ip for ip in node_addresses(self.context, service, port) if (":" in ip) == (":" in target.address)]
+        port = next(port for port in service.ports if port.node_port == target.node_port)
+        nodes = [ip for ip in node_addresses(self.context, service, port) if (":" in ip) == (":" in target.address)]
         answers: dict[str, Outcome] = {
-            ip: outcome(attempt(ip, target.node_port, target.protocol, self.options.timeout)) for ip in wanted
+            ip: outcome(attempt(ip, target.node_port, target.protocol, self.options.timeout)) for ip in nodes
         }
-        return replace(around, node_ports=answers)
+        return replace(inputs, node_ports=answers)
 
 
-def _parts(numbers: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), most):
-        yield numbers[start : start + most]
+def _asked(attempted: Try, letter: str) -> tuple[str, int, str, int, str]:
+    target = attempted.target
+    return target.address, target.port, target.protocol, attempted.times, letter
 
 
 def mismatches(checks: Iterable[Check]) -> list[Check]:
-    return [each for each in checks if each.result == "mismatch"]
+    return [check for check in checks if check.result == "mismatch"]

@@ -1,4 +1,4 @@
-"""What to connect to: the entry points' addresses from outside, the pods and ClusterIPs behind them from inside. Pure."""
+"""What to connect to: addresses of entry points from outside, pods and ClusterIPs behind them from inside. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,35 +7,42 @@ from exposure.addresses import family
 from exposure.model.exposures import Exposure
 from exposure.model.objects import ContainerPort, Pod, Ref, Service, ServicePort
 from exposure.verify.context import VerificationContext
-from exposure.verify.values import Backend, Target
+from exposure.verify.values import ReadyEndpoint, Target
 
-#: Nodes whose node ports are tried, and pods of one Service that are tried by their own address.
+#: How many nodes' node ports are tried, and how many pods of one Service by their own address.
 MOST_NODES = 3
 MOST_PODS = 2
 ANY = ("IPv4", "IPv6")
 
 
 def outside_targets(context: VerificationContext, exposures: Iterable[Exposure]) -> list[Target]:
-    """Each address and port of each entry point, in order, none twice."""
-    found = (target for exposure in exposures for target in _entry_point(context, exposure))
-    return list({(each.address, each.port, each.protocol): each for each in reversed(list(found))}.values())[::-1]
+    """Each address and port of each entry point, in order, each once."""
+    targets: dict[tuple[str, int, str], Target] = {}
+    for exposure in exposures:
+        for target in _entry_point(context, exposure):
+            targets.setdefault(_key(target), target)
+    return list(targets.values())
 
 
 def inside_targets(context: VerificationContext, exposures: Sequence[Exposure]) -> list[Target]:
-    """The pods behind each entry point by their own addresses, its ClusterIPs, and the rooms beside: pods behind no entry point."""
-    found: dict[tuple[str, int, str], Target] = {}
-    behind: set[Ref] = set()
+    """Pods by their own addresses, and ClusterIPs: behind each entry point, and of the namespace's other Services."""
+    targets: dict[tuple[str, int, str], Target] = {}
+    exposed: set[Ref] = set()
     for exposure in exposures:
         for service in _services(context, exposure):
-            behind.add(service.ref)
+            exposed.add(service.ref)
             for target in _inside(context, service, f"{exposure.namespace}/{exposure.name}"):
-                found.setdefault((target.address, target.port, target.protocol), target)
+                targets.setdefault(_key(target), target)
     for namespace in sorted({exposure.namespace for exposure in exposures}):
         for _, service in sorted(context.snapshot.services.get(namespace, {}).items()):
-            if service.ref not in behind and service.selector:
+            if service.ref not in exposed and service.selector:
                 for target in _inside(context, service, f"{namespace}/(no entry point)"):
-                    found.setdefault((target.address, target.port, target.protocol), target)
-    return list(found.values())
+                    targets.setdefault(_key(target), target)
+    return list(targets.values())
+
+
+def _key(target: Target) -> tuple[str, int, str]:
+    return target.address, target.port, target.protocol
 
 
 def _services(context: VerificationContext, exposure: Exposure) -> Iterator[Service]:
@@ -47,22 +54,22 @@ def _services(context: VerificationContext, exposure: Exposure) -> Iterator[Serv
 
 def _entry_point(context: VerificationContext, exposure: Exposure) -> Iterator[Target]:
     if exposure.owner.kind != "Service":
-        yield from _front(context, exposure)
+        yield from _ingress_point(context, exposure)
         return
     service = context.snapshot.services.get(exposure.namespace, {}).get(exposure.owner.name)
     if service is None:
         return
     name = f"{exposure.namespace}/{exposure.name}"
     for port in service.ports:
-        for entry_point, address, number in _places(context, exposure, service, port):
-            yield _target(
-                name, service, entry_point, address, number, port, _of_family(context, service, port, address)
-            )
+        for entry_point, address, number in _addresses(context, exposure, service, port):
+            backends = _of_family(context, service, port, address)
+            yield _target(name, service, entry_point, address, number, port, backends)
 
 
-def _places(
+def _addresses(
     context: VerificationContext, exposure: Exposure, service: Service, port: ServicePort
 ) -> Iterator[tuple[str, str, int]]:
+    """The kind of entry point, the address and the port number of each way to a Service port."""
     if "LoadBalancer" in exposure.entry_points:
         for published in service.published:
             yield "LoadBalancer", str(published), port.port
@@ -75,38 +82,40 @@ def _places(
     if "HostPort" in exposure.entry_points:
         for backend in backends_of(context, service, port):
             node = context.snapshot.nodes.get(backend.node)
-            for each in backend.pod.ports if backend.pod and node else ():
-                if each.host_port and (each.port, each.protocol) == (backend.port, port.protocol):
-                    yield "HostPort", node.internal_ips[0] if node and node.internal_ips else "", each.host_port
+            address = node.internal_ips[0] if node and node.internal_ips else ""
+            for container_port in backend.pod.ports if backend.pod and node else ():
+                leads_here = (container_port.port, container_port.protocol) == (backend.port, port.protocol)
+                if container_port.host_port and leads_here:
+                    yield "HostPort", address, container_port.host_port
 
 
 def node_addresses(context: VerificationContext, service: Service, port: ServicePort) -> list[str]:
-    """Addresses of a few nodes that answer for the node port: with Local, only those that have a pod."""
+    """Addresses of a few nodes that answer at the node port: with externalTrafficPolicy Local, nodes with a pod."""
     local = service.external_traffic_policy == "Local"
-    having = {each.node for each in backends_of(context, service, port)}
-    nodes = [node for name, node in sorted(context.snapshot.nodes.items()) if not local or name in having]
-    wanted = families(service)
-    return [ip for node in nodes[:MOST_NODES] for ip in node.internal_ips if _family_of(ip) in wanted]
+    with_pod = {backend.node for backend in backends_of(context, service, port)}
+    nodes = [node for name, node in sorted(context.snapshot.nodes.items()) if not local or name in with_pod]
+    of_service = families(service)
+    return [ip for node in nodes[:MOST_NODES] for ip in node.internal_ips if _family_of(ip) in of_service]
 
 
 def families(service: Service) -> tuple[str, ...]:
     return service.ip_families or tuple(dict.fromkeys(map(_family_of, service.cluster_ips))) or ANY
 
 
-def _front(context: VerificationContext, exposure: Exposure) -> Iterator[Target]:
-    """An Ingress or a Gateway: who answers there is the proxy, whose Service publishes the same address."""
+def _ingress_point(context: VerificationContext, exposure: Exposure) -> Iterator[Target]:
+    """An Ingress or a Gateway: the proxy answers there, and its Service publishes the same address."""
     proxies = [
         service
         for services in context.snapshot.services.values()
         for _, service in sorted(services.items())
-        if service.type == "LoadBalancer" and {str(each) for each in service.published} & set(exposure.addresses)
+        if service.type == "LoadBalancer" and not set(exposure.addresses).isdisjoint(map(str, service.published))
     ]
     name = f"{exposure.namespace}/{exposure.name}"
     for address in exposure.addresses:
         for number in dict.fromkeys(port.port for port in exposure.ports if port.protocol == "TCP"):
             for proxy in proxies:
-                port = next((each for each in proxy.ports if (each.port, each.protocol) == (number, "TCP")), None)
-                if port is not None and address in {str(each) for each in proxy.published}:
+                port = next((port for port in proxy.ports if (port.port, port.protocol) == (number, "TCP")), None)
+                if port is not None and address in map(str, proxy.published):
                     backends = _of_family(context, proxy, port, address)
                     yield _target(name, proxy, "LoadBalancer", address, number, port, backends)
                     break
@@ -114,13 +123,13 @@ def _front(context: VerificationContext, exposure: Exposure) -> Iterator[Target]
 
 def _inside(context: VerificationContext, service: Service, exposure: str) -> Iterator[Target]:
     for port in service.ports:
-        by_family = {each: backends_of(context, service, port, each) for each in families(service)}
+        by_family = {family_: backends_of(context, service, port, family_) for family_ in families(service)}
         for address in service.cluster_ips:
             if (own := parsed(address)) is not None:
                 behind = by_family.get(family(own), ())
                 yield _target(exposure, service, "ClusterIP", address, port.port, port, behind)
         for backends in by_family.values():
-            for backend in [each for each in backends if each.address][:MOST_PODS]:
+            for backend in [backend for backend in backends if backend.address][:MOST_PODS]:
                 yield _target(exposure, service, "Pod", backend.address, backend.port, port, (backend,))
 
 
@@ -131,7 +140,7 @@ def _target(
     address: str,
     number: int,
     port: ServicePort,
-    backends: tuple[Backend, ...],
+    backends: tuple[ReadyEndpoint, ...],
 ) -> Target:
     return Target(
         exposure,
@@ -147,34 +156,38 @@ def _target(
     )
 
 
-def _of_family(context: VerificationContext, service: Service, port: ServicePort, address: str) -> tuple[Backend, ...]:
+def _of_family(
+    context: VerificationContext, service: Service, port: ServicePort, address: str
+) -> tuple[ReadyEndpoint, ...]:
     own = parsed(address)
     return backends_of(context, service, port, family(own) if own is not None else None)
 
 
 def backends_of(
-    context: VerificationContext, service: Service, port: ServicePort, wanted: str | None = None
-) -> tuple[Backend, ...]:
-    """The ready endpoints behind a Service port, in one family or in all; a stand-in that is not ready for none."""
+    context: VerificationContext, service: Service, port: ServicePort, only_family: str | None = None
+) -> tuple[ReadyEndpoint, ...]:
+    """The ready endpoints behind a Service port, in one family or in all; where there are none, a stand-in."""
     pods = context.snapshot.pods.get(service.namespace, {})
-    found = []
-    for each in context.snapshot.endpoint_slices.get(service.namespace, {}).values():
-        if each.service != service.name or (wanted is not None and each.address_type != wanted):
+    backends = set()
+    for endpoint_slice in context.snapshot.endpoint_slices.get(service.namespace, {}).values():
+        if endpoint_slice.service != service.name or only_family not in (None, endpoint_slice.address_type):
             continue
-        numbers = [p.port for p in each.ports if (p.name, p.protocol) == (port.name, port.protocol) and p.port]
-        for endpoint in each.endpoints:
+        ports = [p for p in endpoint_slice.ports if (p.name, p.protocol) == (port.name, port.protocol)]
+        numbers = [p.port for p in ports if p.port]
+        for endpoint in endpoint_slice.endpoints:
             if endpoint.ready and endpoint.addresses:
                 pod = pods.get(endpoint.pod)
                 node = endpoint.node or (pod.node if pod else "")
-                found += [Backend(endpoint.addresses[0], number, node, pod) for number in numbers]
-    return tuple(sorted(set(found), key=lambda b: (b.address, b.port))) or (_stand_in(service, port),)
+                backends |= {ReadyEndpoint(endpoint.addresses[0], number, node, pod) for number in numbers}
+    in_order = sorted(backends, key=lambda backend: (backend.address, backend.port))
+    return tuple(in_order) or (_stand_in(service, port),)
 
 
-def _stand_in(service: Service, port: ServicePort) -> Backend:
-    """A pod as the selector names it, which policies can be asked about, though nobody answers."""
+def _stand_in(service: Service, port: ServicePort) -> ReadyEndpoint:
+    """A pod as the selector describes it, so that policies can be evaluated although no pod is ready."""
     number = port.target_port if isinstance(port.target_port, int) else 0
     named = (ContainerPort(port.target_port, port.protocol, number),) if isinstance(port.target_port, str) else ()
-    return Backend("", number, pod=Pod(service.namespace, "", labels=service.selector or (), ports=named))
+    return ReadyEndpoint("", number, pod=Pod(service.namespace, "", labels=service.selector or (), ports=named))
 
 
 def _family_of(text: str) -> str:

@@ -1,6 +1,6 @@
-"""What is tried, from where, what must come of it, and what came."""
+"""What is tried, from where, what is expected, and what was observed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exposure.labels import Pairs
@@ -8,7 +8,8 @@ from exposure.model.objects import Pod
 
 Place: TypeAlias = Literal["outside", "other-namespace", "same-namespace", "node"]
 PLACES: tuple[Place, ...] = ("outside", "other-namespace", "same-namespace", "node")
-#: What became of one connection: it stood; it was reset; ICMP said no; silence; it cannot be tried from here.
+#: What became of one connection: it was established; it was reset; ICMP rejected it; nothing came back; it cannot be
+#: tried from here.
 Outcome: TypeAlias = Literal["open", "refused", "unreachable", "silent", "untried"]
 
 
@@ -34,8 +35,11 @@ class Vantage:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """A ready endpoint: an address of a pod, the number it listens on, and the node it runs on."""
+class ReadyEndpoint:
+    """An address of a pod that is ready, the number of the port it listens on, and its node.
+
+    `address` empty: no pod is ready, and this one stands for the pods that the Service selects.
+    """
 
     address: str
     port: int
@@ -47,10 +51,10 @@ class Backend:
 class Target:
     """One address and port to connect to.
 
-    `entry point`       LoadBalancer, NodePort, ExternalIP, HostPort, Ingress, Gateway; ClusterIP or Pod inside
-    `exposure`   namespace/name of the Exposure it belongs to; of the pod's Service where no entry point leads to it
-    `backends`   who may answer: every ready endpoint behind it
-    `ports`      the Service port behind it, and its node port (0: none)
+    `exposure`: namespace/name of its Exposure; `namespace/(no entry point)` where no entry point leads to it
+    `entry_point`: LoadBalancer, NodePort, ExternalIP or HostPort from outside; ClusterIP or Pod from inside
+    `backends`: the ready endpoints behind it, any of which may answer
+    `service_port`, `node_port`: the port of the Service that leads to it, and its node port; 0 where there is none
     """
 
     exposure: str
@@ -60,7 +64,7 @@ class Target:
     address: str
     port: int
     protocol: str
-    backends: tuple[Backend, ...]
+    backends: tuple[ReadyEndpoint, ...]
     service_port: int = 0
     node_port: int = 0
 
@@ -72,15 +76,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """`unsure` is never a failure: `why` says what cannot be told from here."""
+    """`unsure` is never a failure: `why` says what cannot be known from here."""
 
     verdict: Literal["allowed", "denied", "unsure"]
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The outcomes of the connections to one target, in order, and the address that they were made from."""
+class ProbeOutcome:
+    """What became of the connections to one target, in order, and the address that they were made from."""
 
     outcomes: tuple[Outcome, ...]
     source: str = ""
@@ -90,15 +94,15 @@ class Seen:
         return self.outcomes.count("open")
 
     def __str__(self) -> str:
-        counted = dict.fromkeys(self.outcomes)
-        if len(counted) == 1:
+        distinct = dict.fromkeys(self.outcomes)
+        if len(distinct) == 1:
             return self.outcomes[0]
-        return ", ".join(f"{self.outcomes.count(each)}× {each}" for each in counted)
+        return ", ".join(f"{self.outcomes.count(outcome)}× {outcome}" for outcome in distinct)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Why it came otherwise than expected: a reason, a sentence, and what to do."""
+class Cause:
+    """Why a connection did not come out as expected: a reason, a message, and what to do."""
 
     reason: str
     message: str
@@ -117,6 +121,6 @@ class Check:
     target: Target | None
     expected: Expected
     result: Result
-    seen: Seen | None = None
-    finding: Finding | None = None
-    notes: tuple[str, ...] = field(default=())
+    observed: ProbeOutcome | None = None
+    cause: Cause | None = None
+    notes: tuple[str, ...] = ()

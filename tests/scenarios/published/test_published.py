@@ -22,7 +22,7 @@ FOUND = sorted(Path(FOLDER).glob("*.yaml")) if FOLDER else sorted(Path(__file__)
 
 @pytest.mark.parametrize("path", FOUND, ids=[path.stem for path in FOUND])
 def test_an_empty_policy_opens_the_entry_points_and_tells_what_it_cuts(path: Path, tmp_path: Path) -> None:
-    """Entry points stay open to the pods behind them, nothing else is opened, and a webhook that is cut off is named."""
+    """Entry points stay open to their pods, nothing else is opened, and a webhook that is cut off is named."""
     objects = [each for each in yaml.safe_load_all(path.read_text()) if each and "kind" in each]
     objects = [each for each in objects if each["kind"] not in ("ExposurePolicy", "NetworkPolicy")]
     entry_points = [

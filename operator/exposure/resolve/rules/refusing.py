@@ -45,7 +45,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
-    """Where limits.allowPublic is false, a Service's own entry point stays closed if its clients hold a whole family."""
+    """Where limits.allowPublic is false, an own entry point stays closed if its clients hold a whole family."""
     if case.limits.allow_public:
         return
     for delivery in case.deliveries:
