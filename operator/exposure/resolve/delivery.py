@@ -7,6 +7,7 @@ from exposure.addresses import Family
 from exposure.catalog.decision_table import NODES_PROXY, PODS_PROXY, decide
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import NO_LOAD_BALANCER
+from exposure.grouping import grouped
 from exposure.model.exposures import DecisionRow, SourceKind
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
@@ -103,14 +104,15 @@ def _to_the_service(case: Case, entry_point: str) -> Iterator[Delivery]:
         # The pod's own node answers, whatever externalTrafficPolicy the Service has.
         service = replace(service, external_traffic_policy="Local")
     clients = _clients(case, entry_point, profile)
-    alike: dict[tuple[str, Arrival], list[ServicePorts]] = {}
-    for ports in _ports_at(case, entry_point):
-        how = arrival(profile, service, ports.port, overrides, case.facts, case.families)
-        alike.setdefault((ports.port.protocol, how), []).append(ports)
+    arrivals = (
+        (ports, arrival(profile, service, ports.port, overrides, case.facts, case.families))
+        for ports in _ports_at(case, entry_point)
+    )
+    alike = grouped(((ports.port.protocol, how), ports) for ports, how in arrivals)
     if not alike:
         yield Delivery(entry_point, service, profile, clients)
-    for (_, how), grouped in alike.items():
-        yield _by_decision_table(case, entry_point, service, clients, tuple(grouped), how, None)
+    for (_, how), ports_alike in alike.items():
+        yield _by_decision_table(case, entry_point, service, clients, ports_alike, how, None)
 
 
 def _through_ingress_point(case: Case, entry_point: str) -> Iterator[Delivery]:
