@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from exposure.addresses import Block, Network, collapsed, covered, intersection, union, whole_families
 from exposure.catalog.providers import SLUGS
+from exposure.grouping import grouped
 from exposure.model.intent import ExposureSpec, Limits
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import MatchingClusterPolicy
@@ -106,10 +107,7 @@ def _named_cidrs(spec: ExposureSpec) -> Iterator[tuple[str, Network]]:
 
 def _public(spec: ExposureSpec) -> Iterator[Violation]:
     """A field that holds a whole address family is public, also where several ranges add up to one."""
-    by_field: dict[str, list[Network]] = {}
-    for field, cidr in _named_cidrs(spec):
-        by_field.setdefault(field.partition("[")[0], []).append(cidr)
-    for field, cidrs in by_field.items():
+    for field, cidrs in grouped((field.partition("[")[0], cidr) for field, cidr in _named_cidrs(spec)).items():
         families = " and ".join(sorted(whole_families(cidrs)))
         if families:
             yield Violation(field, f"holds all of {families}, and limits.allowPublic is false")
