@@ -76,7 +76,11 @@ class ObjectTable:
 
     def read(self, raw: Raw) -> ListedObject:
         """An object of a list as `replace` takes it, so that the rest of the raw object can leave memory."""
-        return ListedObject(*_identity(raw), self.kind.parse(raw), self._kept(raw))
+        key, version, uid = _identity(raw)
+        kept = self._kept(raw)
+        # Policies are listed every ten seconds. To validate one takes far longer than to see that it is the known one.
+        is_known = kept is not None and kept == self.raw.get(key)
+        return ListedObject(key, version, uid, self.get(key) if is_known else self.kind.parse(raw), kept)
 
     def replace(self, listed: Iterable[ListedObject], version: int) -> None:
         """Everything that exists at `version`. What the list does not have is gone, unless we wrote it since."""
