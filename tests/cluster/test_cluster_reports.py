@@ -11,7 +11,7 @@ from exposure.controller.cluster_policies import NamespacePart, cluster_outcome,
 from exposure.controller.operator import CLUSTER, Operator, OperatorOptions
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, Unreadable
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, InvalidSpec
 
 
 def _cluster_policy(version: int) -> dict[str, object]:
@@ -74,12 +74,12 @@ def test_the_message_names_the_first_namespaces(parts: Mapping[str, NamespacePar
             (False, "AuditWouldCut"),
             id="refused-in-one-namespace",
         ),
-        pytest.param(Unreadable("spec.limits", "is a word"), {"a": DONE}, (False, "Invalid"), id="invalid"),
+        pytest.param(InvalidSpec("spec.limits", "is a word"), {"a": DONE}, (False, "Invalid"), id="invalid"),
         pytest.param(ClusterSpec(), {}, (True, "Accepted"), id="in-a-namespace-without-a-pass"),
     ],
 )
 def test_a_policy_is_accepted_where_no_namespace_refuses_it(
-    spec: ClusterSpec | Unreadable, parts: Mapping[str, NamespacePart], verdict: tuple[bool, str]
+    spec: ClusterSpec | InvalidSpec, parts: Mapping[str, NamespacePart], verdict: tuple[bool, str]
 ) -> None:
     """One verdict for all namespaces that it selects."""
     outcome = cluster_outcome(ClusterExposurePolicy("platform", spec), ("a", "b"), parts)

@@ -61,7 +61,6 @@ DEFAULT_CONFIGURATION = (
     "The operator's ConfigMap {name} cannot be read ({reason}), so the default configuration is assumed. Give it with "
     "--config."
 )
-OBJECT_PASSED_OVER = "{kind} {name} is passed over: {error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,7 @@ class Cluster:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for kind, items in zip(KINDS, pool.map(self._list, KINDS), strict=True):
                 for raw in items:
-                    try:
-                        gathering.keep(kind, kind.parse(raw))
-                    except BadField as error:
-                        # The operator reports it, and goes on without this object, too.
-                        warn(OBJECT_PASSED_OVER.format(kind=kind.kind, name=_name(raw), error=error))
+                    gathering.keep(kind, kind.parse(raw))
         return gathering.snapshot(config)
 
     def config(self, namespace: str) -> Config:
@@ -193,8 +188,3 @@ def _json_object(body: object) -> dict[str, Any] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _name(raw: dict[str, Any]) -> str:
-    metadata = mapping(raw, "metadata")
-    return f"{text(metadata, 'namespace')}/{text(metadata, 'name')}".strip("/")

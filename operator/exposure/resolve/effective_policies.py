@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, Unreadable
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
 from exposure.resolve.isolation import isolates
@@ -88,10 +88,10 @@ def _defaults(spec: ClusterSpec) -> ExposureSpec:
 
 
 def _judged(
-    policy: EffectivePolicy, written: ExposureSpec | Unreadable, limits: EffectiveLimits, services: Sequence[Service]
+    policy: EffectivePolicy, written: ExposureSpec | InvalidSpec, limits: EffectiveLimits, services: Sequence[Service]
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
-    if isinstance(written, Unreadable):
+    if isinstance(written, InvalidSpec):
         return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
     policy = replace(policy, spec=written)
     violation = first_violation(written, limits, services)
@@ -99,7 +99,7 @@ def _judged(
         # Only an Audit may still be refused, by what other policies say.
         return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
     message = f"{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}"
-    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, violation.reason, message)), limits)
+    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, "OutsideLimits", message)), limits)
 
 
 def _with_last_accepted(policy: EffectivePolicy, limits: EffectiveLimits) -> EffectivePolicy:
