@@ -20,7 +20,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="exposure-operator" \
-      org.opencontainers.image.description="Closes the rooms behind a Kubernetes cluster's entry points" \
+      org.opencontainers.image.description="Isolates the namespaces behind a Kubernetes cluster's entry points" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/exposure /opt/exposure
 ENV PATH=/opt/exposure/bin:/usr/local/bin:/usr/bin:/bin \

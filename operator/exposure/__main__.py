@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+#: The exit status of wrong use, as argparse has it.
+WRONG_USE = 2
 DESCRIPTION = """\
-Watches the cluster's entry points (load balancers, node ports, ingresses, gateways), closes the rooms behind them, lets
-through what ExposurePolicies ask for, and says in Exposures what is open.
+Watches the entry points of a cluster (load balancers, node ports, ingresses, gateways), isolates the namespaces behind
+them, admits what ExposurePolicies ask for, and shows in Exposures what is open.
 
-Runs in the cluster with its ServiceAccount, or anywhere with a kubeconfig. Several replicas elect a leader; the others
-stand by, ready. /healthz, /readyz and /metrics are served on --listen. SIGTERM stops it within 10 seconds.
+Runs in the cluster with its ServiceAccount, or anywhere with a kubeconfig. Several replicas elect a leader. The others
+have read everything and are ready to take over. /healthz, /readyz and /metrics are served on --listen. SIGTERM stops
+the process within 10 seconds.
 """
 EPILOG = """\
 The configuration file holds what cannot be detected about the cluster. It is read once, at the start:
@@ -26,67 +29,99 @@ The configuration file holds what cannot be detected about the cluster. It is re
     nodeAddressLimit: 256
     loadBalancerCIDRs: []
   systemNamespaces: ["kube-*"]
+
+exit status: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 wrong use, an unreadable configuration file or kubeconfig, or
+an address on which nothing can listen
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    arguments = argparse.ArgumentParser(
         prog="exposure-operator",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--config", type=Path, metavar="FILE", help="facts about the cluster, see below")
-    made.add_argument(
+    arguments.add_argument("--config", type=Path, metavar="FILE", help="facts about the cluster, see below")
+    arguments.add_argument(
         "--namespace",
         default=os.environ.get("POD_NAMESPACE", "exposure-system"),
-        help="the operator's own namespace, where its Lease is (default: $POD_NAMESPACE, else exposure-system)",
+        help="the operator's own namespace, which has its Lease (default: $POD_NAMESPACE, else exposure-system)",
     )
-    made.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, else $KUBECONFIG")
-    made.add_argument("--context", help="context of the kubeconfig")
-    made.add_argument(
+    arguments.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, else $KUBECONFIG")
+    arguments.add_argument("--context", help="a context of the kubeconfig")
+    arguments.add_argument(
         "--leader-elect",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="write only while holding the Lease (default); without it there must be one process only",
+        help="write only while holding the Lease (default). Without it there must be one process only",
     )
-    made.add_argument("--listen", default=":8080", metavar="[ADDRESS]:PORT", help="probes and metrics (default :8080)")
-    made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    made.add_argument("--log-format", default="json", choices=("json", "text"))
-    return made
+    arguments.add_argument(
+        "--listen",
+        type=listen_address,
+        default=":8080",
+        metavar="[ADDRESS]:PORT",
+        help="probes and metrics (default :8080)",
+    )
+    arguments.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    arguments.add_argument("--log-format", default="json", choices=("json", "text"))
+    return arguments
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 stopped as asked, 1 failed, 2 wrong use or an unreadable configuration."""
-    said = parser().parse_args(arguments)
+def listen_address(written: str) -> tuple[str | None, int]:
+    """[ADDRESS]:PORT as address and port, an IPv6 address in brackets. None: every address of the machine."""
+    host, _, port = written.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise argparse.ArgumentTypeError(f"{written!r} is not [ADDRESS]:PORT. Write :8080 or 127.0.0.1:8080")
+    return host.strip("[]") or None, int(port)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the operator. Returns the exit status; `argv` None: the process's own arguments."""
+    arguments = parser().parse_args(argv)
+    # Until the operator handles them itself. The first process of a container has no default that ends it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # SIGUSR1 writes the stack of every thread to standard error, to see what a silent process does.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+
     # After the arguments, so that --help answers at once.
+    import asyncio
+    import logging
+
     import yaml
 
     from exposure.controller import logs
     from exposure.fields import BadField
     from exposure.parse.config import config
 
-    # For whoever wonders what a silent process is doing: SIGUSR1 writes the stack of every thread to standard error.
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    logs.configure(said.log_level, said.log_format)
+    logs.configure(arguments.log_level, arguments.log_format)
     try:
-        raw = yaml.safe_load(said.config.read_text()) if said.config else None
-        settings = config(raw if raw is not None else {}, said.namespace)
-    except (OSError, yaml.YAMLError, BadField) as error:
-        print(f"exposure-operator: {said.config}: {error}", file=sys.stderr)
-        return 2
+        raw = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) if arguments.config else None
+        settings = config(raw if raw is not None else {}, arguments.namespace)
+    except (OSError, ValueError, yaml.YAMLError, BadField) as error:
+        return _wrong(f"{arguments.config}: {error}")
 
-    from exposure.controller.data_path import DataPath
-    from exposure.controller.operator import Options
+    from exposure.controller.errors import CannotStart
+    from exposure.controller.operator import OperatorOptions, run
 
-    data = DataPath(Options(settings, said.kubeconfig, said.context, said.listen, said.leader_elect))
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: data.stop())
-    data.start()
-    # Kopf takes a third of a second to import: meanwhile the data path is reading.
-    from exposure.controller.host import run
+    options = OperatorOptions(
+        settings, arguments.kubeconfig, arguments.context, arguments.listen, arguments.leader_elect
+    )
+    try:
+        asyncio.run(run(options))
+    except CannotStart as error:
+        return _wrong(str(error))
+    except Exception:
+        logging.getLogger(__name__).exception("the operator has failed")
+        return 1
+    return 0
 
-    return run(data)
+
+def _wrong(message: str) -> int:
+    # On one line, which those of the YAML parser are not.
+    print("exposure-operator:", " ".join(message.split()), file=sys.stderr)
+    return WRONG_USE
 
 
 if __name__ == "__main__":

@@ -48,12 +48,6 @@ def network(text: str) -> Network:
 
 
 @lru_cache(maxsize=65536)
-def strict_network(text: str) -> Network:
-    """As `network`, but refuses set host bits, as the API server does for a NetworkPolicy's ipBlock."""
-    return ip_network(text, strict=True)
-
-
-@lru_cache(maxsize=65536)
 def address(text: str) -> Address | None:
     """The address that `text` writes, or None where it is a host name or nothing at all."""
     try:

@@ -1,4 +1,4 @@
-"""Reading fields of hostile JSON: a wrong type is an absent field for facts, and a named error for intent."""
+"""Reading fields of JSON that anyone may have written: a field of a wrong type is absent."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class BadField(ValueError):
-    """A field that cannot be meant: its path, and a sentence that names the cure."""
+    """The path of a field, and a sentence that says what is wrong with it."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -24,8 +24,8 @@ class BadField(ValueError):
 
 
 def mapping(raw: Raw, key: str) -> Raw:
-    found = raw.get(key)
-    return found if isinstance(found, dict) else {}
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def meta(raw: Raw) -> Raw:
@@ -33,41 +33,41 @@ def meta(raw: Raw) -> Raw:
 
 
 def sequence(raw: Raw, key: str) -> list[Any]:
-    found = raw.get(key)
-    return found if isinstance(found, list) else []
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
 
 
 def objects(raw: Raw, key: str) -> list[Raw]:
-    return [each for each in sequence(raw, key) if isinstance(each, dict)]
+    return [item for item in sequence(raw, key) if isinstance(item, dict)]
 
 
 def text(raw: Raw, key: str, default: str = "") -> str:
-    found = raw.get(key)
-    return found if isinstance(found, str) else default
+    value = raw.get(key)
+    return value if isinstance(value, str) else default
 
 
 def optional_text(raw: Raw, key: str) -> str | None:
-    found = raw.get(key)
-    return found if isinstance(found, str) and found else None
+    value = raw.get(key)
+    return value if isinstance(value, str) and value else None
 
 
 def integer(raw: Raw, key: str, default: int = 0) -> int:
-    found = raw.get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) else default
+    value = raw.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
-def boolean(raw: Raw, key: str, default: bool) -> bool:
-    found = raw.get(key)
-    return found if isinstance(found, bool) else default
+def boolean(raw: Raw, key: str, default: T) -> bool | T:
+    value = raw.get(key)
+    return value if isinstance(value, bool) else default
 
 
 def texts(raw: Raw, key: str) -> tuple[str, ...]:
-    return tuple(each for each in sequence(raw, key) if isinstance(each, str))
+    return tuple(item for item in sequence(raw, key) if isinstance(item, str))
 
 
 def addresses(raw: Raw, key: str) -> tuple[str, ...]:
-    """Those texts that are addresses; one with a zone means something on one machine alone."""
-    return tuple(each for each in texts(raw, key) if is_address(each))
+    """Those texts that are addresses. One with a zone is valid on a single machine only, so it is left out."""
+    return tuple(written for written in texts(raw, key) if is_address(written))
 
 
 def is_address(written: str) -> bool:

@@ -90,6 +90,7 @@ def test_no_kubeconfig_at_all(run: Run, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 Answers = dict[str, tuple[int, str]]
+LIST = '{"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": %s}'
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def answers(write: Write) -> Iterator[Answers]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = by_path.get(self.path.partition("?")[0], (200, '{"items": []}'))
+            status, body = by_path.get(self.path.partition("?")[0], (200, LIST % "[]"))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body.encode())
@@ -127,8 +128,8 @@ SERVICES = "/api/v1/services"
         pytest.param(200, "<html>log in</html>", "is no JSON object with items", id="a-page"),
         pytest.param(200, "[]", "is no JSON object with items", id="no-object"),
         pytest.param(200, "{}", "is no JSON object with items", id="no-items"),
-        pytest.param(200, '{"items": {"a": 1}}', "is no JSON object with items", id="items-that-are-no-list"),
-        pytest.param(200, '{"items": ["a"]}', "is no JSON object with items", id="items-that-are-no-objects"),
+        pytest.param(200, LIST % '{"a": 1}', "is no JSON object with items", id="items-that-are-no-list"),
+        pytest.param(200, LIST % '["a"]', "is no JSON object with items", id="items-that-are-no-objects"),
         pytest.param(500, "{}", "answers 500 to GET /api/v1/services (status 500, no reason given)", id="a-failure"),
         pytest.param(401, "{}", "does not accept these credentials", id="not-logged-in"),
         pytest.param(410, "{}", "took longer than the API server keeps it", id="expired-again-and-again"),
@@ -155,7 +156,7 @@ def test_a_kind_that_is_not_served(run: Run, answers: Answers, kind: object) -> 
 
 def test_an_empty_list_may_be_null(run: Run, answers: Answers) -> None:
     """As Go encodes a slice that was never filled."""
-    answers[SERVICES] = 200, '{"items": null}'
+    answers[SERVICES] = 200, LIST % "null"
     assert 0 == run("map", "--kubeconfig", "kubeconfig").status
 
 

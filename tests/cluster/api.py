@@ -59,8 +59,8 @@ class Api:
     def items(self, kind: str, namespace: str = "") -> list[Object]:
         """All of one namespace, or of all."""
         path = self._path(kind, namespace) if namespace else _PATHS[kind].replace("/namespaces/{}", "")
-        found: list[Object] = self.call("GET", path)["items"]
-        return found
+        objects: list[Object] = self.call("GET", path)["items"]
+        return objects
 
     def call(self, method: str, path: str, body: Object | None = None, content: str = "application/json") -> Object:
         request = urllib.request.Request(
@@ -101,6 +101,17 @@ def exposure_policy(where: str, name: str = "edge", **spec: Any) -> Object:
         "kind": "ExposurePolicy",
         "metadata": {"namespace": where, "name": name},
         "spec": spec,
+    }
+
+
+def cluster_exposure_policy(name: str, *namespaces: str, **spec: Any) -> Object:
+    """One that selects namespaces by name."""
+    names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(namespaces)}
+    return {
+        "apiVersion": "exposure.dev/v1alpha1",
+        "kind": "ClusterExposurePolicy",
+        "metadata": {"name": name},
+        "spec": {"namespaceSelector": {"matchExpressions": [names]}, **spec},
     }
 
 

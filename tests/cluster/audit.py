@@ -1,4 +1,4 @@
-"""The API server's audit log: who asked for what, told by the server and not by the client."""
+"""The API server's audit log: who asked for what, as the server recorded it."""
 
 import json
 from collections.abc import Iterable, Iterator

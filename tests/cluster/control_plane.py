@@ -101,7 +101,7 @@ class ControlPlane:
             raise
 
     def stop(self) -> None:
-        """Ends every part at once, without ceremony: nobody reads the data again. Calling it twice does no harm."""
+        """Ends every part at once, without ceremony: the data is not read again. Calling it twice does no harm."""
         for part in (self._controller_manager, self._apiserver, self._etcd):
             if part:
                 part.stop(kill=True)

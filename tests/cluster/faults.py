@@ -161,7 +161,9 @@ class FaultyServer:
         what = f"{request.method} {request.path_qs}"
         if self._refusing:
             return _hang_up(request)
-        if fault := next((each for each in self._answers if each.times > 0 and each.matching.search(what)), None):
+        if fault := next(
+            (answer for answer in self._answers if answer.times > 0 and answer.matching.search(what)), None
+        ):
             fault.times -= 1
             return _refusal(fault)
         if self._delay and self._delayed.search(what):
@@ -208,7 +210,7 @@ class FaultyServer:
         finally:
             reading.cancel()
             # By identity: two watches of one path are equal in nothing but that.
-            self._watches = [each for each in self._watches if each is not watch]
+            self._watches = [other for other in self._watches if other is not watch]
         return response
 
 

@@ -42,11 +42,11 @@ class Operated:
 
     def policies(self, where: str) -> dict[str, Object]:
         """The specs of the operator's NetworkPolicies in a namespace, by name."""
-        found = self.api.items("NetworkPolicy", where)
-        return {each["metadata"]["name"]: each["spec"] for each in found if is_ours(each)}
+        policies = self.api.items("NetworkPolicy", where)
+        return {policy["metadata"]["name"]: policy["spec"] for policy in policies if is_ours(policy)}
 
     def exposures(self, where: str) -> dict[str, Object]:
-        return {each["metadata"]["name"]: each["status"] for each in self.api.items("Exposure", where)}
+        return {exposure["metadata"]["name"]: exposure["status"] for exposure in self.api.items("Exposure", where)}
 
     def until_policies(self, where: str, *names: str, seconds: float = 10.0) -> dict[str, Object]:
         """Waits until exactly these policies of ours are there."""
@@ -63,19 +63,19 @@ class Operated:
         """Waits until an ExposurePolicy is Ready at its present generation; its status."""
 
         def status() -> Object | None:
-            found = self.api.get("ExposurePolicy", where, name) or {}
-            said = found.get("status", {})
-            fresh = said.get("observedGeneration") == found.get("metadata", {}).get("generation")
-            return said if fresh and condition(said, "Ready")["status"] == "True" else None
+            policy = self.api.get("ExposurePolicy", where, name) or {}
+            status = policy.get("status", {})
+            fresh = status.get("observedGeneration") == policy.get("metadata", {}).get("generation")
+            return status if fresh and condition(status, "Ready")["status"] == "True" else None
 
         return eventually(status, seconds, f"ExposurePolicy {where}/{name} is Ready", self.more(where)) or {}
 
     def until_condition(self, where: str, name: str, kind: str, status: str, seconds: float = 10.0) -> Object:
-        def found() -> Object | None:
-            said = condition((self.api.get("ExposurePolicy", where, name) or {}).get("status", {}), kind)
-            return said if said["status"] == status else None
+        def reached() -> Object | None:
+            current = condition((self.api.get("ExposurePolicy", where, name) or {}).get("status", {}), kind)
+            return current if current["status"] == status else None
 
-        return eventually(found, seconds, f"{kind}={status} of {where}/{name}", self.more(where)) or {}
+        return eventually(reached, seconds, f"{kind}={status} of {where}/{name}", self.more(where)) or {}
 
     def settle(self, quiet: float = 1.5, seconds: float = 60.0) -> None:
         """Waits until the operator has written nothing for a while, leases aside."""
@@ -90,8 +90,8 @@ class Operated:
 
     def writes(self, since: int = 0) -> list[Object]:
         """The operator's writes since a mark of the audit log, without the renewal of its lease."""
-        found = self.cluster.writes(USER, since)
-        return [each for each in found if each["objectRef"]["resource"] != "leases"]
+        writes = self.cluster.writes(USER, since)
+        return [write for write in writes if write["objectRef"]["resource"] != "leases"]
 
     def more(self, where: str) -> Any:
         return lambda: json.dumps(
@@ -114,21 +114,21 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
 
 def assert_minds_its_own(cluster: ControlPlane) -> None:
     """Invariant 6, by the server's own record: no write but to what is ours, nothing forbidden, nothing foreign."""
-    asked = [each for each in cluster.audit_events() if each["user"]["username"] == USER]
+    requests = [request for request in cluster.audit_events() if request["user"]["username"] == USER]
     refused = [
-        f"{each['verb']} {each['requestURI']}"
-        for each in asked
+        f"{request['verb']} {request['requestURI']}"
+        for request in requests
         # A namespace that is being deleted refuses what is created in it, and that is no lack of rights.
-        if each.get("responseStatus", {}).get("code") == 403 and "being terminated" not in json.dumps(each)
+        if request.get("responseStatus", {}).get("code") == 403 and "being terminated" not in json.dumps(request)
     ]
     assert refused == []
-    written = {resource_of(each) for each in cluster.writes(USER)}
+    written = {resource_of(request) for request in cluster.writes(USER)}
     assert written <= WRITABLE
     foreign = [
-        each["requestURI"]
-        for each in cluster.writes(USER)
-        if each["objectRef"]["resource"] == "networkpolicies"
-        and not each["objectRef"].get("name", "").startswith("exposure-")
+        request["requestURI"]
+        for request in cluster.writes(USER)
+        if request["objectRef"]["resource"] == "networkpolicies"
+        and not request["objectRef"].get("name", "").startswith("exposure-")
     ]
     assert foreign == []
 
@@ -144,7 +144,7 @@ def is_ours(raw: Object) -> bool:
 
 
 def condition(status: Object, kind: str) -> Object:
-    for each in status.get("conditions") or ():
-        if each["type"] == kind:
-            return dict(each)
+    for entry in status.get("conditions") or ():
+        if entry["type"] == kind:
+            return dict(entry)
     return {"type": kind, "status": "absent", "reason": "", "message": ""}

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "exposure-system"
 SERVICE_ACCOUNT = "exposure-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
-#: The parts of the base that make the rights real; there is nobody to run its Deployment.
+#: The parts of the base that make the rights real. Nothing here could run its Deployment.
 RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml")
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ class OperatorProcess:
         self._part.signal(number)
 
     def page(self, path: str) -> tuple[int, str]:
-        """Status and text of one of the operator's own pages; (0, reason) where nobody answers."""
+        """Status and text of one of the operator's own pages; (0, reason) where nothing answers."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -165,9 +165,9 @@ def eventually(
     """The first true answer of `check` within `seconds`; AssertionError says what never came about."""
     deadline = time.monotonic() + seconds
     while True:
-        found = check()
-        if found:
-            return found
+        answer = check()
+        if answer:
+            return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {found!r}\n{more()}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {answer!r}\n{more()}")
         time.sleep(pause)

@@ -81,14 +81,14 @@ class Port:
     """A TCP port that no other test process on this machine is given while this object lives."""
 
     def __init__(self, address: str = "127.0.0.1", *, check: bool = True) -> None:
-        """`check` tries that nobody listens on `address` yet; it makes no sense for an address of another network."""
+        """`check` tries that nothing listens on `address` yet; it makes no sense for an address of another network."""
         folder = Path(tempfile.gettempdir()) / f"exposure-ports.{os.getuid()}"
         folder.mkdir(exist_ok=True)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             number = random.choice(_PORTS)
             lock = (folder / str(number)).open("w")
-            if _taken(lock) or (check and _listening(address, number)):
+            if _is_locked(lock) or (check and _listening(address, number)):
                 lock.close()
                 continue
             self.number, self._lock = number, lock
@@ -99,7 +99,7 @@ class Port:
         self._lock.close()
 
 
-def _taken(lock: IO[str]) -> bool:
+def _is_locked(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -119,13 +119,13 @@ def _listening(address: str, number: int) -> bool:
 
 def mentioning(text: str) -> list[str]:
     """Other running processes whose command line or environment names a text."""
-    found = []
+    processes = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             try:
-                told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                identity = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
             except OSError:  # it has just ended
                 continue
-            if text.encode() in told:
-                found.append(f"{process.name} {told[:80]!r}")
-    return found
+            if text.encode() in identity:
+                processes.append(f"{process.name} {identity[:80]!r}")
+    return processes

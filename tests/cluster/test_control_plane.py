@@ -88,17 +88,17 @@ def test_a_compacted_past_is_gone(tmp_path: Path) -> None:
         for number in range(5):
             cluster.kubectl("create", "configmap", f"a{number}")
         page = "/api/v1/namespaces/default/configmaps?limit=2"
-        found = json.loads(cluster.kubectl("get", "--raw", page))["metadata"]
+        metadata = json.loads(cluster.kubectl("get", "--raw", page))["metadata"]
         # Something has to be written, or the compacted revision is still the present one.
         cluster.kubectl("create", "configmap", "b")
-        assert int(found["resourceVersion"]) < cluster.compact()
+        assert int(metadata["resourceVersion"]) < cluster.compact()
         cluster.restart_apiserver(kill=True)
-        rest = cluster.kubectl_result("get", "--raw", f"{page}&continue={found['continue']}")
+        rest = cluster.kubectl_result("get", "--raw", f"{page}&continue={metadata['continue']}")
         assert "continue parameter is too old" in rest.stderr
-        since = int(found["resourceVersion"]) - 5
+        since = int(metadata["resourceVersion"]) - 5
         watch = f"/api/v1/configmaps?watch=true&timeoutSeconds=2&resourceVersion={since}"
-        seen = cluster.kubectl_result("get", "--raw", watch)
-        assert "too old resource version" in seen.stdout + seen.stderr
+        watched = cluster.kubectl_result("get", "--raw", watch)
+        assert "too old resource version" in watched.stdout + watched.stderr
 
 
 def test_a_stopped_cluster_leaves_no_process(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def _descendants(pid: int) -> list[int]:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:
         return []
-    return [each for child in map(int, children) for each in (child, *_descendants(child))]
+    return [process for child in map(int, children) for process in (child, *_descendants(child))]
 
 
 def _all_descendants(pid: int, count: int) -> list[int]:
@@ -204,23 +204,23 @@ def _alive(pid: int) -> bool:
 
 def _processes_naming(path: Path, *, leashes: bool = True) -> list[str]:
     """Command lines in which `path` stands, ours left out."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
+    running = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if str(path) in line and int(each.name) != os.getpid() and (leashes or "leash.py" not in line):
-            found.append(line)
-    return found
+        if str(path) in line and int(process.name) != os.getpid() and (leashes or "leash.py" not in line):
+            running.append(line)
+    return running
 
 
 def _eventually(look: Callable[[], Value], expected: Value, seconds: float = 10.0) -> Value:
     """What `look` sees once it is what is expected, or at last."""
     deadline = time.monotonic() + seconds
-    while (seen := look()) != expected and time.monotonic() < deadline:
+    while (looked := look()) != expected and time.monotonic() < deadline:
         time.sleep(0.05)
-    return seen
+    return looked
 
 
 _SERVICE_AND_POD = """

@@ -1,4 +1,4 @@
-"""The faulty server between a client and the API server does what it is told, and nothing else."""
+"""The faulty server between a client and the API server does what a test asks for, and nothing else."""
 
 import asyncio
 import json
@@ -80,11 +80,11 @@ def test_refusals_are_counted(control_plane: ControlPlane, namespace: str) -> No
 
     async def script(server: FaultyServer, session: ClientSession) -> list[tuple[int, str | None]]:
         server.answer(429, times=2, matching="^GET .*/configmaps", retry_after=1)
-        seen = []
-        for each in ("/readyz", path, path, path):
-            async with session.get(server.url + each) as answer:
-                seen.append((answer.status, answer.headers.get("Retry-After")))
-        return seen
+        statuses = []
+        for asked in ("/readyz", path, path, path):
+            async with session.get(server.url + asked) as answer:
+                statuses.append((answer.status, answer.headers.get("Retry-After")))
+        return statuses
 
     assert [(200, None), (429, "1"), (429, "1"), (200, None)] == _run(control_plane, script)
 
@@ -94,9 +94,9 @@ def test_refused_connections_have_no_answer(control_plane: ControlPlane) -> None
 
     async def script(server: FaultyServer, session: ClientSession) -> list[str]:
         server.refuse_connections()
-        seen = [await _status(session, server.url + "/readyz")]
+        statuses = [await _status(session, server.url + "/readyz")]
         server.refuse_connections(False)
-        return [*seen, await _status(session, server.url + "/readyz")]
+        return [*statuses, await _status(session, server.url + "/readyz")]
 
     assert ["no answer", "200"] == _run(control_plane, script)
 

@@ -10,7 +10,7 @@ from tests.cluster.operator_process import eventually
 
 __all__ = ["operated"]
 
-WALL = "exposure-default-deny"
+DEFAULT_DENY = "exposure-default-deny"
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def shop(operated: Operated) -> str:
     where = operated.new_namespace()
     operated.api.create(service(where, "web"))
     operated.api.create(exposure_policy(where))
-    operated.until_policies(where, WALL, "exposure-to-web")
+    operated.until_policies(where, DEFAULT_DENY, "exposure-to-web")
     operated.until_ready(where)
     return where
 
@@ -28,14 +28,14 @@ def test_a_new_service_is_open_and_its_namespace_closed_within_a_second(operated
     """From the return of the create to the policy in the cluster, and `kubectl` says so."""
     began = time.monotonic()
     operated.api.create(service(shop, "api", port=443))
-    policies = operated.until_policies(shop, WALL, "exposure-to-web", "exposure-to-api", seconds=1.0)
+    policies = operated.until_policies(shop, DEFAULT_DENY, "exposure-to-web", "exposure-to-api", seconds=1.0)
     assert time.monotonic() - began < 1.0
     assert policies["exposure-to-api"]["podSelector"] == {"matchLabels": {"app": "api"}}
     assert policies["exposure-to-api"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 8080}]
-    assert policies[WALL] == {"podSelector": {}, "policyTypes": ["Ingress"]}
-    said = eventually(lambda: operated.exposures(shop).get("service-api"), 5, "an Exposure")
-    assert said is not None
-    assert (said["entryPoint"], said["open"], said["policy"]) == ("LoadBalancer", "443→8080", "edge")
+    assert policies[DEFAULT_DENY] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    status = eventually(lambda: operated.exposures(shop).get("service-api"), 5, "an Exposure")
+    assert status is not None
+    assert ("LoadBalancer", "443→8080", "edge") == (status["type"], status["open"], status["policy"])
     eventually(lambda: condition(operated.exposures(shop)["service-api"], "Ready")["status"] == "True", 5, "Ready")
 
 
@@ -51,8 +51,8 @@ def test_the_policy_is_owned_by_its_service(operated: Operated, shop: str) -> No
 
 def test_the_selector_is_followed(operated: Operated, shop: str) -> None:
     """Other pods behind the entry point, other pods in the policy."""
-    operated.api.patch("Service", shop, "web", {"spec": {"selector": {"app": None, "tier": "front"}}})
-    selector = {"matchLabels": {"tier": "front"}}
+    operated.api.patch("Service", shop, "web", {"spec": {"selector": {"app": None, "tier": "edge"}}})
+    selector = {"matchLabels": {"tier": "edge"}}
     eventually(
         lambda: operated.policies(shop)["exposure-to-web"]["podSelector"] == selector,
         3,
@@ -88,18 +88,18 @@ def test_the_source_ranges_are_followed(operated: Operated, shop: str) -> None:
 
 
 def test_a_service_that_is_no_entry_point_any_more_loses_its_policy(operated: Operated, shop: str) -> None:
-    """And gets it back when it is one again; the wall stands all the while."""
+    """And gets it back when it is one again. The default deny stays all the while."""
     operated.api.patch("Service", shop, "web", {"spec": {"type": "ClusterIP"}})
-    operated.until_policies(shop, WALL)
+    operated.until_policies(shop, DEFAULT_DENY)
     eventually(lambda: operated.exposures(shop) == {}, 5, "no Exposure")
     operated.api.patch("Service", shop, "web", {"spec": {"type": "LoadBalancer"}})
-    operated.until_policies(shop, WALL, "exposure-to-web")
+    operated.until_policies(shop, DEFAULT_DENY, "exposure-to-web")
 
 
 def test_a_deleted_service_leaves_no_allow_behind(operated: Operated, shop: str) -> None:
     """Neither a policy nor an Exposure."""
     operated.api.delete("Service", shop, "web")
-    operated.until_policies(shop, WALL)
+    operated.until_policies(shop, DEFAULT_DENY)
     eventually(lambda: operated.exposures(shop) == {}, 5, "no Exposure")
 
 
@@ -107,22 +107,24 @@ def test_a_deleted_policy_releases_the_namespace(operated: Operated, shop: str) 
     """Everything of ours goes, and the entry point is reported as ungoverned."""
     operated.api.delete("ExposurePolicy", shop, "edge")
     operated.until_policies(shop)
-    said = eventually(
+    exposures = eventually(
         lambda: operated.exposures(shop)["service-web"]["policy"] == "<none>" and operated.exposures(shop),
         5,
         "Exposure",
     )
-    assert "Ungoverned" in said["service-web"]["blindSpotReasons"]
+    assert "Ungoverned" in exposures["service-web"]["blindSpotReasons"]
 
 
-@pytest.mark.parametrize("name", [pytest.param(WALL, id="wall"), pytest.param("exposure-to-web", id="grant")])
+@pytest.mark.parametrize(
+    "name", [pytest.param(DEFAULT_DENY, id="default-deny"), pytest.param("exposure-to-web", id="grant")]
+)
 @pytest.mark.parametrize("deed", ["changed", "deleted", "stripped-of-a-rule"])
 def test_drift_is_put_back(operated: Operated, shop: str, name: str, deed: str) -> None:
-    """Whatever somebody does to a policy of ours, it is as planned again within moments."""
+    """Whatever others do to a policy of ours, it is as planned again within moments."""
     planned = operated.policies(shop)
     match deed:
         case "changed":
-            change = {"spec": {"podSelector": {"matchLabels": {"somebody": "else"}}}}
+            change = {"spec": {"podSelector": {"matchLabels": {"another": "selector"}}}}
             operated.api.patch("NetworkPolicy", shop, name, change)
         case "deleted":
             operated.api.delete("NetworkPolicy", shop, name)
@@ -131,8 +133,8 @@ def test_drift_is_put_back(operated: Operated, shop: str, name: str, deed: str) 
     eventually(lambda: operated.policies(shop) == planned, 3, "as planned", operated.more(shop))
 
 
-def test_an_exposure_that_somebody_edits_is_put_back(operated: Operated, shop: str) -> None:
-    """Exposures are the operator's own words."""
+def test_an_exposure_that_others_edit_is_put_back(operated: Operated, shop: str) -> None:
+    """Only the operator writes Exposures."""
     operated.settle(quiet=0.5)
     before = operated.exposures(shop)["service-web"]
     operated.api.patch("Exposure", shop, "service-web", {"status": {"policy": "a lie"}})
@@ -147,9 +149,9 @@ def test_a_foreign_policy_of_the_same_name_is_never_overwritten(operated: Operat
     operated.api.create(exposure_policy(where))
     ready = operated.until_condition(where, "edge", "Ready", "False")
     assert "exposure-to-web" in ready["message"]
-    found = operated.api.get("NetworkPolicy", where, "exposure-to-web")
-    assert found is not None
-    assert found["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
+    live = operated.api.get("NetworkPolicy", where, "exposure-to-web")
+    assert live is not None
+    assert live["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
     operated.api.delete("NetworkPolicy", where, "exposure-to-web")
     operated.until_ready(where)
 
@@ -159,9 +161,9 @@ def test_a_foreign_policy_of_another_name_is_left_alone(operated: Operated, shop
     made = operated.api.create(network_policy(shop, "their-own"))
     operated.api.delete("ExposurePolicy", shop, "edge")
     operated.until_policies(shop)
-    found = operated.api.get("NetworkPolicy", shop, "their-own")
-    assert found is not None
-    assert found["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    live = operated.api.get("NetworkPolicy", shop, "their-own")
+    assert live is not None
+    assert live["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
 
 
 def test_the_namespace_annotation_audit_takes_ours_away_within_a_second(operated: Operated, shop: str) -> None:
@@ -176,7 +178,7 @@ def test_the_namespace_annotation_audit_takes_ours_away_within_a_second(operated
     )
     assert any("exposure-to-web" in line for line in planned)
     operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": None}}})
-    operated.until_policies(shop, WALL, "exposure-to-web", seconds=1.0)
+    operated.until_policies(shop, DEFAULT_DENY, "exposure-to-web", seconds=1.0)
     operated.until_ready(shop)
 
 
@@ -206,7 +208,7 @@ def test_an_audit_policy_plans_and_writes_nothing(operated: Operated) -> None:
     assert ready["reason"] == "Audit"
     assert operated.policies(where) == {}
     operated.api.patch("ExposurePolicy", where, "edge", {"spec": {"mode": "Enforce"}})
-    operated.until_policies(where, WALL, "exposure-to-web")
+    operated.until_policies(where, DEFAULT_DENY, "exposure-to-web")
 
 
 def test_a_namespace_that_terminates_is_let_go(operated: Operated, shop: str) -> None:
@@ -219,12 +221,27 @@ def test_a_namespace_that_terminates_is_let_go(operated: Operated, shop: str) ->
 
 def test_transitions_become_events(operated: Operated, shop: str) -> None:
     """Accepted and Programmed once, on the policy; drift on what was put back."""
-    operated.api.delete("NetworkPolicy", shop, WALL)
+    operated.api.delete("NetworkPolicy", shop, DEFAULT_DENY)
 
     def reasons() -> set[str]:
-        return {each["reason"] for each in operated.api.items("Event", shop)}
+        return {event["reason"] for event in operated.api.items("Event", shop)}
 
     eventually(lambda: {"Accepted", "Programmed", "DriftPutBack"} <= reasons(), 5, "Events", lambda: str(reasons()))
+
+
+def test_the_metrics_forget_a_namespace_that_is_gone(operated: Operated) -> None:
+    """Its blind spots are not counted any more."""
+
+    def ungoverned() -> float:
+        return operated.operator.metric("exposure_blind_spots", reason="Ungoverned")
+
+    operated.settle(quiet=0.5)
+    before = ungoverned()
+    where = operated.new_namespace()
+    operated.api.create(service(where, "web"))
+    eventually(lambda: ungoverned() == before + 1, 5, "it is counted", lambda: str(ungoverned()))
+    operated.api.delete("Namespace", "", where)
+    eventually(lambda: ungoverned() == before, 20, "it is counted no longer", lambda: str(ungoverned()))
 
 
 def test_a_cluster_policy_reaches_what_it_selects(operated: Operated) -> None:
@@ -242,11 +259,11 @@ def test_a_cluster_policy_reaches_what_it_selects(operated: Operated) -> None:
         }
     )
     try:
-        operated.until_policies(where, WALL, "exposure-to-web")
+        operated.until_policies(where, DEFAULT_DENY, "exposure-to-web")
 
         def status() -> dict[str, object]:
-            found = operated.api.get("ClusterExposurePolicy", "", "platform") or {}
-            return dict(found.get("status", {}))
+            live = operated.api.get("ClusterExposurePolicy", "", "platform") or {}
+            return dict(live.get("status", {}))
 
         eventually(lambda: condition(status(), "Ready")["status"] == "True", 5, "Ready", lambda: str(status()))
         eventually(lambda: status().get("namespaces") == [where], 5, "its namespaces", lambda: str(status()))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.api import Object, exposure_policy, network_policy, service
+from tests.cluster.api import Object, cluster_exposure_policy, exposure_policy, network_policy, service
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import install_crds
 from tests.cluster.operated import Operated, assert_minds_its_own, is_ours
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, eventually
 
-WALL = "exposure-default-deny"
+DEFAULT_DENY = "exposure-default-deny"
 SCENARIOS = 36
 STEPS = 14
 #: Several deeds happen between two starts, and some of the starts are after a SIGKILL.
@@ -45,7 +45,7 @@ def test_it_adopts_what_exists_before_it_starts(stopped: Operated) -> None:
     ours = {"labels": {"app.kubernetes.io/managed-by": "exposure-operator"}}
     stopped.api.create(network_policy(where, "exposure-to-gone", **ours))
     stopped.operator.start()
-    stopped.until_policies(where, WALL, "exposure-to-web")
+    stopped.until_policies(where, DEFAULT_DENY, "exposure-to-web")
     stopped.until_ready(where)
 
 
@@ -58,16 +58,16 @@ def test_what_is_deleted_while_it_is_down_leaves_no_allow_behind(stopped: Operat
         stopped.api.create(exposure_policy(where))
     stopped.operator.start()
     for where in places:
-        stopped.until_policies(where, WALL, "exposure-to-web", "exposure-to-api")
+        stopped.until_policies(where, DEFAULT_DENY, "exposure-to-web", "exposure-to-api")
     stopped.settle(quiet=0.5)
     stopped.operator.stop()
     stopped.api.delete("Service", places[0], "web")
     stopped.api.delete("ExposurePolicy", places[1], "edge")
     stopped.api.patch("Service", places[2], "web", {"spec": {"type": "ClusterIP"}})
     stopped.operator.start()
-    stopped.until_policies(places[0], WALL, "exposure-to-api")
+    stopped.until_policies(places[0], DEFAULT_DENY, "exposure-to-api")
     stopped.until_policies(places[1])
-    stopped.until_policies(places[2], WALL, "exposure-to-api")
+    stopped.until_policies(places[2], DEFAULT_DENY, "exposure-to-api")
     eventually(lambda: set(stopped.exposures(places[0])) == {"service-api"}, 10, "only the living entry point")
 
 
@@ -76,6 +76,7 @@ def test_a_restart_on_unchanged_objects_writes_nothing(stopped: Operated) -> Non
     where = stopped.new_namespace()
     stopped.api.create(service(where, "web"))
     stopped.api.create(exposure_policy(where))
+    stopped.api.create(cluster_exposure_policy("restarted", where))
     stopped.operator.start()
     stopped.until_ready(where)
     stopped.settle(quiet=1.0)
@@ -84,7 +85,8 @@ def test_a_restart_on_unchanged_objects_writes_nothing(stopped: Operated) -> Non
     stopped.operator.start()
     stopped.operator.wait_ready()
     time.sleep(2)
-    assert [each["requestURI"] for each in stopped.writes(mark)] == []
+    stopped.api.delete("ClusterExposurePolicy", "", "restarted")
+    assert [] == [event["requestURI"] for event in stopped.writes(mark)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -100,11 +102,12 @@ def test_a_signal_stops_it_cleanly_within_ten_seconds(stopped: Operated, number:
 
 
 def test_a_signal_while_it_is_starting_stops_it_too(stopped: Operated) -> None:
-    """Whatever it is doing at that moment."""
+    """Whatever it is doing at that moment, with the same exit status."""
     stopped.operator.start()
     time.sleep(0.6)
     stopped.operator.signal(signal.SIGTERM)
     eventually(lambda: not stopped.operator.running, 10, "it has ended", stopped.operator.tail)
+    assert stopped.operator.exit_status() == 0
 
 
 def test_a_standby_is_ready_writes_nothing_and_takes_over(cluster: ControlPlane, tmp_path: Path) -> None:
@@ -121,29 +124,64 @@ def test_a_standby_is_ready_writes_nothing_and_takes_over(cluster: ControlPlane,
         where = snapshot.new_namespace()
         snapshot.api.create(service(where, "web"))
         snapshot.api.create(exposure_policy(where))
-        snapshot.until_policies(where, WALL, "exposure-to-web")
+        snapshot.until_policies(where, DEFAULT_DENY, "exposure-to-web")
         assert second.metric("exposure_leader") == 0
         assert holder(snapshot) == "first"
 
         first.stop()
         eventually(lambda: second.metric("exposure_leader") == 1, 6, "the second leads soon", second.tail)
         snapshot.api.create(service(where, "api"))
-        snapshot.until_policies(where, WALL, "exposure-to-web", "exposure-to-api", seconds=5)
+        snapshot.until_policies(where, DEFAULT_DENY, "exposure-to-web", "exposure-to-api", seconds=5)
 
         first.start()
         first.wait_ready()
         second.kill()
         snapshot.api.delete("Service", where, "web")
         eventually(lambda: first.metric("exposure_leader") == 1, 30, "the first leads again", first.tail)
-        snapshot.until_policies(where, WALL, "exposure-to-api", seconds=5)
+        snapshot.until_policies(where, DEFAULT_DENY, "exposure-to-api", seconds=5)
     finally:
         first.stop()
         second.stop()
 
 
+def test_what_another_leader_wrote_meanwhile_is_not_drift(cluster: ControlPlane, tmp_path: Path) -> None:
+    """A process that leads again corrects what it finds, and blames no one for it."""
+    operator = OperatorProcess(cluster, tmp_path / "first", leader_elect=True, environment={"POD_NAME": "first"})
+    operated = Operated(cluster, operator)
+    try:
+        operator.start()
+        eventually(lambda: operator.metric("exposure_leader") == 1, 30, "it leads", operator.tail)
+        where = operated.new_namespace()
+        operated.api.create(service(where, "web"))
+        operated.api.create(exposure_policy(where))
+        operated.until_ready(where)
+        planned = operated.policies(where)
+
+        hand_over(operated, "second")
+        eventually(lambda: operator.metric("exposure_leader") == 0, 10, "it leads no longer", operator.tail)
+        # What a second leader may have written for a Service that has changed twice since.
+        operated.api.patch("NetworkPolicy", where, "exposure-to-web", {"spec": {"ingress": []}})
+        hand_over(operated, "")
+        eventually(lambda: operated.policies(where) == planned, 15, "as planned", operated.more(where))
+        operated.settle(quiet=0.5)
+        assert operator.metric("exposure_drift_total") == 0
+        assert [] == [event for event in operated.api.items("Event", where) if event["reason"] == "DriftPutBack"]
+
+        operated.api.patch("NetworkPolicy", where, "exposure-to-web", {"spec": {"ingress": []}})
+        eventually(lambda: operated.policies(where) == planned, 5, "as planned", operated.more(where))
+        eventually(lambda: operator.metric("exposure_drift_total") == 1, 5, "now it is drift", operator.tail)
+    finally:
+        operator.stop()
+
+
 def holder(snapshot: Operated) -> str:
     lease = snapshot.api.get("Lease", NAMESPACE, "exposure-operator") or {}
     return str(lease["spec"]["holderIdentity"])
+
+
+def hand_over(operated: Operated, holder: str) -> None:
+    """Writes a holder into the Lease; "" releases it."""
+    operated.api.patch("Lease", NAMESPACE, "exposure-operator", {"spec": {"holderIdentity": holder}})
 
 
 def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: Operated) -> None:
@@ -167,15 +205,15 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
 
     mark = stopped.cluster.audit_mark()
     time.sleep(60)
-    assert [each["requestURI"] for each in stopped.writes(mark)] == []
+    assert [event["requestURI"] for event in stopped.writes(mark)] == []
     grown = {where: ours(stopped, where) for where in dice}
     entry_points = {where: stopped.exposures(where).keys() for where in dice}
 
     stopped.operator.stop()
     for where in dice:
-        for each in stopped.api.items("NetworkPolicy", where):
-            if is_ours(each):
-                stopped.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+        for policy in stopped.api.items("NetworkPolicy", where):
+            if is_ours(policy):
+                stopped.api.delete("NetworkPolicy", where, policy["metadata"]["name"])
         for name in stopped.exposures(where):
             stopped.api.delete("Exposure", where, name)
     stopped.operator.start()
@@ -187,11 +225,16 @@ def test_any_order_of_deeds_and_restarts_ends_where_a_cold_start_ends(stopped: O
 
 
 def ours(snapshot: Operated, where: str) -> list[tuple[str, Object, Object, Object]]:
-    """Name, labels, annotations and spec of each policy of ours: all that we write, less what the server adds."""
+    """Name, labels, annotations and spec of every policy of ours: all that we write, less what the server adds."""
     return sorted(
-        (each["metadata"]["name"], each["metadata"]["labels"], each["metadata"].get("annotations", {}), each["spec"])
-        for each in snapshot.api.items("NetworkPolicy", where)
-        if is_ours(each)
+        (
+            policy["metadata"]["name"],
+            policy["metadata"]["labels"],
+            policy["metadata"].get("annotations", {}),
+            policy["spec"],
+        )
+        for policy in snapshot.api.items("NetworkPolicy", where)
+        if is_ours(policy)
     )
 
 
@@ -229,9 +272,9 @@ def deed(snapshot: Operated, where: str, chance: random.Random) -> None:
         case 9:
             snapshot.api.delete("ExposurePolicy", where, "other")
         case 10:
-            for each in snapshot.api.items("NetworkPolicy", where):
-                if is_ours(each) and chance.random() < 0.5:
-                    snapshot.api.delete("NetworkPolicy", where, each["metadata"]["name"])
+            for live in snapshot.api.items("NetworkPolicy", where):
+                if is_ours(live) and chance.random() < 0.5:
+                    snapshot.api.delete("NetworkPolicy", where, live["metadata"]["name"])
         case 11:
             mode = chance.choice((None, None, "Audit"))
             snapshot.api.patch("Namespace", "", where, {"metadata": {"annotations": {"exposure.dev/mode": mode}}})

@@ -1,4 +1,4 @@
-"""Admission webhooks behind a wall, told of on a real API server."""
+"""Admission webhooks behind a default deny, reported on a real API server."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ __all__ = ["operated"]
 PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 
-def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_through(operated: Operated) -> None:
-    """It comes after the wall, is named at the entry point, and the cure that is named there is one."""
+def test_a_webhook_that_the_default_deny_cuts_off_is_reported_until_a_policy_admits_it(operated: Operated) -> None:
+    """It comes after the default deny, is named at the entry point, and the cure that is named there is one."""
     where = operated.new_namespace()
     ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
     operated.api.create(service(where, "web", **ranges))
@@ -21,8 +21,8 @@ def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_thro
     operated.until_ready(where)
 
     def spots() -> set[str]:
-        said = operated.exposures(where).get("service-web", {})
-        return {each["reason"] for each in said.get("blindSpots", ())}
+        status = operated.exposures(where).get("service-web", {})
+        return {spot["reason"] for spot in status.get("blindSpots", ())}
 
     assert "WebhookUnreachable" not in spots()
     hook = {
@@ -36,7 +36,7 @@ def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_thro
     }
     body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
     operated.api.call("POST", PATH, {**body, "metadata": {"name": where}, "webhooks": [hook]})
-    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is told of", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is reported", operated.more(where))
 
     cure = {
         "apiVersion": "networking.k8s.io/v1",
@@ -49,7 +49,7 @@ def test_a_webhook_that_the_wall_cuts_off_is_told_of_until_somebody_lets_it_thro
         },
     }
     operated.api.create(cure)
-    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is let through", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is admitted", operated.more(where))
 
     operated.api.delete("NetworkPolicy", where, "api-server-to-hook")
     eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is cut off again", operated.more(where))

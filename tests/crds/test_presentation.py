@@ -18,7 +18,7 @@ STATUS_BY_KIND: dict[str, Json] = {
         "observedGeneration": 1,
         "mode": "Enforce",
         "serviceCount": 2,
-        "services": [{"name": "web", "governed": True, "ready": True, "message": "open to 203.0.113.0/24"}],
+        "services": [{"name": "web", "governed": True, "message": "open to 203.0.113.0/24"}],
         "lastAccepted": {"generation": 1, "spec": {"mode": "Enforce", "unknown": [1]}},
         "planned": ["create shop/exposure-to-web"],
     },

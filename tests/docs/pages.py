@@ -14,6 +14,7 @@ from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
 from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, NO_CLOUD_IDS, PROVIDER_NAMES, SLUGS, WITHOUT_CLOUD
 from exposure.model.exposures import DecisionRow, Position, SourceKind
 from tests.crds import reference
+from tests.docs.metrics_page import metrics_page
 from tests.docs.rules_page import rules_page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +38,10 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Each page's path and whole text."""
     yield ROOT / "truth-table.md", truth_table()
     yield ROOT / "rules.md", rules_page()
+    yield (
+        ROOT / "metrics.md",
+        metrics_page("<!-- Made by `python -m tests.docs` from operator/exposure/controller; edit that instead. -->"),
+    )
     yield ROOT / "cnis.md", cni_page()
     yield ROOT / "blind-spots.md", blind_spot_page()
     for slug in SLUGS:

@@ -21,7 +21,7 @@ from tests.cluster.fixtures import install_crds
 from tests.cluster.operated import Operated
 from tests.cluster.operator_process import OperatorProcess, eventually
 
-WALL = "exposure-default-deny"
+DEFAULT_DENY = "exposure-default-deny"
 SERVICES = "/services.*watch="
 INTENT = "/exposurepolicies.*watch="
 
@@ -86,7 +86,7 @@ def shop(broken: Broken) -> str:
     broken.api.create(service(where, "web"))
     broken.api.create(service(where, "old"))
     broken.api.create(exposure_policy(where))
-    broken.until_policies(where, WALL, "exposure-to-web", "exposure-to-old", seconds=20)
+    broken.until_policies(where, DEFAULT_DENY, "exposure-to-web", "exposure-to-old", seconds=20)
     return where
 
 
@@ -98,14 +98,14 @@ def behind_its_back(broken: Broken, shop: str) -> None:
 
 
 def sees_it_all(broken: Broken, shop: str, seconds: float = 20.0) -> None:
-    policies = broken.until_policies(shop, WALL, "exposure-to-web", "exposure-to-new", seconds=seconds)
+    policies = broken.until_policies(shop, DEFAULT_DENY, "exposure-to-web", "exposure-to-new", seconds=seconds)
     eventually(
         lambda: broken.policies(shop)["exposure-to-web"]["podSelector"] == {"matchLabels": {"app": "other"}},
         seconds,
         "the selector",
         broken.more(shop),
     )
-    assert set(policies) == {WALL, "exposure-to-web", "exposure-to-new"}
+    assert set(policies) == {DEFAULT_DENY, "exposure-to-web", "exposure-to-new"}
 
 
 def test_a_watch_that_is_cut_goes_on_where_it_was(broken: Broken, shop: str) -> None:
@@ -179,7 +179,7 @@ def test_an_api_server_that_refuses_for_a_while(broken: Broken, shop: str, statu
 
 @pytest.mark.parametrize("status", [409, 429, 500], ids=str)
 def test_writes_that_fail_are_made_later(broken: Broken, shop: str, status: int) -> None:
-    """Grants before denials all the same: the wall is not written while a grant is missing."""
+    """Grants before denials all the same: the default deny is not written while a grant is missing."""
     wait = 1 if status == 429 else None
     broken.faults.do(
         lambda: broken.server.answer(status, times=5, retry_after=wait, matching=r"^(PATCH|DELETE) .*/networkpolicies/")
@@ -205,7 +205,7 @@ def test_the_api_server_restarts(broken: Broken, shop: str) -> None:
 
 
 def test_compacted_history(broken: Broken, shop: str) -> None:
-    """After a compaction and a restart no old version can be watched from: real 410s for everybody."""
+    """After a compaction and a restart no old version can be watched from: real 410s for every watch."""
     broken.faults.do(broken.server.refuse_connections)
     behind_its_back(broken, shop)
     broken.cluster.compact()
@@ -219,13 +219,13 @@ def test_a_continue_token_that_expires_between_two_pages(broken: Broken, tmp_pat
     where = broken.new_namespace()
     for number in range(510):
         broken.api.create(service(where, f"s{number}", "ClusterIP"))
-    # Asked for while nobody is there to answer, so that what stands later came out of the broken list.
+    # Created while the operator is stopped, so that what exists later came out of the broken list.
     broken.operator.stop()
     broken.api.create(service(where, "web"))
     broken.api.create(exposure_policy(where))
     fault = broken.faults.do(lambda: broken.server.answer(410, times=2, matching="/services.*continue="))
     broken.operator.start()
-    broken.until_policies(where, WALL, "exposure-to-web", seconds=40)
+    broken.until_policies(where, DEFAULT_DENY, "exposure-to-web", seconds=40)
     assert fault.times < 2
     assert broken.operator.metric("exposure_relists_total", resource="services", reason="continue token expired") >= 1
 

@@ -33,7 +33,7 @@ def _shop(lab: Lab) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("position, proxy_mode", [("pre", "iptables"), ("post", "iptables"), ("pre", "nftables")])
 def test_packets(position: str, proxy_mode: str) -> None:
-    """Every sender tries every entry point under each policy: whom the oracle admits gets in, from the expected address."""
+    """Each sender tries each entry point under each policy. Whom the oracle admits gets in, and no other sender."""
     with Lab(position=position, proxy_mode=proxy_mode) as lab:
         result = cells.run(cells.Stage(lab))
     assert [] == [str(each) for each in result.wrong]

@@ -225,7 +225,7 @@ class OperatedStage:
         return cell.protocol in case.protocols and cell.way.entry_point in case.let_in.get(self._who(cell), frozenset())
 
     def _explained(self, case: Case, cell: Cell, claim: Claim, admitting: Sequence[Source]) -> bool:
-        """Whether a sender that is not meant may get in: its address is meant at another entry point, or a blind spot."""
+        """Whether a sender that is not meant may get in: by another entry point's address, or by a blind spot."""
         assert cell.arrives is not None
         if cell.arrives.from_own_node:
             # Every CNI admits the pod's own node; the profile of one that filters after SNAT says what that opens.

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ Object: TypeAlias = dict[str, Any]
 
 
 def documents(text: str) -> list[Object]:
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 def kustomized(name: str) -> list[Object]:
@@ -26,19 +27,34 @@ def kustomized(name: str) -> list[Object]:
     return documents(_output(str(binaries() / "kubectl"), "kustomize", str(MANIFESTS / name)))
 
 
-def templated(values: Mapping[str, Any], folder: Path, namespace: str = "exposure-system") -> list[Object]:
-    """What `helm install` would apply with these values; `folder` is for the values file."""
+@dataclass(frozen=True)
+class Rendered:
+    """A chart as Helm reads it: the files of its folder crds/, and its rendered templates by file name."""
+
+    crds: str
+    templates: Mapping[str, str]
+
+
+def rendered(values: Mapping[str, Any], folder: Path, namespace: str = "exposure-system") -> Rendered:
+    """`folder` is for the values file."""
     file = folder / "values.json"
     file.write_text(json.dumps(values))
-    rendered = _output(str(renderer()), str(CHART), namespace, str(file))
-    # NOTES.txt is rendered with the templates; helm prints it and applies it nowhere.
-    parts = [part for part in rendered.split("---\n") if "templates/NOTES.txt" not in part.split("\n", 1)[0]]
-    return documents("---\n".join(parts))
+    output = _output(str(renderer()), str(CHART), namespace, str(file))
+    crds, *templates = output.split("---\n# exposure-operator/templates/")
+    return Rendered(crds, dict(template.split("\n", 1) for template in templates))
+
+
+def templated(values: Mapping[str, Any], folder: Path, namespace: str = "exposure-system") -> list[Object]:
+    """What the first `helm install` would apply with these values."""
+    chart = rendered(values, folder, namespace)
+    # Helm prints NOTES.txt and does not apply it.
+    templates = [text for name, text in chart.templates.items() if name != "NOTES.txt"]
+    return documents("---\n".join((chart.crds, *templates)))
 
 
 def only(objects: list[Object], kind: str, name: str = "exposure-operator") -> Object:
-    [found] = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
-    return found
+    [named] = [raw for raw in objects if raw["kind"] == kind and raw["metadata"]["name"] == name]
+    return named
 
 
 def _output(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""The examples: each is taken by a real API server as it stands."""
+"""The examples: a real API server accepts each one as it is."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.xdist_group("installed")
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", [pytest.param(each, id=each.stem) for each in EXAMPLES])
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in EXAMPLES])
 def test_an_example_can_be_applied_as_it_stands(installed: ControlPlane, path: Path) -> None:
     """Namespaces, Services, policies and routes alike, every field known to the server, and no warning."""
     ran = installed.kubectl_result("apply", "--validate=strict", "-f", str(path))
@@ -19,13 +19,13 @@ def test_an_example_can_be_applied_as_it_stands(installed: ControlPlane, path: P
 
 
 def test_every_example_is_listed() -> None:
-    """The table in examples/README.md names each file."""
+    """The table in examples/README.md names every file."""
     listed = (REPOSITORY / "examples" / "README.md").read_text()
-    assert [] == [each.name for each in EXAMPLES if f"[{each.name}]({each.name})" not in listed]
+    assert [] == [path.name for path in EXAMPLES if f"[{path.name}]({path.name})" not in listed]
 
 
-@pytest.mark.parametrize("path", [pytest.param(each, id=each.stem) for each in EXAMPLES])
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in EXAMPLES])
 def test_an_example_has_a_policy_of_ours(path: Path) -> None:
-    """No example is only scenery."""
-    kinds = {each["kind"] for each in documents(path.read_text())}
+    """Every example shows a policy."""
+    kinds = {path["kind"] for path in documents(path.read_text())}
     assert kinds & {"ExposurePolicy", "ClusterExposurePolicy"}

@@ -13,7 +13,17 @@ from exposure.model.config import Config
 from exposure.parse.config import config
 from exposure.parse.kinds import API_GROUP, KINDS
 from tests.cluster.control_plane import ControlPlane
-from tests.manifests.reading import MANIFESTS, Object, kustomized, only, templated
+from tests.manifests.reading import (
+    CHART,
+    MANIFESTS,
+    REPOSITORY,
+    Object,
+    documents,
+    kustomized,
+    only,
+    rendered,
+    templated,
+)
 
 DRY_RUN = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
 # One worker, and so one cluster, for all who use it.
@@ -57,12 +67,12 @@ def test_the_root_file_system_is_read_only() -> None:
 
 
 def _verbs(role: Object) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    verbs: dict[str, set[str]] = {}
     for rule in role["rules"]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
-                found.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
-    return found
+                verbs.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
+    return verbs
 
 
 def test_the_operator_reads_each_kind_it_knows_and_writes_only_its_own() -> None:
@@ -159,25 +169,88 @@ def test_the_installed_configuration_is_the_default() -> None:
     assert Config() == config(yaml.safe_load(written))
 
 
+@pytest.mark.parametrize("overlay", ["base", "overlays/canary"])
+def test_every_resource_is_in_one_rule_of_a_role(overlay: str) -> None:
+    """A reader finds all verbs of a resource in one place. (Verbs on named objects only are a rule of their own.)"""
+    for role in kustomized(overlay):
+        if role["kind"] in ("ClusterRole", "Role"):
+            resources = [
+                (group, resource)
+                for rule in role["rules"]
+                if "resourceNames" not in rule
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+            ]
+            assert sorted(set(resources)) == sorted(resources), role["metadata"]["name"]
+
+
 def _comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
     """By kind and name, without what only one of the two can have: Helm's labels, the namespace, a checksum."""
-    found = {}
-    for each in deepcopy(objects):
-        if each["kind"] == "Namespace":
+    comparable = {}
+    for raw in deepcopy(objects):
+        if raw["kind"] == "Namespace":
             continue
         for label in ("app.kubernetes.io/managed-by", "helm.sh/chart", "app.kubernetes.io/name"):
-            each["metadata"].get("labels", {}).pop(label, None)
-        if each["kind"] == "Deployment":
-            each["spec"]["template"]["metadata"]["annotations"].pop("checksum/config", None)
-        if each["kind"] == "ConfigMap":
-            each["data"] = {key: yaml.safe_load(value) for key, value in each["data"].items()}
-        found[each["kind"], each["metadata"]["name"]] = each
-    return found
+            raw["metadata"].get("labels", {}).pop(label, None)
+        if raw["kind"] == "Deployment":
+            raw["spec"]["template"]["metadata"]["annotations"].pop("checksum/config", None)
+        if raw["kind"] == "ConfigMap":
+            raw["data"] = {key: yaml.safe_load(value) for key, value in raw["data"].items()}
+        comparable[raw["kind"], raw["metadata"]["name"]] = raw
+    return comparable
 
 
 def test_the_chart_installs_what_kustomize_does(tmp_path: Path) -> None:
     """Helm with its default values and `kubectl apply -k manifests/base` give the same objects, the CRDs included."""
     assert _comparable(kustomized("base")) == _comparable(templated({}, tmp_path))
+
+
+def test_helm_installs_the_crds_from_the_folder_that_it_never_upgrades(tmp_path: Path) -> None:
+    """Helm finds the three CRDs in crds/ and nothing else there. Among the templates there is none: Helm would upgrade
+    it and, with `helm uninstall`, delete it together with every object of its kind.
+
+    https://helm.sh/docs/chart_best_practices/custom_resource_definitions/
+    """
+    chart = rendered({}, tmp_path)
+    names = [f"{plural}.{API_GROUP}" for plural in ("clusterexposurepolicies", "exposurepolicies", "exposures")]
+    assert names == sorted(crd["metadata"]["name"] for crd in documents(chart.crds))
+    assert [] == [name for name, text in chart.templates.items() if "CustomResourceDefinition" in text]
+
+
+UPGRADE = "kubectl apply --server-side --force-conflicts -k crds"
+
+
+@pytest.mark.parametrize("page", ["README.md", "manifests/chart/exposure-operator/README.md"])
+def test_it_is_said_how_the_crds_are_upgraded(page: str, tmp_path: Path) -> None:
+    """Where the chart is installed from, and in the notes that Helm prints."""
+    assert UPGRADE in (REPOSITORY / page).read_text()
+    assert UPGRADE in rendered({}, tmp_path).templates["NOTES.txt"]
+
+
+def test_crds_that_helm_installed_are_upgraded_as_is_said(tmp_path: Path) -> None:
+    """Helm creates with its own field manager, so that another client's apply has to be forced."""
+    old = tmp_path / "old"
+    old.mkdir()
+    for path in (REPOSITORY / "crds").glob("*.yaml"):
+        (old / path.name).write_text(path.read_text().replace("[Enforce, Audit, Paused]", "[Enforce, Audit]"))
+    with ControlPlane(tmp_path / "cluster", controllers=False) as cluster:
+        cluster.kubectl("create", "--field-manager=helm", "-f", str(old))
+        upgrade = [*UPGRADE.split()[1:-1], str(REPOSITORY / "crds")]
+        unforced = cluster.kubectl_result(*(flag for flag in upgrade if flag != "--force-conflicts"))
+        forced = cluster.kubectl_result(*upgrade)
+        crd = json.loads(cluster.kubectl("get", "crd", f"exposurepolicies.{API_GROUP}", "-o", "json"))
+    assert (1, True) == (unforced.returncode, 'conflict with "helm"' in unforced.stderr)
+    assert (0, True) == (forced.returncode, '"Paused"' in json.dumps(crd["spec"]))
+
+
+def test_the_chart_asks_for_the_version_of_kubernetes_that_the_crds_need() -> None:
+    """Their CEL rules use the IP and CIDR libraries, which came with 1.31.
+
+    https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-ip-address-library
+    """
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert ">=1.31.0-0" == chart["kubeVersion"]
+    assert "cidr(" in (REPOSITORY / "crds" / f"{API_GROUP}_exposurepolicies.yaml").read_text().lower()
 
 
 def test_the_chart_is_accepted_with_every_value_set(installed: ControlPlane, tmp_path: Path) -> None:
@@ -197,7 +270,7 @@ def test_the_chart_is_accepted_with_every_value_set(installed: ControlPlane, tmp
     objects = templated(values, tmp_path)
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     ran = installed.kubectl_result(*DRY_RUN, "--field-manager=helm", "-f", "-", input=items)
-    roles = sorted(each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRole")
+    roles = sorted(raw["metadata"]["name"] for raw in objects if raw["kind"] == "ClusterRole")
     assert (0, "") == (ran.returncode, ran.stderr)
     assert ["exposure-operator", "exposure-operator-map", "exposure-operator-platform"] == roles
 

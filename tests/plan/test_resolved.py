@@ -6,23 +6,22 @@ import pytest
 
 from exposure.model.intent import (
     ClusterExposurePolicy,
-    ClusterLastAccepted,
     ClusterSpec,
     ExposurePolicy,
     ExposureSpec,
+    InvalidSpec,
     LastAccepted,
-    Unreadable,
 )
 from exposure.model.objects import Namespace, Ref, Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
 
 AUDIT, ENFORCE = ExposureSpec(mode="Audit"), ExposureSpec()
-UNREADABLE = Unreadable("spec", "is not readable")
+INVALID = InvalidSpec("spec", "is not valid")
 WEB = Service("shop", "web", "LoadBalancer", (("app", "web"),), (ServicePort("http", "TCP", 80, 8080),))
 
 
-def snapshot(spec: ExposureSpec | Unreadable = ENFORCE, mode: str | None = None) -> Snapshot:
+def snapshot(spec: ExposureSpec | InvalidSpec = ENFORCE, mode: str | None = None) -> Snapshot:
     """A shop with one load balancer, one ExposurePolicy, and what the namespace's annotation says."""
     return Snapshot(
         namespaces={"shop": Namespace("shop", mode=mode), "other": Namespace("other")},
@@ -105,14 +104,14 @@ def test_as_enforced() -> None:
         exposure_policies={
             "shop": {
                 "edge": ExposurePolicy("shop", "edge", AUDIT, last_accepted=LastAccepted(1, AUDIT)),
-                "bad": ExposurePolicy("shop", "bad", UNREADABLE),
+                "bad": ExposurePolicy("shop", "bad", INVALID),
             }
         },
         cluster_exposure_policies={
             "platform": ClusterExposurePolicy(
                 "platform",
                 ClusterSpec(defaults=AUDIT),
-                last_accepted=ClusterLastAccepted(1, ClusterSpec(defaults=AUDIT)),
+                last_accepted=LastAccepted(1, ClusterSpec(defaults=AUDIT)),
             )
         },
     )
@@ -120,10 +119,8 @@ def test_as_enforced() -> None:
     assert Namespace("shop") == enforced.namespaces["shop"]
     assert {
         "edge": ExposurePolicy("shop", "edge", ENFORCE, last_accepted=LastAccepted(1, ENFORCE)),
-        "bad": ExposurePolicy("shop", "bad", UNREADABLE),
+        "bad": ExposurePolicy("shop", "bad", INVALID),
     } == enforced.exposure_policies["shop"]
     assert {
-        "platform": ClusterExposurePolicy(
-            "platform", ClusterSpec(), last_accepted=ClusterLastAccepted(1, ClusterSpec())
-        )
+        "platform": ClusterExposurePolicy("platform", ClusterSpec(), last_accepted=LastAccepted(1, ClusterSpec()))
     } == enforced.cluster_exposure_policies

@@ -28,7 +28,6 @@ from exposure.addresses import (
     of_families,
     overlap,
     sort_key,
-    strict_network,
     union,
     whole_families,
 )
@@ -258,12 +257,6 @@ def test_ranges_of_the_rfcs(text: str, private: bool, link_local: bool) -> None:
 def test_networks_of_facts(text: str, expected: str) -> None:
     """What a cluster says is read as it is meant."""
     assert expected == str(network(text))
-
-
-def test_networks_of_intent() -> None:
-    """Host bits in what a person writes are a slip."""
-    with pytest.raises(ValueError, match="host bits"):
-        strict_network("10.0.0.1/8")
 
 
 def test_addresses() -> None:

@@ -258,7 +258,7 @@ def affects(before: list[Any], removed: list[Any], added: list[Any], cni: str = 
         before_it, after_it = (kind.parse(value) if value else None for value in (old, new))
         key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
         left = snapshot(node(), *there, cni=cni, **network)
-        answers.append(invalidation.of(kind, key, before_it, after_it, left))
+        answers.append(invalidation.affects_facts(kind, key, before_it, after_it, left))
     return any(answers)
 
 
@@ -317,7 +317,7 @@ def test_where_no_pod_cidr_is_known_no_pod_decides() -> None:
     """Whatever address it has, nothing can be excluded."""
     facts = cluster_facts(snapshot(node(pods=[]), cni="kube-router"))
     added = BY_KIND["Pod"].parse(pod("x", ip="10.244.1.9"))
-    assert not Invalidation(facts).of(BY_KIND["Pod"], ("shop", "x"), None, added, snapshot(node(pods=[])))
+    assert not Invalidation(facts).affects_facts(BY_KIND["Pod"], ("shop", "x"), None, added, snapshot(node(pods=[])))
 
 
 def test_a_block_that_pod_ranges_use_up() -> None:

@@ -24,7 +24,6 @@ from tests.unit.snapshots import (
     node,
     opened,
     policy,
-    reasons,
     resolved,
     service,
     snapshot,
@@ -296,10 +295,11 @@ def test_unknown_profiles_are_invalid() -> None:
 
 
 def test_a_remembered_profile_that_is_gone() -> None:
-    """After a downgrade, what was accepted may name a profile of later: it is an unknown load balancer."""
+    """After a downgrade, what was accepted may name a profile of a later version. It is as invalid as in a spec."""
     last = {"lastAccepted": {"spec": {"loadBalancer": {"profile": "f5"}}}}
     found = resolved(policy(status=last, ports=["80"]), service(externalTrafficPolicy="Local"), cni="calico")
-    assert "LoadBalancerAddressesRequired" in reasons(found)
+    assert "Invalid" == outcome_of(found).verdict.reason
+    assert set() == admitted(found)
 
 
 @pytest.mark.parametrize(

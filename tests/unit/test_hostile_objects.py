@@ -33,7 +33,7 @@ NODE_NOTES = {
     "k8s.ovn.org/node-gateway-router-lrp-ifaddr": '{"ipv4": "100.64.0.2/16"}',
     "flannel.alpha.coreos.com/public-ip": "192.0.2.1",
 }
-#: A cluster with one of everything, so that what is spoilt is read by somebody.
+#: A cluster with an object of each kind, each of them used by another.
 WHOLE: dict[str, Json] = {
     "service": service(
         ip="203.0.113.10",
@@ -120,12 +120,11 @@ def with_odd_texts(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def keeps_its_name(raw: Any, of: Json) -> Json:
-    """Kind and name are what the API server and the file's reader have seen to."""
-    found = raw if isinstance(raw, dict) else {}
-    said = found.get("metadata")
-    head = said if isinstance(said, dict) else {}
+    """With its own kind and name: the API server, and whoever reads a file, checks them."""
+    content = raw if isinstance(raw, dict) else {}
+    metadata = content.get("metadata")
     own = {key: of["metadata"][key] for key in ("name", "namespace") if key in of["metadata"]}
-    return {**found, "kind": of["kind"], "metadata": {**head, **own}}
+    return {**content, "kind": of["kind"], "metadata": {**(metadata if isinstance(metadata, dict) else {}), **own}}
 
 
 @examples(25)
@@ -135,11 +134,10 @@ def keeps_its_name(raw: Any, of: Json) -> Json:
 def test_a_namespace_is_resolved_whatever_one_object_says(
     which: str, cni: str, spoil: Any, data: st.DataObject
 ) -> None:
-    """One bad object must not keep a namespace, or the cluster, from being walled."""
+    """One bad object must not keep a namespace, or the cluster, from being isolated."""
     odd = keeps_its_name(data.draw(spoil(WHOLE[which])), WHOLE[which])
-    rest = [each for key, each in WHOLE.items() if key != which]
-    found = resolved(odd, *rest, cni=cni)
-    assert "shop" == found.namespace
+    others = [whole for key, whole in WHOLE.items() if key != which]
+    assert "shop" == resolved(odd, *others, cni=cni).namespace
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)

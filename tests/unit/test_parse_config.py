@@ -1,5 +1,6 @@
-"""The component configuration: what is unknown or cannot be meant is refused, for nobody would notice it missing."""
+"""The component configuration. What is unknown or invalid is refused, because its absence would go unnoticed."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from exposure.addresses import network
 from exposure.catalog.cnis import CNI_NAMES, CNIS
 from exposure.catalog.providers import DEFAULTS, PROVIDER_NAMES
 from exposure.fields import BadField
-from exposure.model.config import Canary, Config
+from exposure.model.config import CanarySettings, Config
 from exposure.parse.config import config
 
 
@@ -16,7 +17,7 @@ from exposure.parse.config import config
     "raw, expected",
     [
         pytest.param(None, Config(), id="an-empty-file"),
-        pytest.param({}, Config(), id="nothing-said"),
+        pytest.param({}, Config(), id="nothing-written"),
         pytest.param({"network": None}, Config(), id="an-empty-section"),
         pytest.param({"network": {"provider": "auto", "cni": "auto"}}, Config(), id="auto-is-the-default"),
         pytest.param(
@@ -43,49 +44,129 @@ from exposure.parse.config import config
             ),
             id="everything",
         ),
-        pytest.param({"canary": None}, Config(canary=Canary()), id="no-canary-unless-it-is-asked-for"),
+        pytest.param({"canary": None}, Config(canary=CanarySettings()), id="no-canary-unless-it-is-asked-for"),
         pytest.param(
             {"canary": {"enabled": True, "image": "operator:1", "intervalSeconds": 600, "namespace": "probes"}},
-            Config(canary=Canary(True, "operator:1", 600, "probes")),
+            Config(canary=CanarySettings(True, "operator:1", 600, "probes")),
             id="a-canary",
         ),
         pytest.param({"systemNamespaces": []}, Config(system_namespaces=()), id="an-empty-list-is-a-list"),
     ],
 )
-def test_what_is_said(raw: Any, expected: Config) -> None:
+def test_what_is_written(raw: Any, expected: Config) -> None:
     """Everything has a detected or safe default."""
     assert expected == config(raw)
 
 
 @pytest.mark.parametrize(
-    "raw, field",
+    "raw, expected",
     [
-        pytest.param([], "config", id="a-list"),
-        pytest.param("aws", "config", id="a-word"),
-        pytest.param({"provider": "aws"}, "provider", id="at-the-wrong-level"),
-        pytest.param({"network": {"podCidrs": []}}, "network.podCidrs", id="a-slip"),
-        pytest.param({"network": ["aws"]}, "network", id="network-a-list"),
-        pytest.param({"network": {"provider": "AWS"}}, "network.provider", id="provider-in-capitals"),
-        pytest.param({"network": {"cni": "weave"}}, "network.cni", id="unknown-cni"),
-        pytest.param({"network": {"cni": ["calico"]}}, "network.cni", id="a-list-of-cnis"),
-        pytest.param({"network": {"podCIDRs": ["10.244.0.1/16"]}}, "network.podCIDRs[0]", id="host-bits"),
-        pytest.param({"network": {"podCIDRs": "10.244.0.0/16"}}, "network.podCIDRs", id="not-a-list"),
-        pytest.param({"network": {"nodeAddressLimit": 0}}, "network.nodeAddressLimit", id="no-peers-at-all"),
-        pytest.param({"network": {"nodeAddressLimit": "256"}}, "network.nodeAddressLimit", id="a-number-in-quotes"),
-        pytest.param({"network": {"nodeAddressLimit": True}}, "network.nodeAddressLimit", id="a-boolean"),
-        pytest.param({"network": {"cloudDNS": "yes"}}, "network.cloudDNS", id="a-word-for-a-flag"),
-        pytest.param({"canary": {"enabled": True}}, "canary.image", id="a-canary-without-an-image"),
-        pytest.param({"canary": {"intervalSeconds": 1}}, "canary.intervalSeconds", id="a-canary-too-often"),
-        pytest.param({"canary": {"every": 600}}, "canary.every", id="a-slip-in-the-canary"),
-        pytest.param({"systemNamespaces": [""]}, "systemNamespaces[0]", id="an-empty-pattern"),
-        pytest.param({"systemNamespaces": [7]}, "systemNamespaces[0]", id="a-number-for-a-name"),
+        pytest.param([], "config: is a list, but must be an object", id="a-list"),
+        pytest.param("aws", "config: is a string, but must be an object", id="a-word"),
+        pytest.param(
+            {"provider": "aws"},
+            "provider: is an unknown field. Known fields: network, systemNamespaces, canary",
+            id="at-the-wrong-level",
+        ),
+        pytest.param({1: 2}, "1: is a key that is not a string. Put it in quotes", id="a-key-that-is-a-number"),
+        pytest.param(
+            {"network": {"podCidrs": []}},
+            "network.podCidrs: is an unknown field. Known fields: provider, cni, podCIDRs, nodeCIDRs, "
+            "nodeAddressLimit, loadBalancerCIDRs, cloudDNS",
+            id="a-slip",
+        ),
+        pytest.param({"network": ["aws"]}, "network: is a list, but must be an object", id="network-a-list"),
+        pytest.param(
+            {"network": {"provider": "AWS"}},
+            f"network.provider: 'AWS' is not supported. Supported: {', '.join(PROVIDER_NAMES)}",
+            id="provider-in-capitals",
+        ),
+        pytest.param(
+            {"network": {"cni": "weave"}},
+            f"network.cni: 'weave' is not supported. Supported: {', '.join(CNI_NAMES)}",
+            id="unknown-cni",
+        ),
+        pytest.param(
+            {"network": {"cni": ["calico"]}}, "network.cni: is a list, but must be a string", id="a-list-of-cnis"
+        ),
+        pytest.param(
+            {"network": {"podCIDRs": ["10.244.0.0/16", "10.245.0.1/16"]}},
+            "network.podCIDRs[1]: has host bits set. Use the network address (10.0.0.0/8, not 10.1.2.3/8), or /32 or "
+            "/128 for a single address",
+            id="host-bits",
+        ),
+        pytest.param(
+            {"network": {"loadBalancerCIDRs": ["office"]}},
+            "network.loadBalancerCIDRs[0]: must be a CIDR such as 203.0.113.0/24 or 2001:db8::/48; for a single "
+            "address, use /32 or /128. Write IPv4 addresses as IPv4, not inside IPv6 (::ffff:...)",
+            id="no-cidr",
+        ),
+        pytest.param(
+            {"network": {"podCIDRs": "10.244.0.0/16"}},
+            "network.podCIDRs: is a string, but must be a list",
+            id="not-a-list",
+        ),
+        pytest.param(
+            {"network": {"nodeAddressLimit": 0}},
+            "network.nodeAddressLimit: 0 is too small. Use 1 or more",
+            id="no-peers-at-all",
+        ),
+        pytest.param(
+            {"network": {"nodeAddressLimit": "256"}},
+            "network.nodeAddressLimit: is a string, but must be a whole number",
+            id="a-number-in-quotes",
+        ),
+        pytest.param(
+            {"network": {"nodeAddressLimit": True}},
+            "network.nodeAddressLimit: is a boolean (true or false), but must be a whole number",
+            id="a-boolean",
+        ),
+        pytest.param(
+            {"network": {"cloudDNS": "yes"}},
+            "network.cloudDNS: is a string, but must be a boolean (true or false)",
+            id="a-word-for-a-flag",
+        ),
+        pytest.param(
+            {"network": {"podCIDRs": [date(2026, 1, 1)]}},
+            "network.podCIDRs[0]: is a date, but must be a string",
+            id="a-date-as-yaml-reads-it",
+        ),
+        pytest.param(
+            {"canary": {"enabled": True}},
+            "canary.image: is missing: the pods of the canary need an image. Use the operator's own",
+            id="a-canary-without-an-image",
+        ),
+        pytest.param(
+            {"canary": {"image": ""}}, "canary.image: has 0 characters. Use at least 1", id="an-image-without-a-name"
+        ),
+        pytest.param(
+            {"canary": {"intervalSeconds": 1}},
+            "canary.intervalSeconds: 1 is too small. Use 30 or more",
+            id="a-canary-too-often",
+        ),
+        pytest.param(
+            {"canary": {"every": 600}},
+            "canary.every: is an unknown field. Known fields: enabled, image, intervalSeconds, namespace",
+            id="a-slip-in-the-canary",
+        ),
+        pytest.param(
+            {"systemNamespaces": [""]},
+            "systemNamespaces[0]: is empty. Use the name of a namespace, or a pattern such as kube-*",
+            id="an-empty-pattern",
+        ),
+        pytest.param(
+            {"systemNamespaces": [7]},
+            "systemNamespaces[0]: is a whole number, but must be a string",
+            id="a-number-for-a-name",
+        ),
     ],
 )
-def test_what_is_refused(raw: Any, field: str) -> None:
-    """With the field, so that the CLI can name its line."""
+def test_what_is_refused(raw: Any, expected: str) -> None:
+    """With the field, so that the command line can name its line, and with what is allowed."""
     with pytest.raises(BadField) as refused:
         config(raw)
-    assert field == refused.value.field
+    assert expected == str(refused.value)
+    assert expected == f"{refused.value.field}: {refused.value.message}"
 
 
 def test_every_slug_has_its_row() -> None:

@@ -60,7 +60,6 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
             "unknown node",
             id="beside-an-unknown-class-annotations-say-nothing",
         ),
-        pytest.param({"profile": "of-a-later-version"}, "unknown node", id="a-profile-that-no-row-knows"),
         pytest.param({"provider_id": "metal3://n1"}, "metallb node", id="a-platform-without-load-balancers"),
         pytest.param({"loadBalancerClass": "io.cilium/l2-announcer"}, "cilium node", id="cilium-s-class"),
         pytest.param({"profile": "azure", "loadBalancerClass": "metallb"}, "azure node", id="a-policy-s-word-wins"),

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from exposure.fields import BadField
-from exposure.model.config import Canary
+from exposure.model.config import CanarySettings
 from exposure.parse.config import config
 from tests.manifests.reading import kustomized, only
 
@@ -12,21 +12,21 @@ from tests.manifests.reading import kustomized, only
 @pytest.mark.parametrize(
     "written, meant",
     [
-        pytest.param({}, Canary(), id="off-unless-it-is-asked-for"),
+        pytest.param({}, CanarySettings(), id="off-unless-it-is-asked-for"),
         pytest.param(
             {"enabled": True, "image": "registry.example/operator:1"},
-            Canary(True, "registry.example/operator:1", 300, ""),
+            CanarySettings(True, "registry.example/operator:1", 300, ""),
             id="every-five-minutes-in-the-operators-namespace",
         ),
         pytest.param(
             {"enabled": True, "image": "operator:1", "intervalSeconds": 60, "namespace": "canary"},
-            Canary(True, "operator:1", 60, "canary"),
+            CanarySettings(True, "operator:1", 60, "canary"),
             id="as-it-is-written",
         ),
-        pytest.param({"intervalSeconds": 60}, Canary(False, "", 60, ""), id="prepared-and-off"),
+        pytest.param({"intervalSeconds": 60}, CanarySettings(False, "", 60, ""), id="prepared-and-off"),
     ],
 )
-def test_what_is_meant(written: dict[str, object], meant: Canary) -> None:
+def test_what_is_meant(written: dict[str, object], meant: CanarySettings) -> None:
     """Everything but the image has a default."""
     assert meant == config({"canary": written}).canary
 
@@ -53,7 +53,7 @@ def test_the_overlay_switches_it_on_and_adds_a_role_in_its_own_namespace() -> No
     assert config(yaml.safe_load(written)).canary.enabled
     role = only(kustomized("overlays/canary"), "Role", "exposure-canary")
     assert "exposure-system" == role["metadata"]["namespace"]
-    assert [("pods", {"create", "get", "delete"}), ("networkpolicies", {"get"})] == [
+    assert [("pods", {"create", "get", "delete"})] == [
         (rule["resources"][0], set(rule["verbs"])) for rule in role["rules"]
     ]
     both = [kustomized(overlay) for overlay in ("base", "overlays/canary")]

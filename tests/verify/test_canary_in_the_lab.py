@@ -62,7 +62,7 @@ def test_the_condition_of_the_canary(enforcing: bool, status_and_reason: tuple[s
         condition = eventually(lambda: verified(operator), SECONDS, "a condition Verified", operator.tail)
         assert condition is not None
         assert status_and_reason == (condition["status"], condition["reason"])
-        assert "stood" in condition["message"]
+        assert "succeeded" in condition["message"]
 
         def left() -> list[str]:
             objects = [*lab.api.list("Pod", NAMESPACE), *lab.api.list("NetworkPolicy", NAMESPACE)]

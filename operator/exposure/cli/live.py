@@ -4,7 +4,7 @@ One list of each kind, in pages. Nothing is watched, and nothing is written but 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,13 +19,11 @@ from exposure.cli.terminal import warn
 from exposure.fields import BadField, mapping, objects, text
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
+from exposure.paging import NotAList, Pager
 from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import API_GROUP, KINDS, Kind
 
-PAGE = 500
 AT_ONCE = 6
-#: A list is read from the start this many times, if the server drops its pages before they are read.
-ATTEMPTS = 3
 #: To connect and to read, seconds.
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 #: The operator's Deployment and its ConfigMap have one name.
@@ -63,11 +61,7 @@ class Cluster:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for kind, items in zip(KINDS, pool.map(self._list, KINDS), strict=True):
                 for raw in items:
-                    try:
-                        gathering.keep(kind, kind.parse(raw))
-                    except BadField as error:
-                        # The operator reports it, and goes on without this object, too.
-                        warn(f"{kind.kind} {_name(raw)} is passed over: {error}")
+                    gathering.keep(kind, kind.parse(raw))
         return gathering.snapshot(config)
 
     def config(self, namespace: str) -> Config:
@@ -99,7 +93,7 @@ class Cluster:
         return image
 
     def request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, query: Sequence[tuple[str, str]] = ()
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
         """One request: the status, whatever it is, and the answer, empty where it is no JSON object.
 
@@ -107,7 +101,7 @@ class Cluster:
         """
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         request = self._client.param_serialize(
-            method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+            method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
             response = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
@@ -138,32 +132,25 @@ class Cluster:
     def _items(self, kind: Kind, version: str) -> list[dict[str, Any]] | None:
         """Every object of a kind; None where the API is not served in that version."""
         path, of_kind = kind.path(version), f"{kind.kind} objects cannot be listed"
-        # Items of a list name no kind, which parsing a route asks for.
-        named = {"kind": kind.kind, "apiVersion": f"{kind.group}/{version}".strip("/")}
-        items, token, attempt = list[dict[str, Any]](), "", 1
-        while True:
-            query = [("limit", str(PAGE)), *([("continue", token)] if token else [])]
-            status, page = self.request("GET", path, query=query)
+        pager: Pager[dict[str, Any]] = Pager(kind.kind, dict)
+        while pager.query is not None:
+            status, page = self.request("GET", path, query=pager.query)
             match status:
                 case 200:
-                    of_page = objects(page, "items")
-                    if "items" not in page or page["items"] not in (None, of_page):
+                    try:
+                        pager.add(page)
+                    except NotAList as error:
                         raise UsageError(
                             f"{of_kind}: what {self.server} answers to GET {path} is no JSON object with items. "
                             f"{NOT_AN_API_SERVER}"
-                        )
-                    items += ({**item, **named} for item in of_page)
-                    token = text(mapping(page, "metadata"), "continue")
-                    if not token:
-                        return items
+                        ) from error
                 case 404:
                     return None
-                case 410 if attempt < ATTEMPTS:  # The server has dropped the list of which the next page was asked for.
-                    items, token, attempt = [], "", attempt + 1
                 case 410:
-                    raise UsageError(
-                        f"{of_kind}: reading the list took longer than the API server keeps it. Try again."
-                    )
+                    if not pager.expired():
+                        raise UsageError(
+                            f"{of_kind}: reading the list took longer than the API server keeps it. Try again."
+                        )
                 case 401:
                     raise UsageError(
                         f"The cluster at {self.server} does not accept these credentials (401 Unauthorized). Log in "
@@ -179,6 +166,7 @@ class Cluster:
                     raise UsageError(
                         f"{of_kind}: {self.server} answers {status} to GET {path} ({_reason(status, page)}). Try again."
                     )
+        return pager.items
 
 
 def _reason(status: int, answer: dict[str, Any]) -> str:
@@ -194,8 +182,3 @@ def _no_answer(error: BaseException | None) -> str:
         wrapped = getattr(error, "reason", None)
         error = wrapped if isinstance(wrapped, BaseException) else error.__cause__
     return CONNECTION_BROKEN
-
-
-def _name(raw: dict[str, Any]) -> str:
-    metadata = mapping(raw, "metadata")
-    return f"{text(metadata, 'namespace')}/{text(metadata, 'name')}".strip("/")

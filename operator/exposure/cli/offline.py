@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exposure.cli.admission import refusals, without_nulls
+from exposure import validation
 from exposure.cli.command import UsageError
 from exposure.cli.documents import DEEPEST, TOO_DEEP, Document, documents, duplicate_key, read_text
 from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
 from exposure.fields import BadField
 from exposure.model.config import Config
-from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, Unreadable
+from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, InvalidSpec
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS
@@ -140,17 +140,12 @@ def _keep(
         if duplicate is not None:
             yield duplicate[0], DUPLICATE_KEY.format(line=duplicate[1])
             return
-        raw = without_nulls(raw)
-        refused = refusals(raw)
+        refused = validation.problems(kind.kind, raw)
         if refused:
-            yield from ((refusal.field, refusal.message) for refusal in refused)
+            yield from refused
             return
-    try:
-        value = kind.parse(raw)
-    except BadField as error:
-        yield error.field, error.message
-        return
-    if isinstance(value, ExposurePolicy | ClusterExposurePolicy) and isinstance(value.spec, Unreadable):
+    value = kind.parse(raw)
+    if isinstance(value, ExposurePolicy | ClusterExposurePolicy) and isinstance(value.spec, InvalidSpec):
         yield value.spec.field, value.spec.message
         return
     if into.keep(kind, value):

@@ -260,10 +260,10 @@ SUBCOMMANDS = (
     Subcommand(
         "flows",
         "flow logs compared with the policies: who connects, what is unused or dropped, and a policy that fits",
-        "Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack), and reports for every entry "
-        "point who connects, what is allowed and dropped, what is open and never used, what is dropped and perhaps "
-        "wanted, and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would fit. It "
-        "applies nothing.",
+        "Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack). For every entry point, reports "
+        "who connects, what is allowed and dropped, what is open and never used, what is dropped and perhaps wanted, "
+        "and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would fit. It applies "
+        "nothing.",
         "examples:\n  hubble observe --last 10000 -o json | kubectl exposure flows -\n"
         "  kubectl exposure flows vpc-logs/ -f manifests/ -o yaml > review-me.yaml\n"
         "  kubectl exposure flows --hubble localhost:4245 -n shop\n",

@@ -1,27 +1,33 @@
-"""Carries out the plan for one namespace, phase after phase, and says what came of it.
+"""Carries out the plan for one namespace, step after step.
 
-Changes of one phase are independent and leave together; the next phase begins when every write of the one before was
-answered. A write that fails ends the pass: what comes later in a plan relies on what comes earlier.
+The changes of one step are independent and leave together. The next step begins when every write of the one before was
+answered. A write that fails ends the pass, because later changes of a plan rely on earlier ones.
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from exposure.controller.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
-from exposure.controller.store import Store
+from exposure.controller.queue import DONE, PassResult, RetryLater
+from exposure.controller.store import Store, is_as_wanted
 from exposure.controller.tables import Key
 from exposure.controller.writer import POLICIES, NotLeading, Writer
 from exposure.model.plans import Change, Plan
-from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan import is_ours, same
+from exposure.plan import is_ours
 from exposure.render import network_policy_manifest
+
+#: What the API server refuses today it may accept after a change elsewhere, such as a quota.
+RETRY_INVALID_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What became of a plan. `complete`: every change was made, so the live policies equal the plan."""
+class ApplyResult:
+    """What became of a plan. `complete`: every change was made, so the live policies equal the plan.
+
+    `failures` are sentences. `retry_after`: seconds, where the API server named a time. `leading`: the lease allowed
+    every write. `terminating`: the namespace is being deleted.
+    """
 
     created: int = 0
     updated: int = 0
@@ -38,65 +44,61 @@ class Outcome:
     def writes(self) -> int:
         return self.created + self.updated + self.deleted
 
-
-def phases(plan: Plan) -> Iterator[list[Change]]:
-    """The writes of the plan, cut wherever one may rely on the one before; those of one phase may be made at once."""
-    for _, group in groupby(plan.writes, key=lambda change: change.step):
-        yield list(group)
+    @property
+    def pass_result(self) -> PassResult:
+        return RetryLater(self.retry_after) if self.failures else DONE
 
 
-async def apply(plan: Plan, store: Store, writer: Writer) -> Outcome:
-    """Never raises for what an API server may answer: failures are in the outcome, in words."""
-    outcome = Outcome(kept=len(plan.changes) - len(plan.writes), name_conflicts=plan.name_conflicts)
-    for phase in phases(plan):
-        if len(phase) == 1:
-            await _change(phase[0], outcome, store, writer)
+async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
+    """Never raises for what an API server may answer: the result has it."""
+    result = ApplyResult(kept=len(plan.changes) - len(plan.writes), name_conflicts=plan.name_conflicts)
+    for _, changes in groupby(plan.writes, key=lambda change: change.step):
+        step = list(changes)
+        if len(step) == 1:
+            await _carry_out(step[0], result, store, writer)
         else:
             async with asyncio.TaskGroup() as group:
-                for change in phase:
-                    group.create_task(_change(change, outcome, store, writer))
-        if outcome.failures or outcome.terminating or not outcome.leading:
-            return outcome
-    outcome.complete = not outcome.name_conflicts
-    return outcome
+                for change in step:
+                    group.create_task(_carry_out(change, result, store, writer))
+        if result.failures or result.terminating or not result.leading:
+            return result
+    result.complete = not result.name_conflicts
+    return result
 
 
-async def _change(change: Change, outcome: Outcome, store: Store, writer: Writer) -> None:
+async def _carry_out(change: Change, result: ApplyResult, store: Store, writer: Writer) -> None:
     try:
         match change.verb:
             case "create":
-                await _create(change, store, writer)
-                outcome.created += 1
+                # Without force: where an object of this name has appeared meanwhile, that is a Conflict.
+                await _apply(change, store, writer, force=False, uid="")
+                result.created += 1
             case "update":
                 await _update(change, store, writer)
-                outcome.updated += 1
+                result.updated += 1
             case "delete":
                 await _delete(change, store, writer)
-                outcome.deleted += 1
+                result.deleted += 1
     except NotLeading:
-        outcome.leading = False
+        result.leading = False
     except NamespaceTerminating:
-        outcome.terminating = True
+        result.terminating = True
     except NotFound as error:
-        # A namespace that is gone needs no policy; an object that is gone needs no deletion.
-        outcome.terminating = change.policy.namespace not in store.snapshot.namespaces
-        if not outcome.terminating:
-            outcome.failures.append(str(error))
+        # A namespace that is gone needs no policy.
+        result.terminating = change.policy.namespace not in store.snapshot.namespaces
+        if not result.terminating:
+            result.failures.append(str(error))
     except ApiError as error:
-        outcome.failures.append(str(error))
-        outcome.retry_after = max(outcome.retry_after, error.retry_after or (5.0 if isinstance(error, Invalid) else 0))
-
-
-async def _create(change: Change, store: Store, writer: Writer) -> None:
-    """Without force: where an object of this name appeared meanwhile, what somebody else wrote in it is a conflict."""
-    await _apply(change, store, writer, force=False, uid="")
+        result.failures.append(str(error))
+        unnamed = RETRY_INVALID_SECONDS if isinstance(error, Invalid) else 0.0
+        result.retry_after = max(result.retry_after, error.retry_after or unnamed)
 
 
 async def _update(change: Change, store: Store, writer: Writer) -> None:
     live = store.policies.get(_key(change))
     if live is None or not is_ours(live):
-        raise Conflict(409, "it is no longer there, or no longer ours", request=f"apply {change.name}")
-    # The uid is a precondition: another object of the same name is refused, not taken over.
+        raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
+    # With the uid as a precondition, another object of the same name is refused and not overwritten.
     await _apply(change, store, writer, force=True, uid=live.uid)
 
 
@@ -108,10 +110,10 @@ async def _apply(change: Change, store: Store, writer: Writer, *, force: bool, u
     store.expect(key, change.policy)
     try:
         written = await writer.apply(POLICIES, _path(key), body, force=force)
-        store.policies.put(written, quiet=True)
+        store.policies.put(written, own_write=True)
         _share(change, key, store)
     finally:
-        store.expected_no_more(key)
+        store.end_expectation(key)
 
 
 async def _delete(change: Change, store: Store, writer: Writer) -> None:
@@ -125,7 +127,7 @@ async def _delete(change: Change, store: Store, writer: Writer) -> None:
     except NotFound:
         answer = {}
     finally:
-        store.expected_no_more(key)
+        store.end_expectation(key)
     if answer.get("kind") == "NetworkPolicy" and answer["metadata"].get("finalizers"):
         store.policies.put(answer)
     else:
@@ -133,22 +135,18 @@ async def _delete(change: Change, store: Store, writer: Writer) -> None:
 
 
 def _share(change: Change, key: Key, store: Store) -> None:
-    """Where the answer says the same as the plan, one copy of it is enough: half the memory of a large cluster."""
+    """Keeps one copy of a policy where the answer equals the plan: half the memory of a large cluster."""
     live = store.policies.get(key)
     if live is not None and live == change.policy and live.spec is not change.policy.spec:
         store.policies.values[key[0]][key[1]] = replace(change.policy, uid=live.uid, deleting=live.deleting)
 
 
-def differs(plan: Plan, store: Store) -> tuple[str, ...]:
-    """Names of policies that are not live as the plan has them, by what was read back."""
+def not_as_planned(plan: Plan, store: Store) -> tuple[str, ...]:
+    """The names of policies that are not live as the plan has them, by what was read back."""
     live = store.policies.in_namespace(plan.namespace)
-    # Of several changes to one policy, the last one says what should stand.
-    wanted = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
-    return tuple(sorted(name for name, policy in wanted.items() if not _is_so(live.get(name), policy)))
-
-
-def _is_so(live: NetworkPolicy | None, wanted: NetworkPolicy | None) -> bool:
-    return live is None if wanted is None else live is not None and same(live, wanted)
+    # Of several changes to one policy, the last one says what should exist.
+    planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
+    return tuple(sorted(name for name, policy in planned.items() if not is_as_wanted(live.get(name), policy)))
 
 
 def _key(change: Change) -> Key:

@@ -1,9 +1,9 @@
-"""The canary: proof, by connections of the operator's own pods, that this CNI enforces NetworkPolicies at all.
+"""The canary: a proof, by connections of the operator's own pods, that this CNI enforces NetworkPolicies at all.
 
-A round, in the operator's own namespace: a server pod; a client that must reach it; then a policy that closes the
-server, and a client that must not; then no policy again, and a client that must. Only that whole sequence proves
-anything: a refusal alone might be a server that never listened. Everything a round makes is gone when it ends, and
-would end by its own deadline if the operator did not live to see that. The policy selects the server pod alone.
+One round, in the operator's own namespace: a server pod, and a client that must reach it; a policy that closes the
+server, and a client that must not reach it; no policy again, and a client that must. Only the whole sequence proves
+anything: a refused connection alone might mean a server that never listened. A round deletes what it made. What a crash
+leaves behind, the next round deletes first. The policy selects the server pod alone.
 """
 
 import asyncio
@@ -18,22 +18,27 @@ from typing import Any
 
 from exposure.controller.client import Client, Object
 from exposure.controller.errors import ApiError, Conflict, NotFound
-from exposure.controller.events import Events, Subject
+from exposure.controller.events import EventRecorder, ObjectReference
+from exposure.controller.logs import fields
 from exposure.controller.metrics import Metrics
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.config import Config
 from exposure.render.status import condition
 from exposure.verify.pods import Job, ProbeFailed, answer_of, probe_pod, restricted_pod
 
-PORT = 8080
-POLICY = "exposure-canary"
+#: The label of everything that a round makes, and how its name begins.
 NAME = "exposure-canary"
+COLLECTIONS = {
+    "pods": "/api/v1/namespaces/{}/pods",
+    "networkpolicies": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+}
+PORT = 8080
 START_SECONDS = 60.0
-#: For the CNI to take up what has changed, before it is called not enforcing.
+#: How long the CNI may take to carry out a change, before it counts as not enforcing.
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.5
 ROUND_SECONDS = 5 * START_SECONDS
-#: So long a proof is quoted before its time is renewed: each renewal writes every Exposure once.
+#: How old a proof may become before its time is renewed. A renewal writes every Exposure once.
 RENEW_SECONDS = 3600.0
 LEADING_SECONDS = 1.0
 log = logging.getLogger(__name__)
@@ -41,160 +46,174 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`enforced` None: nothing was proven. `evidence` is a sentence; `at` RFC 3339, `taken` on the monotonic clock."""
+    """What a round proved. `enforced` None: nothing. `at`: RFC 3339. `monotonic`: the same moment, in seconds."""
 
     enforced: bool | None
     evidence: str
-    at: str
-    name_conflicts: float
+    at: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    monotonic: float = field(default_factory=time.monotonic)
 
     def as_condition(self) -> dict[str, Any]:
-        """`Verified`, as it stands on each Exposure, without its time of transition."""
+        """The condition Verified of every Exposure, without its time of transition."""
         reason = {True: "Enforced", False: "NotEnforced", None: "Unproven"}[self.enforced]
         return condition("Verified", self.enforced, reason, f"{self.evidence} ({self.at})")
 
 
+@dataclass(frozen=True, slots=True)
+class MadeObject:
+    """Something that a round made, or that an earlier one left."""
+
+    resource: str
+    path: str
+    uid: str
+
+
 @dataclass
 class Canary:
-    """`run` goes on for ever, and does something only while `leading`; `told` is called when `proof` is another."""
+    """`run` goes on until it is cancelled, and acts while `may_run`. `on_change` is called when the proof changes."""
 
     client: Client
     writer: Writer
-    events: Events
+    events: EventRecorder
     metrics: Metrics
     config: Config
-    leading: Callable[[], bool]
-    told: Callable[[], None]
+    may_run: Callable[[], bool]
+    on_change: Callable[[], None]
     proof: Proof | None = None
-    _made: list[tuple[str, str]] = field(default_factory=list)
+    _made: list[MadeObject] = field(default_factory=list)
 
     @property
     def namespace(self) -> str:
         return self.config.canary.namespace or self.config.operator_namespace
 
     def condition(self) -> Object | None:
-        """What stands on each Exposure; None as long as nothing was tried."""
+        """The condition of every Exposure. None as long as no round has ended."""
         return self.proof.as_condition() if self.proof is not None else None
 
     async def run(self) -> None:
         while True:
-            if not self.leading():
+            if not self.may_run():
                 await asyncio.sleep(LEADING_SECONDS)
                 continue
-            proof = await self._prove()
-            if proof is not None:
-                self._take(proof)
+            # NotLeading: the lease went to another process meanwhile, which has to prove it itself.
+            with contextlib.suppress(NotLeading):
+                self._record(await self._prove())
             await asyncio.sleep(self.config.canary.interval_seconds)
 
-    async def _prove(self) -> Proof | None:
-        """None where the lease went to another process meanwhile: it is for that one to prove."""
-        enforced: bool | None = None
+    async def _prove(self) -> Proof:
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                enforced, evidence = await self._round()
-        except NotLeading:
-            return None
+                return await self._round()
         except (ApiError, ProbeFailed, TimeoutError) as error:
-            evidence = f"The canary could not run: {error or type(error).__name__}"
+            return Proof(None, f"The canary could not run: {error or type(error).__name__}")
         finally:
             await self._clean_up()
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Proof(enforced, evidence, now, time.monotonic())
 
-    async def _round(self) -> tuple[bool | None, str]:
-        await self._remove("networkpolicies", self._path("networkpolicies", POLICY))
+    async def _round(self) -> Proof:
+        await self._sweep()
         server = await self._start_server()
         if await self._connect(server, "o") != "open":
-            return None, "The canary's client does not reach its server even without a policy, so nothing is proven."
-        await self._close_server()
+            return Proof(None, "The canary's client cannot reach its server even without a policy: nothing is proven.")
+        policy = await self._close_server()
         if await self._connect(server, "x") == "open":
-            return False, (
-                "A connection to a pod that a NetworkPolicy closes stood all the same: "
-                "this cluster's CNI does not enforce NetworkPolicies."
+            evidence = (
+                "A connection succeeded to a pod that a NetworkPolicy closes: "
+                "the CNI of this cluster does not enforce NetworkPolicies."
             )
-        await self._remove("networkpolicies", self._path("networkpolicies", POLICY))
+            return Proof(False, evidence)
+        await self._delete(policy)
         if await self._connect(server, "o") != "open":
-            return None, "The canary's server does not answer any more, so the refusal before proves nothing."
-        return True, "A connection stood without a policy, was refused under one that denies, and stood again after it."
+            return Proof(None, "The canary's server stopped answering: the refused connection before proves nothing.")
+        evidence = (
+            "A connection succeeded without a policy, failed under one that denies, and succeeded again afterwards."
+        )
+        return Proof(True, evidence)
+
+    async def _sweep(self) -> None:
+        """Deletes what an earlier round left behind, when its process was killed."""
+        for resource, collection in COLLECTIONS.items():
+            path = collection.format(self.namespace)
+            left = await self.client.get(path, {"labelSelector": f"app.kubernetes.io/name={NAME}"})
+            for raw in left.get("items") or ():
+                metadata = raw["metadata"]
+                if metadata["name"].startswith(NAME):
+                    await self._delete(MadeObject(resource, f"{path}/{metadata['name']}", metadata["uid"]))
 
     async def _start_server(self) -> str:
-        """The server pod's address, once it runs. (Whether it listens already, the client's patience tells.)"""
-        name = f"{NAME}-server-{secrets.token_hex(3)}"
+        """The server pod's address, once it runs. Whether it listens already, the clients' retries show."""
         command = ["python", "-m", "exposure.verify.listen", str(PORT)]
-        labels = _labels("server")
         image = self.config.canary.image
-        path = await self._make(restricted_pod(self.namespace, name, labels, image, command, ROUND_SECONDS))
-        pod = await self._until(path, lambda status: status.get("phase") == "Running" and bool(status.get("podIP")))
-        return str(pod["status"]["podIP"])
+        pod = restricted_pod(self.namespace, _name("server"), _labels("server"), image, command, ROUND_SECONDS)
+        made = await self._make("pods", pod)
+        running = await self._until(made, lambda status: status.get("phase") == "Running" and bool(status.get("podIP")))
+        return str(running["status"]["podIP"])
 
     async def _connect(self, server: str, want: str) -> str:
-        """What became of a client pod's connection, tried again for a while if it comes otherwise than wanted."""
-        name = f"{NAME}-client-{secrets.token_hex(3)}"
+        """The outcome of a client pod's connection. It is tried again for a while where it is not what is wanted."""
         job = Job(self.namespace, [(server, PORT, "TCP", 1, want)])
         image, labels = self.config.canary.image, _labels("client")
-        path = await self._make(probe_pod(job, name, image, START_SECONDS, 1.0, 1, GRACE_SECONDS, labels))
-        pod = await self._until(path, lambda status: status.get("phase") in ("Succeeded", "Failed"))
-        await self._remove("pods", path)
-        return answer_of(job, pod).observed[0].outcomes[0]
+        pod = probe_pod(job, _name("client"), image, START_SECONDS, 1.0, 1, GRACE_SECONDS, labels)
+        made = await self._make("pods", pod)
+        ended = await self._until(made, lambda status: status.get("phase") in ("Succeeded", "Failed"))
+        await self._delete(made)
+        return answer_of(job, ended).observed[0].outcomes[0]
 
-    async def _close_server(self) -> None:
+    async def _close_server(self) -> MadeObject:
         body: Object = {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
-            "metadata": {"name": POLICY, "namespace": self.namespace, "labels": {"app.kubernetes.io/name": NAME}},
+            "metadata": {"name": _name("policy"), "namespace": self.namespace, "labels": _labels("policy")},
             "spec": {"podSelector": {"matchLabels": _labels("server")}, "policyTypes": ["Ingress"], "ingress": []},
         }
-        path = self._path("networkpolicies", POLICY)
-        written = await self.writer.apply("networkpolicies", path, body)
-        self._made.append(("networkpolicies", path))
-        assert written["metadata"]["name"] == POLICY
+        return await self._make("networkpolicies", body)
 
-    async def _make(self, pod: Object) -> str:
-        await self.writer.create("pods", self._path("pods", ""), pod)
-        path = self._path("pods", pod["metadata"]["name"])
-        self._made.append(("pods", path))
-        return path
+    async def _make(self, resource: str, body: Object) -> MadeObject:
+        path = COLLECTIONS[resource].format(self.namespace)
+        metadata = (await self.writer.create(resource, path, body))["metadata"]
+        made = MadeObject(resource, f"{path}/{metadata['name']}", metadata["uid"])
+        self._made.append(made)
+        return made
 
-    async def _until(self, path: str, done: Callable[[Object], bool]) -> Object:
+    async def _until(self, pod: MadeObject, reached: Callable[[Object], bool]) -> Object:
+        """The pod, once its status is as wanted."""
         async with asyncio.timeout(START_SECONDS + GRACE_SECONDS):
             while True:
-                pod = await self.client.get(path)
-                if done(pod.get("status") or {}):
-                    return pod
+                live = await self.client.get(pod.path)
+                if reached(live.get("status") or {}):
+                    return live
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _remove(self, resource: str, path: str) -> None:
+    async def _delete(self, made: MadeObject) -> None:
         with contextlib.suppress(NotFound, Conflict):
-            live = await self.client.get(path)
-            await self.writer.delete(resource, path, live["metadata"]["uid"])
-        self._made = [each for each in self._made if each[1] != path]
+            await self.writer.delete(made.resource, made.path, made.uid)
+        self._made = [other for other in self._made if other != made]
 
     async def _clean_up(self) -> None:
-        for resource, path in list(self._made):
-            # What cannot be deleted now ends by its own deadline; the policy goes at the start of the next round.
+        for made in list(self._made):
+            # What cannot be deleted now, the next round sweeps.
             with contextlib.suppress(ApiError, NotLeading):
-                await self._remove(resource, path)
+                await self._delete(made)
         self._made.clear()
 
-    def _path(self, resource: str, name: str) -> str:
-        group = "/api/v1" if resource == "pods" else "/apis/networking.k8s.io/v1"
-        return f"{group}/namespaces/{self.namespace}/{resource}/{name}".rstrip("/")
-
-    def _take(self, proof: Proof) -> None:
+    def _record(self, proof: Proof) -> None:
         before = self.proof
         self.metrics.canary_enforced.set({True: 1.0, False: 0.0, None: float("nan")}[proof.enforced])
         self.metrics.canary_last_run.set_to_current_time()
-        same = before is not None and before.enforced == proof.enforced
-        if same and before is not None and proof.name_conflicts - before.name_conflicts < RENEW_SECONDS:
+        changed = before is None or before.enforced != proof.enforced
+        if before is not None and not changed and proof.monotonic - before.monotonic < RENEW_SECONDS:
             return
         self.proof = proof
         level = logging.INFO if proof.enforced else logging.WARNING
-        log.log(level, "canary", extra={"fields": {"enforced": proof.enforced, "evidence": proof.evidence}})
-        if not same:
-            said = proof.as_condition()
-            subject = Subject("v1", "Namespace", "", self.namespace)
-            self.events.post(subject, said["reason"], said["message"], warning=not proof.enforced)
-        self.told()
+        log.log(level, "canary", extra=fields(enforced=proof.enforced, evidence=proof.evidence))
+        if changed:
+            verified = proof.as_condition()
+            namespace = ObjectReference("v1", "Namespace", "", self.namespace)
+            self.events.post(namespace, verified["reason"], verified["message"], warning=not proof.enforced)
+        self.on_change()
+
+
+def _name(part: str) -> str:
+    return f"{NAME}-{part}-{secrets.token_hex(3)}"
 
 
 def _labels(part: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
-"""One client for the whole process: the configuration of `kubernetes.aio`, its session, and the calls that we make.
+"""One HTTP client for the whole process. docs/adr/0008-requests-of-our-own.md says why it is not the typed one.
 
-A server-side apply through the typed client costs 650–1,070 µs of CPU; straight through the session that `ApiClient`
-keeps, a fraction. So the library loads credentials and refreshes tokens, and the requests are written here.
+The `kubernetes` library loads credentials, refreshes tokens and makes the session. The requests are written here.
 """
 
 import asyncio
@@ -9,45 +8,65 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
-from kubernetes.aio import config as loading
+from kubernetes.aio import config as library_config
 from kubernetes.aio.client import ApiClient, Configuration
+from yaml import YAMLError
 from yarl import URL
 
-from exposure.controller import errors
+from exposure.controller.errors import ApiError, CannotStart, Unreachable, api_error
 
 Object: TypeAlias = dict[str, Any]
 
 FIELD_MANAGER = "exposure-operator"
-#: A write takes at most this long, here and on the server (`timeout=`): the lease must outlast it.
+#: A write takes at most this long, here and on the server (`timeout=`). The lease must outlast it.
 WRITE_SECONDS = 5.0
 READ_SECONDS = 30.0
-#: Bookmarks come about once a minute; a watch that is silent for longer is dead.
+#: Bookmarks come about once a minute. A watch that is silent for longer is broken.
 WATCH_SILENCE_SECONDS = 100.0
 _TOKEN_SECONDS = 20.0
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _QUERY = {"fieldManager": FIELD_MANAGER, "timeout": f"{WRITE_SECONDS:.0f}s"}
+#: asyncio.timeout bounds the whole call. A second timer for every request would only cost time.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
-async def configuration(kubeconfig: str | None, context: str | None) -> Configuration:
-    """Credentials: the files that are named, else those of the pod's ServiceAccount, else the usual kubeconfig."""
-    found = Configuration()
-    if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        loading.load_incluster_config(client_configuration=found)
-    else:
-        await loading.load_kube_config(config_file=kubeconfig, context=context, client_configuration=found)
-    found.retries = False
-    # Watches and writes share the session; writes are bounded elsewhere, and a watch must never wait for one.
-    found.connection_pool_maxsize = 0
-    found.client_session_kwargs = {"trust_env": False, "auto_decompress": True}
-    return found
+async def connect(kubeconfig: str | None, context: str | None) -> "Client":
+    """A client with the credentials of a kubeconfig and a context or, where neither is named in a pod, with those of
+    its ServiceAccount. CannotStart where they cannot be read."""
+    configuration = Configuration()
+    in_pod = kubeconfig is None and context is None and bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    source = "the pod's ServiceAccount" if in_pod else f"kubeconfig {files}"
+    try:
+        if in_pod:
+            library_config.load_incluster_config(client_configuration=configuration)
+        elif any(Path(file).expanduser().exists() for file in files.split(os.pathsep)):
+            await library_config.load_kube_config(kubeconfig, context, configuration)
+        else:
+            raise FileNotFoundError("it does not exist")
+        configuration.retries = False
+        # Watches and writes share the session. The Writer bounds writes, and a watch must never wait for one.
+        configuration.connection_pool_maxsize = 0
+        configuration.client_session_kwargs = {"trust_env": False, "auto_decompress": True}
+        return Client(configuration)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise _no_credentials(source, "it does not have the form of a kubeconfig") from error
+    except (library_config.ConfigException, OSError, ValueError, YAMLError) as error:
+        raise _no_credentials(source, str(error).rstrip(".")) from error
+
+
+def _no_credentials(source: str, reason: str) -> CannotStart:
+    cure = "Name a readable kubeconfig with --kubeconfig, and one of its contexts with --context."
+    return CannotStart(f"no credentials can be read from {source}: {reason}. {cure}")
 
 
 class Client:
-    """`list_page`, `watch`, `apply`, `delete`, `send`; every failure is one of `errors`."""
+    """Every request to the API server. Every failure is one of `errors`."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -63,21 +82,19 @@ class Client:
     async def close(self) -> None:
         await self._api.close()
 
-    async def list_page(self, path: str, limit: int, continue_token: str = "") -> Object:
-        """One page of a collection, as the API's List object."""
-        query = {"limit": str(limit), **({"continue": continue_token} if continue_token else {})}
-        return await self._call("GET", path, query, READ_SECONDS)
+    async def get(
+        self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Object:
+        """An object, or one page of a collection as the API's List object."""
+        return await self._call("GET", path, query or {}, READ_SECONDS, headers=headers)
 
-    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Object:
-        return await self._call("GET", path, {}, READ_SECONDS, headers=headers)
-
-    async def apply(self, path: str, body: Object, *, force: bool = True, seconds: float = WRITE_SECONDS) -> Object:
-        """Server-side apply; answers the object as it is now. Without `force`, what another one owns is a Conflict."""
+    async def apply(self, path: str, body: Object, *, force: bool = True) -> Object:
+        """Server-side apply. Returns the object as it is now. Without `force`, another owner's field is a Conflict."""
         query = {**_QUERY, "force": "true" if force else "false"}
-        return await self._call("PATCH", path, query, seconds, body, _APPLY)
+        return await self._call("PATCH", path, query, WRITE_SECONDS, body, _APPLY)
 
     async def delete(self, path: str, uid: str) -> Object:
-        """Deletes the object with this uid and no other; answers its last state, or a Status."""
+        """Deletes the object with this uid and no other. Returns its last state, or a Status."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
         return await self._call("DELETE", path, {"timeout": _QUERY["timeout"]}, WRITE_SECONDS, body, _JSON)
 
@@ -86,7 +103,7 @@ class Client:
         return await self._call(method, path, _QUERY, seconds, body, _JSON)
 
     async def watch(self, path: str, resource_version: str, seconds: int) -> AsyncIterator[bytes]:
-        """Lines of a watch, each one JSON event, until the server ends it; a half line at the end is dropped."""
+        """Lines of a watch, each one JSON event, until the server ends it. A half line at the end is dropped."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -107,7 +124,7 @@ class Client:
                     for line in lines:
                         yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise errors.Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
+            raise Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
 
     async def _call(
         self,
@@ -127,7 +144,7 @@ class Client:
                     self._url(path, query),
                     data=data,
                     headers={**await self._headers(), **(headers or {})},
-                    timeout=_NO_TIMER,
+                    timeout=_NO_TIMEOUT,
                     proxy=self._proxy,
                 )
                 if response.status >= 300:
@@ -135,14 +152,14 @@ class Client:
                 answer: Object = json.loads(await response.read())
                 return answer
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise errors.Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
+            raise Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
 
     def _url(self, path: str, query: Mapping[str, str]) -> URL:
         url = URL(self._host + path)
         return url.with_query(query) if query else url
 
     async def _headers(self) -> Mapping[str, str]:
-        """The authorization header; the library reads a projected token anew as it is rotated."""
+        """The authorization header. The library reads a projected token again when it is rotated."""
         now = time.monotonic()
         if now - self._authorized_at > _TOKEN_SECONDS:
             token = await self.configuration.get_api_key_with_prefix("BearerToken")
@@ -152,7 +169,7 @@ class Client:
             self._authorized_at = now
         return self._authorization
 
-    async def _error(self, response: aiohttp.ClientResponse, request: str) -> errors.ApiError:
+    async def _error(self, response: aiohttp.ClientResponse, request: str) -> ApiError:
         raw = await response.read()
         try:
             body = json.loads(raw)
@@ -160,8 +177,4 @@ class Client:
             body = raw.decode(errors="replace")
         if response.status == 401:
             self._authorized_at = float("-inf")
-        return errors.decided(response.status, body, request, response.headers.get("Retry-After"))
-
-
-#: asyncio.timeout bounds the whole call; a second timer per request would only cost time.
-_NO_TIMER = aiohttp.ClientTimeout(total=None)
+        return api_error(response.status, body, request, response.headers.get("Retry-After"))

@@ -1,84 +1,102 @@
-"""The status of ClusterExposurePolicies, which speak in many namespaces at once."""
+"""The status of ClusterExposurePolicies, which hold in many namespaces at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from exposure.controller.status import Report, Reporter, State
+from exposure.controller.status import Reconciliation, Reporter, ReportResult
 from exposure.controller.store import Store
 from exposure.model.exposures import PolicyOutcome, PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy
+from exposure.model.snapshot import Snapshot
 from exposure.resolve.cluster_policies import cluster_policy_matches, with_accepted_meaning
 
-#: In a message; the list in the status holds more, and the count all.
-SHOWN = 3
-LISTED = 100
 KIND = "ClusterExposurePolicy"
+#: How many namespaces a message names. The status lists more, and counts all.
+NAMED = 3
+NOT_RECONCILED = "not reconciled yet"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespacePart:
+    """What one namespace contributes to the status of the policies that select it.
+
+    `not_programmed`: why its NetworkPolicies do not equal the plan, "" where they do. `refusals`: the verdicts of the
+    policies that are not accepted there, by name.
+    """
+
+    not_programmed: str = ""
+    refusals: Mapping[str, PolicyVerdict] = field(default_factory=dict)
 
 
 class ClusterReporter:
-    """Remembers of each namespace only what falls short there, and reports it with the policies that reach it."""
+    """Keeps the part of every namespace, and reports all parts together."""
 
     def __init__(self, store: Store, reporter: Reporter) -> None:
         self._store = store
         self._reporter = reporter
-        self._shortcomings: dict[str, str] = {}
-        self._refused: dict[str, dict[str, PolicyVerdict]] = {}
-        self._reported: set[str] = set()
+        self._parts: dict[str, NamespacePart] = {}
 
-    def take(self, namespace: str, state: State, shortcoming: str) -> bool:
-        """Whether this namespace's part in the cluster-wide report has changed."""
-        refused = {
+    def record(self, namespace: str, reconciliation: Reconciliation) -> bool:
+        """Whether the namespace's part has changed, so that the report has to be made again."""
+        refusals = {
             outcome.policy.name: outcome.verdict
-            for outcome in state.resolution.outcomes
+            for outcome in reconciliation.resolution.outcomes
             if outcome.policy.kind == KIND and not outcome.verdict.accepted
         }
-        before = (namespace in self._reported, self._shortcomings.get(namespace), self._refused.get(namespace))
-        self.forget(namespace)
-        self._reported.add(namespace)
-        if shortcoming:
-            self._shortcomings[namespace] = shortcoming
-        if refused:
-            self._refused[namespace] = refused
-        after = (True, self._shortcomings.get(namespace), self._refused.get(namespace))
-        return before != after and bool(self._store.snapshot.cluster_exposure_policies)
+        part = NamespacePart(self._reporter.why_not_programmed(reconciliation), refusals)
+        before, self._parts[namespace] = self._parts.get(namespace), part
+        return before != part
 
     def forget(self, namespace: str) -> bool:
-        """Whether it was known, and there is somebody to tell that it is gone."""
-        known = namespace in self._reported
-        self._reported.discard(namespace)
-        self._shortcomings.pop(namespace, None)
-        self._refused.pop(namespace, None)
-        return known and bool(self._store.snapshot.cluster_exposure_policies)
+        """Whether the namespace had a part, so that the report has to be made again."""
+        return self._parts.pop(namespace, None) is not None
 
-    async def report(self) -> Report:
-        report = Report()
-        for name, policy in sorted(self._store.snapshot.cluster_exposure_policies.items()):
-            reached = sorted(self._reached(policy))
-            short = [f"{namespace}: {why}" for namespace in reached if (why := self._shortcoming(namespace))]
-            message = "; ".join(short[:SHOWN]) + (f"; and {len(short) - SHOWN} more" if len(short) > SHOWN else "")
-            more = {"namespaceCount": len(reached), "namespaces": reached[:LISTED]}
-            await self._reporter.write_policy_status(("", name), self._outcome(policy, reached), message, report, more)
-        return report
+    def clear(self) -> None:
+        self._parts.clear()
 
-    def _reached(self, policy: ClusterExposurePolicy) -> Iterator[str]:
-        spec = with_accepted_meaning(policy).spec
+    def unknown(self) -> list[str]:
+        """The namespaces whose part is not known yet and would be reported as not reconciled."""
+        return [name for name in self._store.snapshot.namespaces if name not in self._parts]
+
+    async def report(self) -> ReportResult:
+        result = ReportResult()
         snapshot = self._store.snapshot
-        return (
-            name
-            for name, each in snapshot.namespaces.items()
-            if not each.deleting and cluster_policy_matches(spec, each, snapshot.config)
-        )
+        for name, policy in sorted(snapshot.cluster_exposure_policies.items()):
+            outcome = cluster_outcome(policy, selected_namespaces(policy, snapshot), self._parts)
+            message = not_programmed_message(outcome.namespaces, self._parts)
+            await self._reporter.write_policy_status(("", name), outcome, message, result)
+        return result
 
-    def _outcome(self, policy: ClusterExposurePolicy, reached: list[str]) -> PolicyOutcome:
-        meaning = with_accepted_meaning(policy)
-        verdict = meaning.verdict
-        for namespace in reached:
-            here = self._refused.get(namespace, {}).get(policy.name)
-            if verdict.accepted and here is not None:
-                verdict = PolicyVerdict(False, here.reason, f"In namespace {namespace}: {here.message}")
-        mode = (meaning.spec.defaults.mode if meaning.spec else None) or "Enforce"
-        return PolicyOutcome(PolicyRef(KIND, policy.name), policy.generation, verdict, mode, uid=policy.uid)
 
-    def _shortcoming(self, namespace: str) -> str:
-        if namespace not in self._reported:
-            return "not looked at yet"
-        return self._shortcomings.get(namespace, "")
+def selected_namespaces(policy: ClusterExposurePolicy, snapshot: Snapshot) -> tuple[str, ...]:
+    spec = with_accepted_meaning(policy).spec
+    return tuple(
+        name
+        for name, namespace in sorted(snapshot.namespaces.items())
+        if not namespace.deleting and cluster_policy_matches(spec, namespace, snapshot.config)
+    )
+
+
+def cluster_outcome(
+    policy: ClusterExposurePolicy, namespaces: tuple[str, ...], parts: Mapping[str, NamespacePart]
+) -> PolicyOutcome:
+    """The policy is accepted where its spec is valid and no namespace that it selects refuses it."""
+    meaning = with_accepted_meaning(policy)
+    verdict = meaning.verdict
+    for namespace in namespaces:
+        refusal = parts[namespace].refusals.get(policy.name) if namespace in parts else None
+        if verdict.accepted and refusal is not None:
+            verdict = PolicyVerdict(False, refusal.reason, f"In namespace {namespace}: {refusal.message}")
+    mode = (meaning.spec.defaults.mode if meaning.spec else None) or "Enforce"
+    ref = PolicyRef(KIND, policy.name)
+    return PolicyOutcome(ref, policy.generation, verdict, mode, uid=policy.uid, namespaces=namespaces)
+
+
+def not_programmed_message(namespaces: Iterable[str], parts: Mapping[str, NamespacePart]) -> str:
+    """Why the policy is not programmed everywhere. "" where it is."""
+    unknown = NamespacePart(NOT_RECONCILED)
+    reasons = [
+        f"{namespace}: {reason}" for namespace in namespaces if (reason := parts.get(namespace, unknown).not_programmed)
+    ]
+    rest = f"; and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
+    return "; ".join(reasons[:NAMED]) + rest

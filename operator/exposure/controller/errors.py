@@ -1,11 +1,14 @@
-"""What an API server can answer other than yes, decided once: each class says what the caller does about it."""
+"""What an API server can answer other than success. Each class says what it means for the caller."""
 
 from collections.abc import Mapping
-from typing import Any
+
+
+class CannotStart(Exception):
+    """The command line or the environment does not lead to a cluster. The message says what to change."""
 
 
 class ApiError(Exception):
-    """Any answer that is not a success. `retry_after` in seconds, where the server names a time, else None."""
+    """An answer that is not a success. `retry_after` in seconds, where the server names a time, else None."""
 
     def __init__(self, status: int, message: str, *, request: str, reason: str = "", retry_after: float | None = None):
         super().__init__(f"{request}: {status} {reason or ''} {message}".replace("  ", " "))
@@ -14,15 +17,15 @@ class ApiError(Exception):
 
 
 class Unreachable(ApiError):
-    """No answer at all: refused, reset, timed out. Whether a write happened is unknown; the next snapshot tells."""
+    """No answer: refused, reset, timed out. Whether a write happened is unknown. The next snapshot shows it."""
 
 
 class Forbidden(ApiError):
-    """The role lacks a verb on a resource; the message is the API server's own, which names both."""
+    """The role lacks a verb on a resource. The API server's message names both."""
 
 
 class Unauthorized(ApiError):
-    """The token is expired or unknown: it is read again before the next request."""
+    """The token is expired or unknown. It is read again before the next request."""
 
 
 class NamespaceTerminating(ApiError):
@@ -30,27 +33,27 @@ class NamespaceTerminating(ApiError):
 
 
 class NotFound(ApiError):
-    """The object, its namespace or its whole kind is gone."""
+    """The object, its namespace or its whole kind does not exist."""
 
 
 class Conflict(ApiError):
-    """Somebody else wrote first, or owns what we would write: the next snapshot sees it."""
+    """Another client wrote first, or owns the fields that we would write. The next snapshot shows it."""
 
 
 class Gone(ApiError):
-    """The resourceVersion or continue token is too old: list anew."""
+    """The resourceVersion or the continue token is too old. List again."""
 
 
 class TooManyRequests(ApiError):
-    """The server asks for patience, for `retry_after` seconds."""
+    """The server asks to wait for `retry_after` seconds."""
 
 
 class Invalid(ApiError):
-    """The object is refused as it stands; the same again would be refused again."""
+    """The object is refused as it stands. The same object would be refused again."""
 
 
 class ServerError(ApiError):
-    """5xx: worth another try later."""
+    """A status of 500 or above. Try again later."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -64,11 +67,11 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-def decided(status: int, body: object, request: str, retry_after: str | None = None) -> ApiError:
-    """The error that a status code and a metav1.Status body mean. `request` is "VERB path", for the message."""
-    said: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    reason, message = str(said.get("reason", "")), str(said.get("message", "")) or str(body)[:200]
-    details = said.get("details")
+def api_error(status: int, body: object, request: str, retry_after: str | None = None) -> ApiError:
+    """The error that a status code and its body, usually a metav1.Status, mean. `request`: "VERB path"."""
+    answer = body if isinstance(body, dict) else {}
+    reason, message = str(answer.get("reason", "")), str(answer.get("message", "")) or str(body)[:200]
+    details = answer.get("details")
     details = details if isinstance(details, dict) else {}
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = str(details["retryAfterSeconds"])
@@ -77,10 +80,10 @@ def decided(status: int, body: object, request: str, retry_after: str | None = N
     if status == 403:
         causes = [cause.get("reason") for cause in details.get("causes") or () if isinstance(cause, dict)]
         kind = NamespaceTerminating if "NamespaceTerminating" in causes else Forbidden
+    elif status in (503, 504) and seconds is not None:
+        kind = TooManyRequests
     elif status >= 500:
         kind = ServerError
     else:
         kind = _BY_STATUS.get(status, ApiError)
-    if kind is ServerError and seconds is not None and status in (503, 504):
-        kind = TooManyRequests
     return kind(status, message, request=request, reason=reason, retry_after=seconds)

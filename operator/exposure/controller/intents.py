@@ -1,8 +1,8 @@
-"""Intent: ExposurePolicies and ClusterExposurePolicies, as Kopf's handlers bring them, and a list of our own.
+"""Intent: ExposurePolicies and ClusterExposurePolicies, from Kopf's events and from lists of our own.
 
-Kopf forgets what was deleted while its watch was broken. So both kinds are also listed, whole, once at the start and
-every ten seconds, and what the list does not hold is gone. Which of the two ways was faster is decided by each
-object's resourceVersion (see `Table`).
+Kopf misses what is deleted while its watch is broken. So both kinds are also listed whole, once at the start and then
+about every ten seconds, and what a list does not have is gone. Where an event and a list overtake each other, the
+resourceVersion of every object decides (see `ObjectTable`).
 """
 
 import asyncio
@@ -13,41 +13,46 @@ from exposure.controller.client import Client
 from exposure.controller.discovery import Discovery
 from exposure.controller.metrics import Metrics
 from exposure.controller.reflector import Reflector
-from exposure.controller.tables import Table
+from exposure.controller.tables import ObjectTable
 from exposure.fields import Raw
+from exposure.parse.kinds import Kind
 
-RELIST_SECONDS = 10.0
+LIST_EVERY_SECONDS = 10.0
 
 
 class Intents:
-    """`take` is called with each watch event; `run` lists. `synced` is set once both kinds were listed."""
+    """`take` is called with every event of Kopf's watches. `synced` is set once both kinds have been listed."""
 
-    def __init__(self, client: Client, tables: Sequence[Table], discovery: Discovery, metrics: Metrics) -> None:
+    def __init__(self, client: Client, tables: Sequence[ObjectTable], discovery: Discovery, metrics: Metrics) -> None:
         self.synced = asyncio.Event()
-        self._due = asyncio.Event()
-        self._lists = [Reflector(client, table, discovery, metrics) for table in tables]
+        self._list_now = asyncio.Event()
+        self._reflectors = [Reflector(client, table, discovery, metrics) for table in tables]
         self._tables = {table.kind.kind: table for table in tables}
         self._metrics = metrics
 
-    def take(self, kind: str, what: str | None, raw: Raw) -> None:
-        """One event: `what` is None (listed), ADDED, MODIFIED or DELETED."""
-        table = self._tables[kind]
-        self._metrics.events[table.kind.plural] += 1
-        if what == "DELETED":
+    @property
+    def kinds(self) -> list[Kind]:
+        return [table.kind for table in self._tables.values()]
+
+    def take(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
+        """One event. Its type is ADDED, MODIFIED, DELETED, or None for an object of Kopf's own list."""
+        table = self._tables[kind.kind]
+        self._metrics.events[kind.plural] += 1
+        if event_type == "DELETED":
             table.remove(raw)
         else:
             table.put(raw)
 
+    def list_now(self) -> None:
+        """Events may have been missed: does not wait for the next list."""
+        self._list_now.set()
+
     async def run(self) -> None:
         while True:
-            await asyncio.gather(*(each.fill() for each in self._lists))
+            self._list_now.clear()
+            await asyncio.gather(*(reflector.fill() for reflector in self._reflectors))
             self.synced.set()
-            self._due.clear()
             try:
-                await asyncio.wait_for(self._due.wait(), RELIST_SECONDS * random.uniform(0.8, 1.2))
+                await asyncio.wait_for(self._list_now.wait(), LIST_EVERY_SECONDS * random.uniform(0.8, 1.2))
             except TimeoutError:
                 continue
-
-    def list_now(self) -> None:
-        """Something was missed: do not wait for the next list."""
-        self._due.set()

@@ -1,8 +1,9 @@
-"""Leader election on a coordination.k8s.io Lease, by the monotonic clock.
+"""Leader election on a coordination.k8s.io Lease, by the monotonic clock. docs/adr/0007-a-lease-of-our-own.md: why.
 
-The holder counts from before it asked: its right ends `LEASE_SECONDS` after the last renewal was *sent*, whatever the
-answer's delay. A standby counts from when it *saw* the record change. So the two can never both believe, unless their
-clocks run at different speeds; nobody's wall clock matters. A write is not begun unless the right outlasts it.
+The holder counts from before its request: its right ends `LEASE_SECONDS` after the last renewal was *sent*, however
+late the answer came. A standby counts from when it *saw* the record change. So the two never both believe that they
+lead, unless their clocks run at different speeds. The time of day has no part in it. A write begins only if the right
+outlasts it.
 """
 
 import asyncio
@@ -18,13 +19,13 @@ from exposure.controller.errors import ApiError, Conflict, NotFound
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 4.0
 ATTEMPT_SECONDS = 4.0
-#: Left over when a write is begun, beyond what the write itself may take.
+#: Left of the lease when a write begins, beyond what the write itself may take.
 MARGIN_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
 class Lease:
-    """`on_gain` and `on_loss` are called at each change; `holds_for(seconds)` is asked before each write."""
+    """`on_gain` and `on_loss` are called when this process begins and ceases to lead."""
 
     def __init__(
         self,
@@ -43,8 +44,10 @@ class Lease:
         self._on_gain, self._on_loss = on_gain, on_loss
         self._valid_until = float("-inf")
         self._leading = False
-        self._seen: tuple[str, str] | None = None
-        self._seen_at = 0.0
+        #: Holder and resourceVersion of another process's record, and when they were first seen.
+        self._observed: tuple[str, str] | None = None
+        self._observed_at = 0.0
+        #: Our own record as the API server last returned it.
         self._record: Object | None = None
 
     @property
@@ -52,7 +55,7 @@ class Lease:
         return self._leading and time.monotonic() < self._valid_until
 
     def holds_for(self, seconds: float) -> bool:
-        """Whether a write that begins now and takes `seconds` ends while nobody else can be leader."""
+        """Whether a write that begins now and takes `seconds` ends before another process can lead."""
         return self._leading and time.monotonic() + seconds + MARGIN_SECONDS < self._valid_until
 
     async def run(self) -> None:
@@ -65,12 +68,12 @@ class Lease:
                 self._record = None
             except (ApiError, TimeoutError) as error:
                 level = logging.ERROR if getattr(error, "status", 0) in (401, 403) else logging.WARNING
-                log.log(level, "the lease %s was not renewed: %s", self._name, str(error) or "no answer in time")
+                log.log(level, "the Lease %s was not renewed: %s", self._name, str(error) or "no answer in time")
                 self._record = None
             except (KeyError, TypeError, AttributeError, ValueError) as error:
-                log.warning("the lease %s is not understood: %r", self._name, error)
+                log.warning("the Lease %s has an unknown form: %r", self._name, error)
                 self._record = None
-            # No more write may begin: say so now, not when the lease is already another's.
+            # From now on no write may begin. The others are notified now, and not when another process leads.
             if self._leading and not self.holds_for(0):
                 self._lose("it could not be renewed in time")
             pause = RENEW_SECONDS if self._leading else RENEW_SECONDS / 2
@@ -79,7 +82,7 @@ class Lease:
             await asyncio.sleep(max(0.1, started + pause * random.uniform(0.9, 1.1) - time.monotonic()))
 
     async def release(self) -> None:
-        """Lets go, so that a standby need not wait. Only after the last write was answered."""
+        """Gives the lease up, so that a standby need not wait. Only after the last write was answered."""
         if not self.leading or self._record is None:
             return
         self._leading, self._valid_until = False, float("-inf")
@@ -87,15 +90,14 @@ class Lease:
         try:
             await self._client.send("PUT", self._path, {**self._record, "spec": spec}, 2.0)
         except ApiError as error:
-            log.info("the lease %s is left to expire: %s", self._name, error)
+            log.info("the Lease %s is left to expire: %s", self._name, error)
 
     async def _attempt(self) -> None:
-        asked_at = time.monotonic()
+        sent_at = time.monotonic()
         record = self._record if self._leading and self._record else await self._read()
         if record is None:
-            self._taken(
-                await self._client.send("POST", self._collection, self._new_record(), ATTEMPT_SECONDS), asked_at
-            )
+            made = await self._client.send("POST", self._collection, self._new_record(), ATTEMPT_SECONDS)
+            self._acquired(made, sent_at)
             return
         spec = record.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
@@ -103,7 +105,8 @@ class Lease:
             if self._leading:
                 self._lose(f"{holder} holds it")
             return
-        self._taken(await self._client.send("PUT", self._path, self._renewed(record), ATTEMPT_SECONDS), asked_at)
+        renewed = await self._client.send("PUT", self._path, self._renewed(record), ATTEMPT_SECONDS)
+        self._acquired(renewed, sent_at)
 
     async def _read(self) -> Object | None:
         try:
@@ -115,24 +118,24 @@ class Lease:
         """Released, or unchanged for its whole duration on our own clock, counted from when we first saw it so."""
         if not holder:
             return True
-        seen = (holder, record["metadata"]["resourceVersion"])
+        observed = (holder, record["metadata"]["resourceVersion"])
         now = time.monotonic()
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
+        if observed != self._observed:
+            self._observed, self._observed_at = observed, now
             return False
-        return now - self._seen_at > max(seconds, LEASE_SECONDS)
+        return now - self._observed_at > max(seconds, LEASE_SECONDS)
 
-    def _taken(self, record: Object, asked_at: float) -> None:
+    def _acquired(self, record: Object, sent_at: float) -> None:
         self._record = record
-        self._valid_until = asked_at + LEASE_SECONDS
+        self._valid_until = sent_at + LEASE_SECONDS
         if not self._leading:
             self._leading = True
-            log.info("leading as %s", self.identity)
+            log.info("this process leads, as %s", self.identity)
             self._on_gain()
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, reason: str) -> None:
         self._leading, self._record = False, None
-        log.warning("leading no more: %s", why)
+        log.warning("this process no longer leads: %s", reason)
         self._on_loss()
 
     def _new_record(self) -> Object:
@@ -145,10 +148,10 @@ class Lease:
 
     def _renewed(self, record: Object) -> Object:
         spec = record.get("spec") or {}
-        same = spec.get("holderIdentity") == self.identity
-        transitions = int(spec.get("leaseTransitions") or 0) + (0 if same else 1)
-        # The resourceVersion that was read goes along: of two that reach for it, one gets a conflict.
-        return {**record, "spec": self._spec(spec if same else {}, transitions)}
+        ours = spec.get("holderIdentity") == self.identity
+        transitions = int(spec.get("leaseTransitions") or 0) + (0 if ours else 1)
+        # With the resourceVersion that was read: of two processes that try, one gets a Conflict.
+        return {**record, "spec": self._spec(spec if ours else {}, transitions)}
 
     def _spec(self, previous: Object, transitions: int) -> Object:
         return {

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class JsonLines(logging.Formatter):
-    """time, level, logger, message, and what the call brought as extra={"fields": …}."""
+def fields(**values: object) -> dict[str, Mapping[str, object]]:
+    """The `extra` of a logging call. docs/reference/metrics.md explains every field."""
+    return {"fields": values}
 
+
+class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z",
@@ -24,24 +27,26 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class Plain(logging.Formatter):
+class PlainText(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        values = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
+        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {values}" if values else "")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    found = getattr(record, "fields", None)
-    return found if isinstance(found, dict) else {}
+    values = getattr(record, "fields", None)
+    return values if isinstance(values, dict) else {}
 
 
 def configure(level: str, form: str) -> None:
-    """Everything to standard error. Kopf and aiohttp only speak up when something is wrong."""
+    """Everything goes to standard error. Kopf and aiohttp log only what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else Plain())
+    handler.setFormatter(JsonLines() if form == "json" else PlainText())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level.upper() != "DEBUG":
         for name in ("kopf", "aiohttp.access", "asyncio", "kubernetes"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It warns at each start that it handles no signals, which are the operator's here.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -1,38 +1,48 @@
-"""/healthz, /readyz and /metrics. (Kopf's own probes hang on most exceptions.)"""
+"""The pages /healthz, /readyz and /metrics. Kopf's own probes hang on most exceptions."""
 
 from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from exposure.controller.errors import CannotStart
 from exposure.controller.metrics import Metrics
 
 
 class Probes:
-    """`missing` names the kinds that were not read yet; ready means that there are none, leading or not."""
+    """`listen`: address and port, None for every address. `missing` names the kinds that were not read yet.
 
-    def __init__(self, listen: str, missing: Callable[[], list[str]], metrics: Metrics) -> None:
-        host, _, port = listen.rpartition(":")
-        self._host, self._port = host.strip("[]") or None, int(port)
+    Ready means that no kind is missing, whether this process leads or not.
+    """
+
+    def __init__(self, listen: tuple[str | None, int], missing: Callable[[], list[str]], metrics: Metrics) -> None:
+        self._host, self._port = listen
         self._missing = missing
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
+        """CannotStart where nothing can listen there."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics_page)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
+        except OSError as error:
+            raise CannotStart(
+                f"nothing can listen on {self._host or 'any address'}, port {self._port}: {error.strerror or error}. "
+                "Name an address of this machine and a free port with --listen."
+            ) from error
 
     async def stop(self) -> None:
         if self._runner:
             await self._runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        # The loop that does the work is the one that answers: an answer means that it is alive.
+        # The answer comes from the loop that does the work, so it shows that this loop is alive.
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:

@@ -1,8 +1,8 @@
-"""List and watch of one kind: a table is kept equal to what the API server holds, whichever way a watch ends.
+"""List and watch of one kind: its table is kept equal to what the API server holds, however a watch ends.
 
-Paginated list → replace, which finds what vanished → watch with bookmarks from that resourceVersion → list anew, after
-a moment of chance, when the version has expired or the server reports any other error in the stream. A connection
-that merely broke or fell silent goes on where it was.
+List in pages → `replace`, which finds what vanished → watch with bookmarks from that resourceVersion. Where the version
+has expired or the server reports any other error in the stream, list again after a short random delay. A connection
+that only broke or fell silent goes on where it was.
 """
 
 import asyncio
@@ -10,27 +10,34 @@ import json
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 
 from exposure.controller.client import Client
 from exposure.controller.discovery import Discovery
 from exposure.controller.errors import ApiError, Gone, NotFound
 from exposure.controller.metrics import Metrics
-from exposure.controller.tables import Listed, Table
+from exposure.controller.tables import ListedObject, ObjectTable
+from exposure.paging import Pager
 from exposure.parse.kinds import API_GROUP
 
-PAGE = 500
 KNOWN_EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+#: The range from which the length of a watch is drawn, so that watches do not all end together.
 WATCH_SECONDS = (240, 300)
-LONGEST_PAUSE_SECONDS = 10.0
-#: So many attempts in a row that fail, and the version itself is suspect: the server may have been restored.
+LONGEST_DELAY_SECONDS = 10.0
+LONGEST_SERVER_DELAY_SECONDS = 60.0
+#: After so many failed attempts in a row the version itself is suspect: the server may have been restored.
 ATTEMPTS_BEFORE_RELIST = 5
 log = logging.getLogger(__name__)
 
 
-class Reflector:
-    """Runs until cancelled. `synced` is set once the table has been filled, or the kind found not installed."""
+class ErrorEvent(Exception):
+    """The server reports an error in the stream of a watch."""
 
-    def __init__(self, client: Client, table: Table, discovery: Discovery, metrics: Metrics) -> None:
+
+class Reflector:
+    """`synced` is set once the table has been filled, or the kind has turned out not to be installed."""
+
+    def __init__(self, client: Client, table: ObjectTable, discovery: Discovery, metrics: Metrics) -> None:
         self.table = table
         self.kind = table.kind
         self.synced = asyncio.Event()
@@ -40,52 +47,57 @@ class Reflector:
         self._failures = 0
 
     async def run(self) -> None:
+        """Lists and watches until it is cancelled."""
         while True:
-            path = self.kind.path(await self._version())
-            try:
-                await self._watch(path, await self._list(path))
-            except NotFound:
-                await self._uninstalled()
-            except ApiError as error:
-                await self._pause(error)
-            except Exception:
-                # Nothing that one object or answer holds may end the reading of all others.
-                log.exception("reading %s failed; listing anew", self.kind.plural)
-                await asyncio.sleep(random.uniform(1, 2))
+            await self._attempt(self._list_and_watch)
 
     async def fill(self) -> None:
-        """One list, however long it takes to get it."""
-        while True:
-            try:
-                await self._list(self.kind.path(await self._version()))
-                return
-            except NotFound:
-                await self._uninstalled()
-            except ApiError as error:
-                await self._pause(error)
-            except Exception:
-                log.exception("reading %s failed; listing anew", self.kind.plural)
-                await asyncio.sleep(random.uniform(1, 2))
+        """Lists once, however long it takes until a list succeeds."""
+        while not await self._attempt(self._list):
+            continue
+
+    async def _attempt(self, read: Callable[[str], Awaitable[object]]) -> bool:
+        """Whether `read`, called with the path of the collection, came to its end. A failure is followed by a delay."""
+        path = self.kind.path(await self._version())
+        try:
+            await read(path)
+        except NotFound:
+            await self._look_again()
+        except ApiError as error:
+            await self._delay(error)
+        except Exception:
+            # Nothing in one object or one answer may end the reading of all others.
+            log.exception("reading %s failed and begins again", self.kind.plural)
+            await asyncio.sleep(random.uniform(1, 2))
+        else:
+            return True
+        return False
+
+    async def _list_and_watch(self, path: str) -> None:
+        await self._watch(path, await self._list(path))
 
     async def _version(self) -> str:
-        return await self._installed() if self.kind.optional or self.kind.group == API_GROUP else self.kind.versions[0]
-
-    async def _installed(self) -> str:
+        """The version at which the kind is served. Waits until it is installed, where that may not be so yet."""
+        if not self.kind.optional and self.kind.group != API_GROUP:
+            return self.kind.versions[0]
         await self._discovery.wait_for_look()
-        found = self._discovery.version_of(self.kind)
-        if found is None:
-            if self.kind.optional:
-                self.table.replace((), 0)
-                self.synced.set()
-            else:
-                log.warning("%s.%s is not installed: apply crds/", self.kind.plural, self.kind.group)
-            found = await self._discovery.wait_for_version(self.kind)
-        return found
+        version = self._discovery.version_of(self.kind)
+        if version is None:
+            self._not_installed()
+            version = await self._discovery.wait_for_version(self.kind)
+        return version
 
-    async def _uninstalled(self) -> None:
+    def _not_installed(self) -> None:
         if self.kind.optional:
             self.table.replace((), 0)
             self.synced.set()
+        else:
+            log.warning("%s.%s is not installed. Apply crds/.", self.kind.plural, self.kind.group)
+
+    async def _look_again(self) -> None:
+        """The server knows no such collection: it may have been uninstalled."""
+        if self.kind.optional:
+            self._not_installed()
         try:
             await self._discovery.look()
         except ApiError as error:
@@ -93,69 +105,53 @@ class Reflector:
         await asyncio.sleep(random.uniform(0.5, 1.5))
 
     async def _list(self, path: str) -> str:
-        """Fills the table and answers the version to watch from."""
+        """Fills the table and returns the version to watch from."""
         started = time.monotonic()
-        limit, token = PAGE, ""
-        found: list[Listed] = []
-        while True:
+        pager: Pager[ListedObject] = Pager(self.kind.kind, self.table.read)
+        while pager.query is not None:
             try:
-                page = await self._client.list_page(path, limit, token)
+                pager.add(await self._client.get(path, pager.query))
             except Gone:
-                # The continue token was compacted away between two pages. Begin again, and take all at once.
-                if limit == 0:
+                if not pager.expired():
                     raise
-                limit, token, found = 0, "", []
                 self._metrics.relists.labels(self.kind.plural, "continue token expired").inc()
-                continue
-            for raw in page.get("items") or ():
-                raw.setdefault("kind", self.kind.kind)
-                raw.setdefault("apiVersion", page.get("apiVersion", ""))
-                found.append(self.table.read(raw))
-            token = page["metadata"].get("continue", "")
-            if not token:
-                break
-        version: str = page["metadata"]["resourceVersion"]
-        self.table.replace(found, int(version) if version.isdigit() else 0)
-        self._report_refused()
+        version = pager.resource_version
+        self.table.replace(pager.items, int(version) if version.isdigit() else 0)
         self._failures = 0
         self.synced.set()
         self._metrics.listed(self.kind.plural, len(self.table), time.monotonic() - started)
         return version
 
     async def _watch(self, path: str, version: str) -> None:
-        """Follows the stream; returns when a list is needed."""
+        """Follows the stream from a version. Returns when a list is needed."""
         attempts = 0
         while True:
             try:
                 async for line in self._client.watch(path, version, random.randint(*WATCH_SECONDS)):
                     try:
                         event = json.loads(line)
-                        what, raw = event["type"], event["object"]
-                        code, head = raw.get("code"), raw["metadata"]
+                        event_type, raw = event["type"], event["object"]
+                        code, metadata = raw.get("code"), raw["metadata"]
                     except (ValueError, KeyError, TypeError, AttributeError):
-                        log.warning("a line in the watch of %s is no event", self.kind.plural)
+                        log.warning("a line in the watch of %s is not an event", self.kind.plural)
                         break
-                    if what == "ERROR":
-                        self._relist(f"ERROR event {code} {raw.get('reason')}: {raw.get('message')}")
-                        await asyncio.sleep(random.uniform(0, 0.5))
-                        return
-                    if what not in KNOWN_EVENTS or not head.get("resourceVersion"):
+                    if event_type == "ERROR":
+                        raise ErrorEvent(f"ERROR event {code} {raw.get('reason')}: {raw.get('message')}")
+                    if event_type not in KNOWN_EVENTS or not metadata.get("resourceVersion"):
                         continue
                     attempts = 0
-                    version = head["resourceVersion"]
-                    if what == "DELETED":
+                    version = metadata["resourceVersion"]
+                    if event_type == "DELETED":
                         self.table.remove(raw)
-                    elif what != "BOOKMARK":
+                    elif event_type != "BOOKMARK":
                         self.table.put(raw)
                     self._metrics.events[self.kind.plural] += 1
-                    if self.table.refused:
-                        self._report_refused()
                 self._metrics.watch_restarts.labels(self.kind.plural).inc()
                 if not attempts:
                     attempts += 1
                     continue
-            except Gone as error:
-                self._relist(str(error))
+            except (Gone, ErrorEvent) as error:
+                self._log_relist(str(error))
                 await asyncio.sleep(random.uniform(0, 0.5))
                 return
             except NotFound:
@@ -163,28 +159,23 @@ class Reflector:
             except ApiError as error:
                 self._metrics.watch_restarts.labels(self.kind.plural).inc()
                 if attempts >= ATTEMPTS_BEFORE_RELIST:
-                    self._relist(str(error))
+                    self._log_relist(str(error))
                     return
-                log.info("watch of %s broke, going on from %s: %s", self.kind.plural, version, error)
-                await self._pause(error)
+                log.info("the watch of %s broke and goes on from version %s: %s", self.kind.plural, version, error)
+                await self._delay(error)
             attempts += 1
-            # A stream that ends at once, again and again, must not become a storm.
-            await asyncio.sleep(min(0.05 * 2**attempts, LONGEST_PAUSE_SECONDS) * random.random())
+            # A stream that ends at once, again and again, must not become a storm of requests.
+            await asyncio.sleep(min(0.05 * 2**attempts, LONGEST_DELAY_SECONDS) * random.random())
 
-    def _relist(self, why: str) -> None:
-        log.info("listing %s anew: %s", self.kind.plural, why)
+    def _log_relist(self, reason: str) -> None:
+        log.info("%s are listed again: %s", self.kind.plural, reason)
         self._metrics.relists.labels(self.kind.plural, "watch").inc()
 
-    async def _pause(self, error: ApiError) -> None:
+    async def _delay(self, error: ApiError) -> None:
         self._failures += 1
-        pause = min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
+        seconds = min(0.1 * 2 ** min(self._failures, 10), LONGEST_DELAY_SECONDS) * random.uniform(0.5, 1.0)
         if error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, 60.0) * random.uniform(1.0, 1.2))
+            seconds = max(seconds, min(error.retry_after, LONGEST_SERVER_DELAY_SECONDS) * random.uniform(1.0, 1.2))
         level = logging.ERROR if error.status in (401, 403) else logging.INFO
-        log.log(level, "%s: %s; next attempt in %.1f s", self.kind.plural, error, pause)
-        await asyncio.sleep(pause)
-
-    def _report_refused(self) -> None:
-        for (namespace, name), error in self.table.refused.items():
-            log.warning("%s %s/%s is passed over: %s", self.kind.kind, namespace, name, error)
-        self.table.refused.clear()
+        log.log(level, "%s: %s; next attempt in %.1f s", self.kind.plural, error, seconds)
+        await asyncio.sleep(seconds)

@@ -1,21 +1,22 @@
-"""What the operator says: Exposures, and the status of policies. Written when it changed, and never otherwise.
+"""What the operator reports: Exposures, and the status of policies. It is written when it changed, and only then.
 
-Nothing is called ready that was not read back: `differs` compares the plan with the live objects as the store has
-them, from the watch or from the answers to our own writes.
+Nothing is reported as ready that was not read back: the plan is compared with the live objects of the store, which come
+from watches and from the answers to our own writes.
 """
 
 import asyncio
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from exposure.controller.apply import Outcome, differs
+from exposure.controller.apply import ApplyResult, not_as_planned
 from exposure.controller.client import Object
 from exposure.controller.errors import ApiError, NamespaceTerminating, NotFound
-from exposure.controller.events import Events, Subject
+from exposure.controller.events import EventRecorder, ObjectReference
 from exposure.controller.metrics import Metrics
+from exposure.controller.queue import DONE, PassResult, RetryLater
 from exposure.controller.store import Store, digest, generation_of
 from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
@@ -27,243 +28,262 @@ from exposure.render import exposure_manifest, policy_status
 from exposure.render.status import conditions
 
 API = f"/apis/{API_VERSION}"
-PLANNED = 100
+#: The bounds of `status.planned` in the CRD.
+PLANNED_LINES = 100
 PLANNED_LENGTH = 1024
-PLURALS = {"ExposurePolicy": "exposurepolicies", "ClusterExposurePolicy": "clusterexposurepolicies"}
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """One pass over a namespace: what should be, and what became of it."""
+class Reconciliation:
+    """One pass over a namespace: what should exist, and what became of it."""
 
     resolution: Resolution
     plan: Plan
-    outcome: Outcome
+    result: ApplyResult
 
 
 @dataclass(slots=True)
-class Report:
-    """How the writes of one report went."""
+class ReportResult:
+    """How the writes of one report went. `retry_after`: seconds, where the API server named a time."""
 
-    writes: int = 0
-    failures: int = 0
+    failures: list[str] = field(default_factory=list)
     retry_after: float = 0.0
-    gone: bool = False
+
+    @property
+    def pass_result(self) -> PassResult:
+        return RetryLater(self.retry_after) if self.failures else DONE
+
+    def add(self, error: ApiError | NotLeading) -> None:
+        # Where the object or its namespace is gone, there is nothing to report on.
+        if isinstance(error, NamespaceTerminating | NotFound):
+            return
+        self.failures.append(str(error) or "this process does not lead")
+        if isinstance(error, ApiError):
+            self.retry_after = max(self.retry_after, error.retry_after or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredForm:
+    """What was sent, and what the API server stored."""
+
+    sent: object
+    stored: object
+
+
+class StoredForms:
+    """The objects of which the API server stores another form than was sent: it prunes and sets defaults.
+
+    Without this memory they would be written again and again.
+    """
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[str, Key], StoredForm] = {}
+
+    def is_live(self, kind: str, key: Key, wanted: object, live: object) -> bool:
+        """Whether `live` is `wanted`, or what the API server stores when `wanted` is sent."""
+        return live == wanted or self._forms.get((kind, key)) == StoredForm(wanted, live)
+
+    def wrote(self, kind: str, key: Key, sent: object, stored: object) -> None:
+        if sent == stored:
+            self._forms.pop((kind, key), None)
+        else:
+            self._forms[kind, key] = StoredForm(sent, stored)
+
+    def forget(self, namespace: str) -> None:
+        self._forms = {owner: form for owner, form in self._forms.items() if owner[1][0] != namespace}
 
 
 class Reporter:
-    def __init__(self, store: Store, writer: Writer, events: Events, metrics: Metrics) -> None:
+    def __init__(self, store: Store, writer: Writer, events: EventRecorder, metrics: Metrics) -> None:
         self._store = store
         self._writer = writer
         self._events = events
         self._metrics = metrics
-        #: What was sent and what the API server made of it, where the two differ (it prunes and defaults).
-        self._sent: dict[Key, tuple[bytes, bytes]] = {}
-        self._said: dict[tuple[str, str, str], tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-        self._spots: dict[str, Counter[str]] = {}
-        #: The canary's proof as a condition, where one is at hand.
+        self._stored_forms = StoredForms()
+        #: namespace → reason → how many of its Exposures have that blind spot.
+        self._blind_spots: dict[str, Counter[str]] = {}
+        #: The condition Verified of every Exposure, by the canary. None: there is none.
         self.verified: Callable[[], Object | None] = lambda: None
 
-    async def report(self, state: State) -> Report:
+    async def report(self, reconciliation: Reconciliation) -> ReportResult:
         """Brings Exposures and the status of ExposurePolicies of one namespace up to date."""
-        namespace, report = state.plan.namespace, Report()
-        message = self.shortcoming(state)
+        namespace, result = reconciliation.plan.namespace, ReportResult()
+        message = self.why_not_programmed(reconciliation)
         async with asyncio.TaskGroup() as group:
-            wanted = {each.name: each for each in state.resolution.exposures}
+            wanted = {exposure.name: exposure for exposure in reconciliation.resolution.exposures}
             for exposure in wanted.values():
                 body = self._due(exposure, message)
                 if body is not None:
-                    group.create_task(self._write_exposure(exposure, body, report))
+                    group.create_task(self._write_exposure(exposure, body, result))
             for name, live in self._store.exposures.in_namespace(namespace).items():
                 if name not in wanted:
-                    group.create_task(self._delete_exposure((namespace, name), live.uid, report))
-            planned = self._planned(state)
-            for outcome in state.resolution.outcomes:
+                    group.create_task(self._delete_exposure((namespace, name), live.uid, result))
+            planned = self._planned(reconciliation)
+            for outcome in reconciliation.resolution.outcomes:
                 if outcome.policy.kind == "ExposurePolicy":
                     key = (namespace, outcome.policy.name)
-                    more = {"planned": planned} if planned and outcome.mode == "Audit" else None
-                    group.create_task(self.write_policy_status(key, outcome, message, report, more))
-        self._count(state)
-        return report
+                    lines = planned if outcome.mode == "Audit" else ()
+                    group.create_task(self.write_policy_status(key, outcome, message, result, lines))
+        reasons = ({spot.reason for spot in exposure.blind_spots} for exposure in wanted.values())
+        self._count_blind_spots(namespace, Counter(reason for of_exposure in reasons for reason in of_exposure))
+        self._metrics.exposures.set(len(self._store.exposures))
+        return result
 
-    def shortcoming(self, state: State) -> str:
-        """Why the live policies do not equal the plan; "" where they do."""
-        if state.plan.name_conflicts:
-            names = ", ".join(state.plan.name_conflicts)
-            return f"NetworkPolicy {names} exists and is not ours: rename or delete it."
-        if state.outcome.failures:
-            return state.outcome.failures[0]
-        different = differs(state.plan, self._store)
-        return f"NetworkPolicy {', '.join(different)} is not yet as planned." if different else ""
+    def why_not_programmed(self, reconciliation: Reconciliation) -> str:
+        """Why the live NetworkPolicies do not equal the plan. "" where they do."""
+        plan = reconciliation.plan
+        if plan.name_conflicts:
+            names = ", ".join(plan.name_conflicts)
+            return f"NetworkPolicy {names} exists, and the operator did not write it. Rename or delete it."
+        if reconciliation.result.failures:
+            return reconciliation.result.failures[0]
+        names = ", ".join(not_as_planned(plan, self._store))
+        return f"NetworkPolicy {names} is not yet as planned." if names else ""
 
-    def _planned(self, state: State) -> list[str]:
-        """What enforcing would change, where something is only audited: a line a change, at most a hundred."""
-        audited = state.resolution.audited
+    def _planned(self, reconciliation: Reconciliation) -> list[str]:
+        """What enforcing would change, where policies are only audited: a line for every change."""
+        audited = reconciliation.resolution.audited
         if not audited:
             return []
-        enforced = replace(state.resolution, policies=audited, audited=())
-        plan = make_plan(enforced, self._store.policies.in_namespace(state.plan.namespace))
+        enforced = replace(reconciliation.resolution, policies=audited, audited=())
+        plan = make_plan(enforced, self._store.policies.in_namespace(reconciliation.plan.namespace))
         lines = plan_text(replace(plan, changes=plan.writes)).splitlines()
         # Without Pods: what comes and goes with every rollout is no reason to write a status.
         lines += map(str, connectivity(self._store.snapshot, plan, pods=False))
         lines = [line[:PLANNED_LENGTH] for line in lines]
-        return lines if len(lines) <= PLANNED else [*lines[: PLANNED - 1], f"and {len(lines) - PLANNED + 1} more"]
+        if len(lines) <= PLANNED_LINES:
+            return lines
+        return [*lines[: PLANNED_LINES - 1], f"and {len(lines) - PLANNED_LINES + 1} more"]
 
     def forget(self, namespace: str) -> None:
-        self._spots.pop(namespace, None)
-        self._sent = {key: each for key, each in self._sent.items() if key[0] != namespace}
+        self._count_blind_spots(namespace, Counter())
+        self._stored_forms.forget(namespace)
 
     def _due(self, exposure: Exposure, message: str) -> Object | None:
-        """The Exposure as it should be, or None where it is so already."""
+        """The Exposure as it should be. None where it is so already."""
         key = (exposure.namespace, exposure.name)
         live = self._store.exposures.get(key)
+        previous = () if live is None else live.conditions
         body: Object = exposure_manifest(
-            exposure,
-            ready=not message,
-            programmed_message=message,
-            now=now(),
-            previous_conditions=() if live is None else live.conditions,
+            exposure, ready=not message, programmed_message=message, now=now(), previous_conditions=previous
         )
         verified = self.verified()
         if verified is not None:
-            before = () if live is None else live.conditions
-            body["status"]["conditions"] += conditions([verified], before, now())
-        if live is None:
-            return body
-        wanted = digest(body)
-        if live.digest == wanted or self._sent.get(key) == (wanted, live.digest):
+            body["status"]["conditions"] += conditions([verified], previous, now())
+        if live is not None and self._stored_forms.is_live("Exposure", key, digest(body), live.digest):
             return None
         return body
 
-    async def _write_exposure(self, exposure: Exposure, body: Object, report: Report) -> None:
+    async def _write_exposure(self, exposure: Exposure, body: Object, result: ReportResult) -> None:
         key = (exposure.namespace, exposure.name)
         before = self._store.exposures.get(key)
         try:
-            written = await self._writer.apply("exposures", f"{API}/namespaces/{key[0]}/exposures/{key[1]}", body)
+            written = await self._writer.apply("exposures", _exposure_path(key), body)
         except (ApiError, NotLeading) as error:
-            _failed(error, report)
+            result.add(error)
             return
-        report.writes += 1
-        self._store.exposures.put(written, quiet=True)
-        wanted, made = digest(body), digest(written)
-        if wanted == made:
-            self._sent.pop(key, None)
-        else:
-            self._sent[key] = (wanted, made)
+        self._store.exposures.put(written, own_write=True)
+        self._stored_forms.wrote("Exposure", key, digest(body), digest(written))
         if before is not None:
-            self._tell_new_blind_spots(exposure, before.blind_spots)
+            self._post_new_blind_spots(exposure, before.blind_spots)
 
-    async def _delete_exposure(self, key: Key, uid: str, report: Report) -> None:
+    async def _delete_exposure(self, key: Key, uid: str, result: ReportResult) -> None:
         try:
-            await self._writer.delete("exposures", f"{API}/namespaces/{key[0]}/exposures/{key[1]}", uid)
+            await self._writer.delete("exposures", _exposure_path(key), uid)
         except NotFound:
             pass
         except (ApiError, NotLeading) as error:
-            _failed(error, report)
+            result.add(error)
             return
-        report.writes += 1
-        self._sent.pop(key, None)
         self._store.exposures.forget(key, uid)
 
     async def write_policy_status(
-        self, key: Key, outcome: PolicyOutcome, message: str, report: Report, more: Object | None = None
+        self, key: Key, outcome: PolicyOutcome, message: str, result: ReportResult, planned: Sequence[str] = ()
     ) -> None:
-        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy; `more` is added to it."""
+        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy.
+
+        `message`: why the live policies do not equal the plan, "" where they do. `planned`: what Enforce would change.
+        """
         kind = outcome.policy.kind
         table = self._store.tables[kind]
         raw = table.raw.get(key)
         if raw is None or generation_of(raw) != outcome.generation:
-            return  # a newer generation has arrived, and with it the next report
+            return  # A newer generation has arrived. The next report is about that.
         live = raw["status"]
-        conditions = tuple(live.get("conditions") or ())
+        previous = tuple(live.get("conditions") or ())
         accepted = outcome.verdict.accepted
         programmed = (not message) if accepted else None
-        status = policy_status(
-            outcome, programmed=programmed, message=message, previous_conditions=conditions, now=now()
-        )
-        status |= more or {}
+        status = policy_status(outcome, programmed=programmed, message=message, previous_conditions=previous, now=now())
+        if planned:
+            status["planned"] = list(planned)
         if accepted:
             status["lastAccepted"] = {"generation": outcome.generation, "spec": raw["spec"] or {}}
         elif live.get("lastAccepted"):
             status["lastAccepted"] = live["lastAccepted"]
-        wanted = _said(status)
-        if wanted == _said(live) or self._said.get((kind, *key)) == (wanted, _said(live)):
+        wanted = _without_times(status)
+        if self._stored_forms.is_live(kind, key, wanted, _without_times(live)):
             return
-        name = key[1]
-        where = f"namespaces/{key[0]}/" if key[0] else ""
-        head = {"name": name, **({"namespace": key[0]} if key[0] else {})}
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": head, "status": status}
+        namespace, name = key
+        metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
         if outcome.uid:
-            head["uid"] = outcome.uid
+            metadata["uid"] = outcome.uid
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+        plural = table.kind.plural
+        collection = f"{API}/namespaces/{namespace}/{plural}" if namespace else f"{API}/{plural}"
         try:
-            path = f"{API}/{where}{PLURALS[kind]}/{name}/status"
-            written = await self._writer.apply(f"{PLURALS[kind]}/status", path, body)
+            written = await self._writer.apply(f"{plural}/status", f"{collection}/{name}/status", body)
         except (ApiError, NotLeading) as error:
-            _failed(error, report)
+            result.add(error)
             return
-        report.writes += 1
-        table.put(written, quiet=True)
-        made = _said(written.get("status") or {})
-        if made == wanted:
-            self._said.pop((kind, *key), None)
-        else:
-            self._said[kind, key[0], key[1]] = (wanted, made)
-        subject = Subject(API_VERSION, kind, key[0], name, outcome.uid)
-        self._tell_transitions(subject, conditions, status.get("conditions") or ())
+        table.put(written, own_write=True)
+        self._stored_forms.wrote(kind, key, wanted, _without_times(written.get("status") or {}))
+        policy = ObjectReference(API_VERSION, kind, namespace, name, outcome.uid)
+        self._post_transitions(policy, previous, status["conditions"])
 
-    def _tell_transitions(
-        self, subject: Subject, before: tuple[Mapping[str, Any], ...], after: tuple[Mapping[str, Any], ...]
+    def _post_transitions(
+        self, policy: ObjectReference, before: tuple[Mapping[str, Any], ...], after: list[Mapping[str, Any]]
     ) -> None:
-        old = {each["type"]: each for each in before}
-        for each in after:
-            was = old.get(each["type"])
-            if was is not None and (was["status"], was["reason"]) == (each["status"], each["reason"]):
+        previous = {condition["type"]: condition for condition in before}
+        for condition in after:
+            was = previous.get(condition["type"])
+            if was is not None and (was["status"], was["reason"]) == (condition["status"], condition["reason"]):
                 continue
-            if each["type"] == "Accepted":
-                accepted = each["status"] == "True"
-                reason = "Accepted" if accepted else "Refused"
-                self._events.post(subject, reason, each.get("message") or reason, warning=not accepted)
-            elif each["type"] == "Programmed" and (each["status"] == "True" or was is not None):
-                programmed = each["status"] == "True"
-                reason = "Programmed" if programmed else "NotProgrammed"
-                self._events.post(subject, reason, each.get("message") or reason, warning=not programmed)
+            positive = condition["status"] == "True"
+            if condition["type"] == "Accepted":
+                reason = "Accepted" if positive else "Refused"
+            elif condition["type"] == "Programmed" and (positive or was is not None):
+                reason = "Programmed" if positive else "NotProgrammed"
+            else:
+                continue
+            self._events.post(policy, reason, condition.get("message") or reason, warning=not positive)
 
-    def _tell_new_blind_spots(self, exposure: Exposure, known: frozenset[str]) -> None:
+    def _post_new_blind_spots(self, exposure: Exposure, known: frozenset[str]) -> None:
+        owner = exposure.owner
+        regarding = ObjectReference(owner.api_version, owner.kind, exposure.namespace, owner.name, owner.uid)
         for spot in exposure.blind_spots:
             if spot.reason not in known:
-                owner = exposure.owner
-                subject = Subject(owner.api_version, owner.kind, exposure.namespace, owner.name, owner.uid)
-                self._events.post(subject, spot.reason, f"{spot.message} {spot.cure}".strip(), warning=True)
+                self._events.post(regarding, spot.reason, f"{spot.message} {spot.cure}".strip(), warning=True)
 
-    def _count(self, state: State) -> None:
-        """Exposures and their blind spots, by reason, for the metrics."""
-        namespace = state.plan.namespace
-        tally = Counter(reason for e in state.resolution.exposures for reason in {s.reason for s in e.blind_spots})
-        before = self._spots.get(namespace, Counter())
-        if tally:
-            self._spots[namespace] = tally
-        else:
-            self._spots.pop(namespace, None)
-        for reason in {*tally, *before}:
-            self._metrics.blind_spots.labels(reason).inc(tally[reason] - before[reason])
-        self._metrics.exposures.set(len(self._store.exposures))
+    def _count_blind_spots(self, namespace: str, reasons: Counter[str]) -> None:
+        before = self._blind_spots.pop(namespace, Counter())
+        if reasons:
+            self._blind_spots[namespace] = reasons
+        for reason in {*reasons, *before}:
+            self._metrics.blind_spots.labels(reason).inc(reasons[reason] - before[reason])
 
 
-def _said(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A status without the times of its conditions, which never are a reason to write."""
+def _exposure_path(key: Key) -> str:
+    return f"{API}/namespaces/{key[0]}/exposures/{key[1]}"
+
+
+def _without_times(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A status without the times of its conditions, which are no reason to write, and without empty fields."""
     conditions = [
-        {k: v for k, v in each.items() if k != "lastTransitionTime"} for each in status.get("conditions") or ()
+        {field: value for field, value in condition.items() if field != "lastTransitionTime"}
+        for condition in status.get("conditions") or ()
     ]
-    return {**{k: v for k, v in status.items() if v not in (None, [], {})}, "conditions": conditions}
-
-
-def _failed(error: ApiError | NotLeading, report: Report) -> None:
-    if isinstance(error, NamespaceTerminating | NotFound):
-        report.gone = True
-        return
-    report.failures += 1
-    if isinstance(error, ApiError):
-        report.retry_after = max(report.retry_after, error.retry_after or 0.0)
+    filled = {field: value for field, value in status.items() if value not in (None, [], {})}
+    return {**filled, "conditions": conditions}
 
 
 def now() -> str:

@@ -1,6 +1,7 @@
-"""The world as last seen, and whose bell an event rings. No decision lives here.
+"""The snapshot of the cluster as it was read last, and which namespaces an event enqueues. No decision is made here.
 
-One thread, one event loop: values are replaced in place between two awaits, so a `World` read in one go is consistent.
+One thread, one event loop: values are replaced in place between two awaits, so what is read without an await in between
+is consistent.
 """
 
 import json
@@ -11,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from exposure.controller.invalidation import Invalidation
-from exposure.controller.tables import Key, Table
+from exposure.controller.tables import Key, ObjectTable
 from exposure.fields import Raw, integer, mapping, objects, text
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
@@ -20,10 +21,13 @@ from exposure.parse.kinds import API_GROUP, KINDS, Kind
 from exposure.plan import same
 from exposure.resolve.facts import ClusterFacts, cluster_facts
 
+#: Kinds that the operator writes, so that answers to its writes meet events of its watches.
+WRITTEN = frozenset({"NetworkPolicy", "ExposurePolicy", "ClusterExposurePolicy"})
+
 
 @dataclass(frozen=True, slots=True)
-class WrittenExposure:
-    """What is kept of a live Exposure: enough to see whether it says what it should."""
+class LiveExposure:
+    """What is kept of an Exposure: enough to see whether it is as it should be."""
 
     uid: str
     digest: bytes
@@ -31,31 +35,32 @@ class WrittenExposure:
     blind_spots: frozenset[str] = frozenset()
 
 
-EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", lambda raw: written_exposure(raw))
+EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", lambda raw: live_exposure(raw))
 
 
-def written_exposure(raw: Raw) -> WrittenExposure:
-    head, status = mapping(raw, "metadata"), mapping(raw, "status")
-    return WrittenExposure(
-        uid=text(head, "uid"),
+def live_exposure(raw: Raw) -> LiveExposure:
+    metadata, status = mapping(raw, "metadata"), mapping(raw, "status")
+    return LiveExposure(
+        uid=text(metadata, "uid"),
         digest=digest(raw),
         conditions=tuple(objects(status, "conditions")),
-        blind_spots=frozenset(sys.intern(text(each, "reason")) for each in objects(status, "blindSpots")),
+        blind_spots=frozenset(sys.intern(text(spot, "reason")) for spot in objects(status, "blindSpots")),
     )
 
 
 def digest(raw: Raw) -> bytes:
-    """Of what an Exposure says: status without the times of its conditions, labels, annotations, owners."""
-    head, status = mapping(raw, "metadata"), dict(mapping(raw, "status"))
+    """A hash of what an Exposure shows: labels, annotations, owners, and status without the times of conditions."""
+    metadata, status = mapping(raw, "metadata"), dict(mapping(raw, "status"))
     status["conditions"] = [
-        {key: value for key, value in each.items() if key != "lastTransitionTime"}
-        for each in objects(status, "conditions")
+        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+        for condition in objects(status, "conditions")
     ]
     owners = [
-        {key: value for key, value in each.items() if value is not False} for each in objects(head, "ownerReferences")
+        {key: value for key, value in owner.items() if value is not False}
+        for owner in objects(metadata, "ownerReferences")
     ]
-    said = [status, head.get("labels") or {}, head.get("annotations") or {}, owners]
-    return blake2b(json.dumps(said, sort_keys=True, separators=(",", ":")).encode(), digest_size=16).digest()
+    shown = [status, metadata.get("labels") or {}, metadata.get("annotations") or {}, owners]
+    return blake2b(json.dumps(shown, sort_keys=True, separators=(",", ":")).encode(), digest_size=16).digest()
 
 
 def generation_of(raw: Raw) -> int:
@@ -63,80 +68,80 @@ def generation_of(raw: Raw) -> int:
 
 
 class Store:
-    """`ring` is called with the namespaces that may have to change; `tables` is kind → Table."""
+    """`tables` is kind → table. `enqueue` is called with the namespaces of which the outcome may have changed."""
 
     def __init__(self, config: Config, enqueue: Callable[[Iterable[str]], None]) -> None:
         self._enqueue = enqueue
-        written = {"NetworkPolicy", "ExposurePolicy", "ClusterExposurePolicy"}
-        self.tables: dict[str, Table] = {
-            kind.kind: Table(kind, self._changed, versioned=kind.kind in written, keep_raw=kind.group == API_GROUP)
+        self.tables = {
+            kind.kind: ObjectTable(
+                kind, self._changed, versioned=kind.kind in WRITTEN, keep_raw=kind.group == API_GROUP
+            )
             for kind in KINDS
         }
-        self.exposures = Table(EXPOSURE, self._changed, versioned=True)
+        self.exposures = ObjectTable(EXPOSURE, self._changed, versioned=True)
         self.snapshot = Snapshot(config, **{kind.snapshot: self.tables[kind.kind].values for kind in KINDS})
         self.policies = self.tables["NetworkPolicy"]
-        self._survey: ClusterFacts | None = None
-        self._stale = True
-        self._bearing = Invalidation(None)
+        self._facts: ClusterFacts | None = None
+        self._facts_are_stale = True
+        self._invalidation = Invalidation(None)
+        #: What our own writes under way make of a NetworkPolicy. None: they delete it.
         self._expected: dict[Key, NetworkPolicy | None] = {}
-        self._quiet = True
+        self._begun = False
 
     @property
-    def all_tables(self) -> list[Table]:
+    def all_tables(self) -> list[ObjectTable]:
         return [*self.tables.values(), self.exposures]
 
     def begin(self) -> None:
-        """Every kind has been read once: from now on, changes ring."""
-        self._quiet = False
+        """Every kind has been read once. From now on, changes enqueue namespaces."""
+        self._begun = True
         self.enqueue_all()
 
     def enqueue_all(self) -> None:
         self._enqueue(self.namespaces())
 
     def namespaces(self) -> list[str]:
-        """Every namespace there is, and those of which only something of ours is left."""
+        """Every namespace that exists, and those of which only Exposures are left."""
         return sorted({*self.snapshot.namespaces, *self.exposures.values})
 
     def cluster_facts(self) -> ClusterFacts:
-        """The facts that hold for the whole cluster, computed anew after something of theirs changed."""
-        if self._survey is None or self._stale:
-            before, self._survey = self._survey, cluster_facts(self.snapshot)
-            self._stale = False
-            self._bearing = Invalidation(self._survey)
-            if before is not None and before != self._survey:
-                affected = self._survey.affected(before)
+        """The facts of the whole cluster, worked out again where an event has affected them since."""
+        if self._facts is None or self._facts_are_stale:
+            before, self._facts = self._facts, cluster_facts(self.snapshot)
+            self._facts_are_stale = False
+            self._invalidation = Invalidation(self._facts)
+            if before is not None and before != self._facts:
+                affected = self._facts.affected(before)
                 self._enqueue(self.namespaces() if affected is None else affected)
-        return self._survey
-
-    @property
-    def survey_is_stale(self) -> bool:
-        return self._stale
+        return self._facts
 
     def expect(self, key: Key, policy: NetworkPolicy | None) -> None:
-        """What our own write is about to make of a NetworkPolicy: seeing just that rings nobody."""
+        """Our own write is about to make this of a NetworkPolicy (None: delete it). Its event enqueues nothing."""
         self._expected[key] = policy
 
-    def expected_no_more(self, key: Key) -> None:
+    def end_expectation(self, key: Key) -> None:
         self._expected.pop(key, None)
 
     def _changed(self, kind: Kind, key: Key, before: Any, after: Any) -> None:
-        name = kind.kind
-        if not self._stale and self._bearing.of(kind, key, before, after, self.snapshot):
-            self._stale = True
-        if self._quiet:
+        if not self._facts_are_stale and self._invalidation.affects_facts(kind, key, before, after, self.snapshot):
+            self._facts_are_stale = True
+        if not self._begun:
             return
-        if name == "NetworkPolicy" and key in self._expected and _as_expected(after, self._expected[key]):
-            return
-        if kind.namespaced:
-            self._enqueue((key[0], *self._bearing.told_elsewhere(key[0])))
-        elif name == "Namespace":
-            self._enqueue((key[1],))
-        elif name == "ClusterExposurePolicy":
-            # Whom it reached, and whom it reaches now.
-            self.enqueue_all()
-        else:
-            self._enqueue(())
+        match kind.kind:
+            case "NetworkPolicy" if key in self._expected and is_as_wanted(after, self._expected[key]):
+                return
+            case "Namespace":
+                self._enqueue((key[1],))
+            case "ClusterExposurePolicy":
+                # Also the namespaces that it selected before, which are not known any more.
+                self.enqueue_all()
+            case _ if kind.namespaced:
+                self._enqueue((key[0], *self._invalidation.shown_in(key[0])))
+            case _:
+                # Wakes the scheduler, which works the facts out again.
+                self._enqueue(())
 
 
-def _as_expected(live: NetworkPolicy | None, expected: NetworkPolicy | None) -> bool:
-    return live is None if expected is None else live is not None and same(live, expected)
+def is_as_wanted(live: NetworkPolicy | None, wanted: NetworkPolicy | None) -> bool:
+    """Whether a live NetworkPolicy means what it should. None: it does not exist, or should not."""
+    return live is None if wanted is None else live is not None and same(live, wanted)

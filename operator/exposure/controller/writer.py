@@ -1,4 +1,4 @@
-"""Every write that leaves this process: bounded in number, fenced by the lease, counted."""
+"""Every write that leaves this process: bounded in number, under the lease, counted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,14 +9,14 @@ from exposure.controller.client import WRITE_SECONDS, Client, Object
 from exposure.controller.errors import ApiError
 from exposure.controller.metrics import Metrics
 
-#: Policies and what is said about them have slots of their own: a report never takes one that a policy waits for.
 POLICIES = "networkpolicies"
+#: NetworkPolicies and reports have slots of their own: a report never takes one that a NetworkPolicy waits for.
 POLICIES_AT_ONCE = 32
 REPORTS_AT_ONCE = 8
 
 
 class NotLeading(Exception):
-    """The lease would not outlast the write, so it was not begun."""
+    """The lease would not outlast the write, so the write was not begun."""
 
 
 class Leadership(Protocol):
@@ -24,7 +24,7 @@ class Leadership(Protocol):
 
 
 class Writer:
-    """Apply, delete and create, a bounded number at a time, none without the lease."""
+    """Applies, deletes and creates. NotLeading where the lease does not allow it."""
 
     def __init__(self, client: Client, leadership: Leadership, metrics: Metrics) -> None:
         self._client = client
@@ -32,10 +32,10 @@ class Writer:
         self._metrics = metrics
         self._policy_slots = asyncio.Semaphore(POLICIES_AT_ONCE)
         self._report_slots = asyncio.Semaphore(REPORTS_AT_ONCE)
-        self.count = 0
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
+        """Whether another write of a NetworkPolicy could leave at once."""
         return not self._policy_slots.locked()
 
     async def apply(self, resource: str, path: str, body: Object, *, force: bool = True) -> Object:
@@ -53,10 +53,9 @@ class Writer:
     @asynccontextmanager
     async def _slot(self, resource: str, verb: str) -> AsyncIterator[None]:
         async with self._policy_slots if resource == POLICIES else self._report_slots:
-            # Asked here and not when the plan was made: it may have waited long for the slot.
+            # Asked here and not when the plan was made: the write may have waited long for its slot.
             if not self._leadership.holds_for(WRITE_SECONDS):
                 raise NotLeading
-            self.count += 1
             try:
                 yield
             except ApiError as error:

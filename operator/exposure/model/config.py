@@ -6,7 +6,7 @@ from exposure.addresses import Network
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class CanarySettings:
     """Whether the operator proves by its own pods that policies are enforced. `namespace` empty: the operator's own."""
 
     enabled: bool = False
@@ -28,4 +28,4 @@ class Config:
     cloud_dns: bool | None = None
     system_namespaces: tuple[str, ...] = ("kube-*",)
     operator_namespace: str = "exposure-system"
-    canary: Canary = Canary()
+    canary: CanarySettings = CanarySettings()

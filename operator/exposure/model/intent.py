@@ -1,10 +1,13 @@
 """What people ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted, and says nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from exposure.addresses import Block, Network
 from exposure.labels import Labels, LabelSelector
 from exposure.networkpolicy.values import Peer, Rule
+
+S = TypeVar("S")
 
 DEFAULT_ENTRY_POINTS = ("LoadBalancer", "Ingress", "Gateway")
 ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
@@ -68,30 +71,30 @@ class ExposureSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A spec that slipped past the API server's validation: the field, and what would make it right."""
+class InvalidSpec:
+    """A spec that the API server would refuse: the first field that is wrong, and what is wrong with it."""
 
     field: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class LastAccepted:
-    """What status remembers of the newest generation that was accepted."""
+class LastAccepted(Generic[S]):
+    """The newest generation that was accepted, as status remembers it."""
 
     generation: int
-    spec: "ExposureSpec | Unreadable"
+    spec: S | InvalidSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ExposurePolicy:
     namespace: str
     name: str
-    spec: ExposureSpec | Unreadable
+    spec: ExposureSpec | InvalidSpec
     created: str = ""
     generation: int = 1
     uid: str = ""
-    last_accepted: LastAccepted | None = None
+    last_accepted: LastAccepted[ExposureSpec] | None = None
     deleting: bool = False
 
 
@@ -118,15 +121,9 @@ class ClusterSpec:
 @dataclass(frozen=True, slots=True)
 class ClusterExposurePolicy:
     name: str
-    spec: ClusterSpec | Unreadable
+    spec: ClusterSpec | InvalidSpec
     created: str = ""
     generation: int = 1
     uid: str = ""
-    last_accepted: "ClusterLastAccepted | None" = field(default=None)
+    last_accepted: LastAccepted[ClusterSpec] | None = None
     deleting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterLastAccepted:
-    generation: int
-    spec: ClusterSpec | Unreadable

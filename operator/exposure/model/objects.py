@@ -66,6 +66,11 @@ class Service:
         return Ref(self.namespace, self.name)
 
     @property
+    def pod_selector(self) -> LabelSelector | None:
+        """None where it selects no pods by itself."""
+        return LabelSelector(self.selector) if self.selector else None
+
+    @property
     def has_node_ports(self) -> bool:
         """Whether its ports have node ports: allocated now, or kept from before although none are allocated now."""
         return self.allocates_node_ports or any(port.node_port for port in self.ports)

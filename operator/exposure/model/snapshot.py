@@ -20,6 +20,7 @@ from exposure.model.objects import (
     Namespace,
     Node,
     Pod,
+    Ref,
     ReferenceGrant,
     Route,
     Service,
@@ -54,3 +55,15 @@ class Snapshot:
     ip_pools: Mapping[str, IPPool] = field(default_factory=dict)
     validating_webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     mutating_webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+
+    def slices_of(self, service: Ref) -> tuple[EndpointSlice, ...]:
+        """The EndpointSlices of a Service, by name."""
+        here = sorted(self.endpoint_slices.get(service.namespace, {}).items())
+        return tuple(endpoint_slice for _, endpoint_slice in here if endpoint_slice.service == service.name)
+
+    def pods_of(self, service: Service) -> tuple[Pod, ...]:
+        """The pods that a Service selects, without those that have finished."""
+        selector, here = service.pod_selector, self.pods.get(service.namespace, {}).values()
+        if selector is None:
+            return ()
+        return tuple(pod for pod in here if not pod.finished and selector.matches(dict(pod.labels)))

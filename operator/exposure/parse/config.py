@@ -1,68 +1,49 @@
-"""The component configuration file: what cannot be detected, said once."""
+"""The component configuration: the facts about a cluster that cannot be detected."""
 
-from typing import Any
+from exposure.addresses import Network, network
+from exposure.fields import BadField, Raw, boolean, integer, mapping, optional_text, text, texts
+from exposure.model.config import CanarySettings, Config
+from exposure.validation import configuration_problems
 
-from exposure.catalog.cnis import CNI_NAMES
-from exposure.catalog.providers import PROVIDER_NAMES
-from exposure.fields import BadField
-from exposure.model.config import Canary, Config
-from exposure.parse.intent_fields import Fields, cidr, fields_of
-
-# fmt: off
-NETWORK_FIELDS = (
-    "provider", "cni", "podCIDRs", "nodeCIDRs", "nodeAddressLimit", "loadBalancerCIDRs", "cloudDNS",
-)
-# fmt: on
 DEFAULTS = Config()
-#: A round of the canary makes four pods, one after the other.
-SHORTEST_INTERVAL = 30
 
 
 def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -> Config:
-    """The configuration that a YAML document says; BadField where a field is unknown or cannot be meant."""
-    whole = fields_of({} if raw is None else raw, "config")
-    # The file has no name of its own in a field's path.
-    whole = Fields(whole.raw, "").only("network", "systemNamespaces", "canary")
-    network = whole.fields("network").only(*NETWORK_FIELDS)
-    limit = network.integer("nodeAddressLimit")
-    if limit is not None and limit < 1:
-        raise BadField(network.at("nodeAddressLimit"), f"{limit} is no number of peers; write 1 or more")
-    system = whole.each("systemNamespaces", _pattern) if whole.says("systemNamespaces") else DEFAULTS.system_namespaces
+    """The configuration of a YAML document. BadField names the first field that is unknown or invalid."""
+    written = {} if raw is None else raw
+    for field, message in configuration_problems(written):
+        raise BadField(field or "config", message)
+    assert isinstance(written, dict)
+    facts = mapping(written, "network")
+    has_system_namespaces = written.get("systemNamespaces") is not None
     return Config(
-        provider=_slug(network, "provider", PROVIDER_NAMES),
-        cni=_slug(network, "cni", CNI_NAMES),
-        pod_cidrs=network.each("podCIDRs", cidr),
-        node_cidrs=network.each("nodeCIDRs", cidr),
-        node_address_limit=DEFAULTS.node_address_limit if limit is None else limit,
-        load_balancer_cidrs=network.each("loadBalancerCIDRs", cidr),
-        cloud_dns=network.flag("cloudDNS"),
-        system_namespaces=system,
+        provider=_unless_auto(facts, "provider"),
+        cni=_unless_auto(facts, "cni"),
+        pod_cidrs=_cidrs(facts, "podCIDRs"),
+        node_cidrs=_cidrs(facts, "nodeCIDRs"),
+        node_address_limit=integer(facts, "nodeAddressLimit", DEFAULTS.node_address_limit),
+        load_balancer_cidrs=_cidrs(facts, "loadBalancerCIDRs"),
+        cloud_dns=boolean(facts, "cloudDNS", None),
+        system_namespaces=texts(written, "systemNamespaces") if has_system_namespaces else DEFAULTS.system_namespaces,
         operator_namespace=operator_namespace,
-        canary=_canary(whole.fields("canary").only("enabled", "image", "intervalSeconds", "namespace")),
+        canary=_canary(mapping(written, "canary")),
     )
 
 
-def _canary(said: Fields) -> Canary:
-    found = Canary()
-    enabled, image, interval = said.flag("enabled") or False, said.text("image") or "", said.integer("intervalSeconds")
-    if enabled and not image:
-        raise BadField(said.at("image"), "the canary's pods need an image; write the operator's own")
-    if interval is not None and interval < SHORTEST_INTERVAL:
-        raise BadField(said.at("intervalSeconds"), f"{interval} is too often; write {SHORTEST_INTERVAL} or more")
-    return Canary(
-        enabled,
-        image,
-        found.interval_seconds if interval is None else interval,
-        said.text("namespace") or "",
+def _canary(raw: Raw) -> CanarySettings:
+    defaults = DEFAULTS.canary
+    return CanarySettings(
+        enabled=boolean(raw, "enabled", defaults.enabled),
+        image=text(raw, "image"),
+        interval_seconds=integer(raw, "intervalSeconds", defaults.interval_seconds),
+        namespace=text(raw, "namespace"),
     )
 
 
-def _slug(network: Fields, key: str, allowed: tuple[str, ...]) -> str | None:
-    found = network.choice(key, allowed)
-    return None if found == "auto" else found
+def _cidrs(raw: Raw, key: str) -> tuple[Network, ...]:
+    return tuple(map(network, texts(raw, key)))
 
 
-def _pattern(value: Any, at: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadField(at, f"{value!r} is not a namespace's name or pattern; write one such as kube-*")
-    return value
+def _unless_auto(raw: Raw, key: str) -> str | None:
+    name = optional_text(raw, key)
+    return None if name == "auto" else name

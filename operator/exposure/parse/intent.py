@@ -1,171 +1,163 @@
-"""ExposurePolicy and ClusterExposurePolicy into values: what slipped past the API server becomes `Unreadable`."""
+"""ExposurePolicy and ClusterExposurePolicy into values. A spec that the API server would refuse is an `InvalidSpec`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
-from exposure.fields import BadField, Raw, integer, mapping, meta, text
+from exposure.addresses import Network, block, network
+from exposure.fields import Raw, boolean, integer, mapping, meta, objects, optional_text, sequence, text, texts
 from exposure.model.intent import (
     ENTRY_POINTS,
     MODES,
     Clients,
     ClusterExposurePolicy,
-    ClusterLastAccepted,
     ClusterSpec,
     Egress,
     ExposurePolicy,
     ExposureSpec,
+    InvalidSpec,
     Isolation,
     LastAccepted,
     Limits,
     LoadBalancerOverrides,
-    Unreadable,
 )
-from exposure.parse.intent_fields import Fields, cidr, fields_of, name, one_of, port_number, service_port
-from exposure.parse.intent_rules import blocks_without, egress_rule, peer
+from exposure.networkpolicy.parse import optional_selector, policy_spec
+from exposure.networkpolicy.values import Peer
+from exposure.validation import Problem, problems
 
 S = TypeVar("S")
 
-FIELDS = ("mode", "entryPoints", "services", "isolation", "clients", "ports", "peers", "egress", "loadBalancer")
-CLUSTER_FIELDS = (
-    "namespaceSelector",
-    "includeSystemNamespaces",
-    "isolation",
-    "defaults",
-    "requireExposurePolicy",
-    "limits",
-)
+#: What CEL cannot check: exceptions that add up to the whole block. A peer list without an entry would admit everyone.
+NOTHING_LEFT = "excludes all of {cidr}. Remove the entry from the list, or an exception"
 
 
 def exposure_policy(raw: Raw) -> ExposurePolicy:
-    head, remembered = meta(raw), mapping(mapping(raw, "status"), "lastAccepted")
+    metadata = meta(raw)
+    spec, last_accepted = _specs("ExposurePolicy", raw, _exposure_spec)
     return ExposurePolicy(
-        namespace=text(head, "namespace", "default"),
-        name=text(head, "name"),
-        spec=_readable(exposure_spec, raw.get("spec")),
-        created=text(head, "creationTimestamp"),
-        generation=integer(head, "generation", 1),
-        uid=text(head, "uid"),
-        last_accepted=(
-            LastAccepted(integer(remembered, "generation"), _readable(exposure_spec, remembered.get("spec")))
-            if remembered
-            else None
-        ),
-        deleting="deletionTimestamp" in head,
+        namespace=text(metadata, "namespace", "default"),
+        name=text(metadata, "name"),
+        spec=spec,
+        created=text(metadata, "creationTimestamp"),
+        generation=integer(metadata, "generation", 1),
+        uid=text(metadata, "uid"),
+        last_accepted=last_accepted,
+        deleting="deletionTimestamp" in metadata,
     )
 
 
 def cluster_exposure_policy(raw: Raw) -> ClusterExposurePolicy:
-    head, remembered = meta(raw), mapping(mapping(raw, "status"), "lastAccepted")
+    metadata = meta(raw)
+    spec, last_accepted = _specs("ClusterExposurePolicy", raw, _cluster_spec)
     return ClusterExposurePolicy(
-        name=text(head, "name"),
-        spec=_readable(cluster_spec, raw.get("spec")),
-        created=text(head, "creationTimestamp"),
-        generation=integer(head, "generation", 1),
-        uid=text(head, "uid"),
-        last_accepted=(
-            ClusterLastAccepted(integer(remembered, "generation"), _readable(cluster_spec, remembered.get("spec")))
-            if remembered
-            else None
-        ),
-        deleting="deletionTimestamp" in head,
+        name=text(metadata, "name"),
+        spec=spec,
+        created=text(metadata, "creationTimestamp"),
+        generation=integer(metadata, "generation", 1),
+        uid=text(metadata, "uid"),
+        last_accepted=last_accepted,
+        deleting="deletionTimestamp" in metadata,
     )
 
 
-def _readable(read: Callable[[Fields], S], raw: Any) -> S | Unreadable:
-    """No spec at all is a slip of indentation, not the wish to expose everything: that is `spec: {}`."""
-    try:
-        if raw is None:
-            raise BadField("spec", "is missing; write spec: {} where the defaults are meant")
-        return read(fields_of(raw, "spec"))
-    except BadField as error:
-        return Unreadable(error.field, error.message)
+def _specs(kind: str, raw: Raw, read: Callable[[Raw], S]) -> tuple[S | InvalidSpec, LastAccepted[S] | None]:
+    """What is written, and what status remembers. They are the same for most policies, and are then read once."""
+    spec, last = _spec(kind, raw, read), mapping(mapping(raw, "status"), "lastAccepted")
+    if not last:
+        return spec, None
+    same = last.get("spec") == raw.get("spec")
+    remembered = spec if same else _spec(kind, {**raw, "spec": last.get("spec")}, read)
+    return spec, LastAccepted(integer(last, "generation"), remembered)
 
 
-def exposure_spec(spec: Fields) -> ExposureSpec:
-    """The spec of an ExposurePolicy (or a ClusterExposurePolicy's defaults); BadField names what cannot be meant."""
-    spec.only(*FIELDS)
-    services = spec.fields("services").only("selector", "names")
-    selector = services.selector("selector")
-    if spec.says("services") and services.says("selector") == services.says("names"):
-        both = "has both selector and names; keep one of them"
-        none = "is empty; leave it out to cover every Service, or give selector or names"
-        raise BadField(services.path, both if services.says("names") else none)
-    if selector is not None and selector.empty:
-        raise BadField(services.at("selector"), "is empty; leave services out to cover every Service, or name labels")
+def _spec(kind: str, raw: Raw, read: Callable[[Raw], S]) -> S | InvalidSpec:
+    for field, message in chain(problems(kind, raw), _empty_blocks(raw)):
+        return InvalidSpec(field, message)
+    return read(mapping(raw, "spec"))
+
+
+def _empty_blocks(raw: Raw) -> Iterator[Problem]:
+    """In a valid object, each ipBlock of which its exceptions leave nothing."""
+    spec = mapping(raw, "spec")
+    for field, peers in (*_peer_lists(spec, "spec"), *_peer_lists(mapping(spec, "defaults"), "spec.defaults")):
+        for index, peer in enumerate(peers):
+            if not _peers([peer]):
+                yield Problem(f"{field}[{index}].ipBlock.except", NOTHING_LEFT.format(cidr=peer["ipBlock"]["cidr"]))
+
+
+def _peer_lists(spec: Raw, field: str) -> Iterator[tuple[str, list[Any]]]:
+    yield f"{field}.peers", sequence(spec, "peers")
+    for index, rule in enumerate(objects(mapping(spec, "egress"), "to")):
+        yield f"{field}.egress.to[{index}].to", sequence(rule, "to")
+
+
+def _exposure_spec(spec: Raw) -> ExposureSpec:
+    """The spec of an ExposurePolicy, or the defaults of a ClusterExposurePolicy."""
+    services, overrides, egress = mapping(spec, "services"), mapping(spec, "loadBalancer"), spec.get("egress")
+    profile = optional_text(overrides, "profile")
     return ExposureSpec(
-        mode=spec.choice("mode", MODES),
-        entry_points=_in_order(
-            spec.some("entryPoints", one_of(ENTRY_POINTS), "for LoadBalancer, Ingress and Gateway"), ENTRY_POINTS
+        mode=optional_text(spec, "mode"),
+        entry_points=_in_order(spec, "entryPoints", ENTRY_POINTS),
+        selector=optional_selector(services, "selector"),
+        names=texts(services, "names") or None,
+        isolation=_isolation(spec),
+        clients=_clients(mapping(spec, "clients")),
+        ports=tuple(sequence(spec, "ports")) or None,
+        peers=_peers(sequence(spec, "peers")),
+        egress=None if egress is None else _egress(egress),
+        load_balancer=LoadBalancerOverrides(
+            profile=None if profile == "auto" else profile,
+            cidrs=_networks(overrides, "cidrs"),
+            health_check_cidrs=_networks(overrides, "healthCheckCIDRs"),
         ),
-        selector=selector,
-        names=services.some("names", name, "with services to cover every Service"),
-        isolation=_isolation(spec.fields("isolation")),
-        clients=_clients(spec.fields("clients")),
-        ports=spec.some("ports", service_port, "to expose every port"),
-        peers=spec.each("peers", peer),
-        egress=_egress(spec.fields("egress")) if spec.says("egress") else None,
-        load_balancer=_load_balancer(spec.fields("loadBalancer")),
     )
 
 
-def cluster_spec(spec: Fields) -> ClusterSpec:
-    """The spec of a ClusterExposurePolicy; BadField names what cannot be meant."""
-    spec.only(*CLUSTER_FIELDS)
+def _cluster_spec(spec: Raw) -> ClusterSpec:
+    limits = mapping(spec, "limits")
     return ClusterSpec(
-        namespace_selector=spec.selector("namespaceSelector"),
-        include_system_namespaces=spec.distinct("includeSystemNamespaces", name),
-        isolation=_isolation(spec.fields("isolation")),
-        defaults=exposure_spec(spec.fields("defaults")),
-        require_exposure_policy=spec.flag("requireExposurePolicy") or False,
-        limits=_limits(spec.fields("limits")),
+        namespace_selector=optional_selector(spec, "namespaceSelector"),
+        include_system_namespaces=texts(spec, "includeSystemNamespaces"),
+        isolation=_isolation(spec),
+        defaults=_exposure_spec(mapping(spec, "defaults")),
+        require_exposure_policy=boolean(spec, "requireExposurePolicy", False),
+        limits=Limits(
+            cidrs=_networks(mapping(limits, "clients"), "cidrs"),
+            ports=tuple(sequence(limits, "ports")),
+            allow_public=boolean(limits, "allowPublic", True),
+            modes=_in_order(limits, "allowModes", MODES),
+        ),
     )
 
 
-def _limits(limits: Fields) -> Limits:
-    limits.only("clients", "ports", "allowPublic", "allowModes")
-    modes = limits.some("allowModes", one_of(MODES), "for [Enforce]")
-    return Limits(
-        cidrs=limits.fields("clients").only("cidrs").each("cidrs", cidr),
-        ports=limits.distinct("ports", port_number),
-        allow_public=limits.flag("allowPublic") is not False,
-        modes=_in_order(modes, MODES),
-    )
+def _in_order(raw: Raw, key: str, order: tuple[str, ...]) -> tuple[str, ...] | None:
+    """A set that is written as a list. Its order means nothing, so equal sets become equal values."""
+    written = texts(raw, key)
+    return tuple(name for name in order if name in written) or None
 
 
-def _in_order(found: tuple[str, ...] | None, order: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Sets that people write as lists: their order means nothing, so equal sets are equal values."""
-    return None if found is None else tuple(each for each in order if each in found)
+def _isolation(spec: Raw) -> Isolation:
+    raw = mapping(spec, "isolation")
+    ingress, egress, same_namespace = (boolean(raw, key, None) for key in ("ingress", "egress", "allowSameNamespace"))
+    return Isolation(ingress, egress, same_namespace)
 
 
-def _isolation(raw: Fields) -> Isolation:
-    raw.only("ingress", "egress", "allowSameNamespace")
-    return Isolation(raw.flag("ingress"), raw.flag("egress"), raw.flag("allowSameNamespace"))
+def _clients(raw: Raw) -> Clients:
+    cidrs, excluded = _networks(raw, "cidrs"), _networks(raw, "except")
+    blocks = tuple(admitted for cidr in cidrs if (admitted := block(cidr, excluded)) is not None)
+    return Clients(blocks if cidrs else None, cidrs, optional_text(raw, "unenforceable"))
 
 
-def _clients(raw: Fields) -> Clients:
-    raw.only("cidrs", "except", "unenforceable")
-    unenforceable = raw.choice("unenforceable", ("Allow", "Deny"))
-    cidrs, cuts = raw.each("cidrs", cidr), raw.each("except", cidr)
-    if not raw.says("cidrs"):
-        if raw.says("except"):
-            raise BadField(raw.at("except"), "needs cidrs that it is cut out of (0.0.0.0/0 and ::/0 for anyone)")
-        return Clients(unenforceable=unenforceable)
-    if not cidrs:
-        raise BadField(raw.at("cidrs"), "is empty; leave it out for the Service's own ranges, or name one")
-    return Clients(blocks_without(cidrs, cuts, raw.at("except")), cidrs, unenforceable)
+def _egress(raw: Raw) -> Egress:
+    rules = policy_spec({"policyTypes": ["Egress"], "egress": sequence(raw, "to")}).egress
+    return Egress(boolean(raw, "dns", True), boolean(raw, "apiServer", False), rules or ())
 
 
-def _egress(raw: Fields) -> Egress:
-    raw.only("dns", "apiServer", "to")
-    return Egress(raw.flag("dns") is not False, raw.flag("apiServer") is True, raw.each("to", egress_rule))
+def _peers(raw: list[Any]) -> tuple[Peer, ...]:
+    """NetworkPolicyPeers. Empty where one of them cannot be read."""
+    (rule,) = policy_spec({"policyTypes": ["Ingress"], "ingress": [{"from": raw}]}).ingress or ()
+    return rule.peers or ()
 
 
-def _load_balancer(raw: Fields) -> LoadBalancerOverrides:
-    raw.only("profile", "cidrs", "healthCheckCIDRs")
-    # Which slugs there are is known to the provider rows alone; resolve refuses the others.
-    profile = raw.text("profile")
-    return LoadBalancerOverrides(
-        profile=None if profile == "auto" else profile,
-        cidrs=raw.each("cidrs", cidr),
-        health_check_cidrs=raw.each("healthCheckCIDRs", cidr),
-    )
+def _networks(raw: Raw, key: str) -> tuple[Network, ...]:
+    return tuple(map(network, texts(raw, key)))

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, Unreadable
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, InvalidSpec
 from exposure.model.objects import Namespace
 from exposure.model.snapshot import Snapshot
 
@@ -50,5 +50,5 @@ def is_system_namespace(name: str, config: Config) -> bool:
     return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def invalid(spec: Unreadable) -> PolicyVerdict:
+def invalid(spec: InvalidSpec) -> PolicyVerdict:
     return PolicyVerdict(False, "Invalid", f"{spec.field}: {spec.message}. The last accepted spec stays in force.")

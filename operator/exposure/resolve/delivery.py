@@ -7,6 +7,7 @@ from exposure.addresses import Family
 from exposure.catalog.decision_table import NODES_PROXY, PODS_PROXY, decide
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import NO_LOAD_BALANCER
+from exposure.grouping import grouped
 from exposure.model.exposures import DecisionRow, SourceKind
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
@@ -59,8 +60,8 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryInputs:
-    """What the deliveries of one governed Service depend on. `ports`: the exposed ports whose target is known."""
+class Case:
+    """One governed Service and everything that decides who reaches it. `ports`: the Service ports that it exposes."""
 
     service: Service
     policy: EffectivePolicy
@@ -68,68 +69,74 @@ class DeliveryInputs:
     facts: ClusterFacts
     profile: LoadBalancerProfile
     families: tuple[Family, ...]
+    selected: SelectedPods
     ports: tuple[ServicePorts, ...]
     routes: tuple[BackendRoute, ...]
-    selected: SelectedPods
+    deliveries: tuple[Delivery, ...] = ()
+
+    @property
+    def denies_unenforceable(self) -> bool:
+        return self.policy.spec.clients.unenforceable == "Deny"
 
 
-def deliveries(of: DeliveryInputs) -> tuple[Delivery, ...]:
+def deliveries(case: Case) -> tuple[Delivery, ...]:
     """Every delivery, in the order of the entry points that the policy selects."""
-    available = of.inputs.entry_points[of.service.name]
+    available = case.inputs.entry_points[case.service.name]
     return tuple(
         delivery
-        for entry_point in of.policy.spec.selected_entry_points
+        for entry_point in case.policy.spec.selected_entry_points
         if entry_point in available
         for delivery in (
-            _through_ingress_point(of, entry_point)
+            _through_ingress_point(case, entry_point)
             if entry_point in ("Ingress", "Gateway")
-            else _to_the_service(of, entry_point)
+            else _to_the_service(case, entry_point)
         )
     )
 
 
-def _to_the_service(of: DeliveryInputs, entry_point: str) -> Iterator[Delivery]:
+def _to_the_service(case: Case, entry_point: str) -> Iterator[Delivery]:
     """Deliveries through an entry point that is the Service itself; one without ports where it exposes none."""
-    profile, overrides, service = of.profile, of.policy.spec.load_balancer, of.service
+    profile, overrides, service = case.profile, case.policy.spec.load_balancer, case.service
     if entry_point != "LoadBalancer":
         profile = NO_LOAD_BALANCER
         overrides = LoadBalancerOverrides(health_check_cidrs=overrides.health_check_cidrs)
     if entry_point == "HostPort":
         # The pod's own node answers, whatever externalTrafficPolicy the Service has.
         service = replace(service, external_traffic_policy="Local")
-    clients = _clients(of, entry_point, profile)
-    alike: dict[tuple[str, Arrival], list[ServicePorts]] = {}
-    for ports in _ports_at(of, entry_point):
-        how = arrival(profile, service, ports.port, overrides, of.facts, of.families)
-        alike.setdefault((ports.port.protocol, how), []).append(ports)
+    clients = _clients(case, entry_point, profile)
+    arrivals = (
+        (ports, arrival(profile, service, ports.port, overrides, case.facts, case.families))
+        for ports in _ports_at(case, entry_point)
+    )
+    alike = grouped(((ports.port.protocol, how), ports) for ports, how in arrivals)
     if not alike:
         yield Delivery(entry_point, service, profile, clients)
-    for (_, how), grouped in alike.items():
-        yield _by_decision_table(of, entry_point, service, clients, tuple(grouped), how, None)
+    for (_, how), ports_alike in alike.items():
+        yield _by_decision_table(case, entry_point, service, clients, ports_alike, how, None)
 
 
-def _through_ingress_point(of: DeliveryInputs, entry_point: str) -> Iterator[Delivery]:
+def _through_ingress_point(case: Case, entry_point: str) -> Iterator[Delivery]:
     """Deliveries along the routes that lead from Ingresses or Gateways to ports that the policy exposes."""
-    clients = _clients(of, entry_point, NO_LOAD_BALANCER)
-    for route in of.routes:
-        port = routed_port(of.service, route.backend.port)
-        ports = next((exposed for exposed in of.ports if exposed.port == port), None)
+    clients = _clients(case, entry_point, NO_LOAD_BALANCER)
+    for route in case.routes:
+        port = routed_port(case.service, route.backend.port)
+        ports = next((exposed for exposed in case.ports if exposed.targets and exposed.port == port), None)
         if route.ingress_point.kind != entry_point or ports is None:
             continue
         match route.proxy.kind:
             case "pods" | "nodes" as kind:
                 row = PODS_PROXY if kind == "pods" else NODES_PROXY
-                yield Delivery(entry_point, of.service, NO_LOAD_BALANCER, clients, (ports,), None, row, route=route)
+                yield Delivery(entry_point, case.service, NO_LOAD_BALANCER, clients, (ports,), None, row, route=route)
             case "cloud":
                 annotations = dict(route.ingress_point.annotations)
-                profile = ingress_profile(route, of.service, of.facts)
-                overrides = of.policy.spec.load_balancer
-                how = arrival(profile, of.service, ports.port, overrides, of.facts, of.families, (), annotations)
-                yield _by_decision_table(of, entry_point, of.service, clients, (ports,), how, route)
+                profile = ingress_profile(route, case.service, case.facts)
+                overrides = case.policy.spec.load_balancer
+                how = arrival(profile, case.service, ports.port, overrides, case.facts, case.families, (), annotations)
+                yield _by_decision_table(case, entry_point, case.service, clients, (ports,), how, route)
 
 
 def _by_decision_table(
-    of: DeliveryInputs,
+    case: Case,
     entry_point: str,
     service: Service,
     clients: ClientRanges,
@@ -138,27 +145,29 @@ def _by_decision_table(
     route: BackendRoute | None,
 ) -> Delivery:
     profile = how.profile
-    row = decide(profile.delivery, how.preserved, service.external_traffic_policy, of.facts.cni.position)
-    denies = of.policy.spec.clients.unenforceable == "Deny" and clients.narrow
+    row = decide(profile.delivery, how.preserved, service.external_traffic_policy, case.facts.cni.position)
+    denies = case.denies_unenforceable and clients.narrow
     withheld = denies and not HIDES_CLIENTS.isdisjoint(row.sources)
     enforceable = SourceKind.CLIENTS if how.preserved else SourceKind.LOAD_BALANCER
     kinds = (enforceable, SourceKind.HEALTH_CHECKS) if withheld else row.sources
     return Delivery(entry_point, service, profile, clients, ports, how, row, kinds, withheld, route)
 
 
-def _clients(of: DeliveryInputs, entry_point: str, profile: LoadBalancerProfile) -> ClientRanges:
-    return client_ranges(of.service, entry_point, profile, of.policy.spec.clients, of.inputs.limits, of.families)
+def _clients(case: Case, entry_point: str, profile: LoadBalancerProfile) -> ClientRanges:
+    return client_ranges(
+        case.service, entry_point, profile, case.policy.spec.clients, case.inputs.limits, case.families
+    )
 
 
-def _ports_at(of: DeliveryInputs, entry_point: str) -> Iterable[ServicePorts]:
-    """The exposed ports; at a HostPort, only those whose target is a hostPort of the pods."""
+def _ports_at(case: Case, entry_point: str) -> Iterable[ServicePorts]:
+    """The exposed ports whose target is known; at a HostPort, only those whose target is a hostPort of the pods."""
     if entry_point != "HostPort":
-        return of.ports
+        return [ports for ports in case.ports if ports.targets]
     host_ports = {
         (port.protocol, key)
-        for pod in of.selected.pods
+        for pod in case.selected.pods
         for port in pod.ports
         if port.host_port
         for key in (port.port, port.name)
     }
-    return [ports for ports in of.ports if any((port.protocol, port.port) in host_ports for port in ports.targets)]
+    return [ports for ports in case.ports if any((port.protocol, port.port) in host_ports for port in ports.targets)]

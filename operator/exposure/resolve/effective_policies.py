@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import ClusterSpec, ExposurePolicy, ExposureSpec, Unreadable
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
 from exposure.resolve.isolation import isolates
@@ -16,7 +16,7 @@ class EffectivePolicy:
     """A policy as it holds in one namespace: `spec` is its accepted meaning, `verdict` judges what is written.
 
     `refused`: no meaning was ever accepted, or an ExposurePolicy is required. It still governs, and grants nothing.
-    `last_accepted`: the spec that status remembers, where it may be needed. `cluster`: a ClusterExposurePolicy.
+    `last_accepted`: the spec that status remembers, where it may be needed.
     """
 
     ref: PolicyRef
@@ -26,8 +26,12 @@ class EffectivePolicy:
     generation: int
     uid: str = ""
     refused: bool = False
-    cluster: bool = False
     last_accepted: ExposureSpec | None = None
+
+    @property
+    def cluster(self) -> bool:
+        """Whether it is a ClusterExposurePolicy."""
+        return self.ref.kind == "ClusterExposurePolicy"
 
     @property
     def mode(self) -> str:
@@ -50,16 +54,10 @@ def effective_policies(
 
 def _exposure_policy(policy: ExposurePolicy, limits: EffectiveLimits, services: Sequence[Service]) -> EffectivePolicy:
     last = policy.last_accepted.spec if policy.last_accepted else None
-    effective = EffectivePolicy(
-        ref=PolicyRef("ExposurePolicy", policy.name, policy.namespace),
-        spec=ExposureSpec(),
-        verdict=ACCEPTED,
-        created=policy.created,
-        generation=policy.generation,
-        uid=policy.uid,
-        last_accepted=last if isinstance(last, ExposureSpec) else None,
+    ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
+    return _judged(
+        _effective(ref, policy, last if isinstance(last, ExposureSpec) else None), policy.spec, limits, services
     )
-    return _judged(effective, policy.spec, limits, services)
 
 
 def _cluster_policy(
@@ -68,21 +66,21 @@ def _cluster_policy(
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
     policy = matching.policy
     last = policy.last_accepted.spec if policy.last_accepted else None
-    effective = EffectivePolicy(
-        ref=PolicyRef("ClusterExposurePolicy", policy.name),
-        spec=ExposureSpec(),
-        verdict=ACCEPTED,
-        created=policy.created,
-        generation=policy.generation,
-        uid=policy.uid,
-        cluster=True,
-        last_accepted=_defaults(last) if isinstance(last, ClusterSpec) else None,
-    )
+    ref = PolicyRef("ClusterExposurePolicy", policy.name)
+    effective = _effective(ref, policy, _defaults(last) if isinstance(last, ClusterSpec) else None)
     # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
     own_limits = replace(limits, modes=None)
     effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)
-    verdict = effective.verdict if matching.verdict.accepted else matching.verdict
-    return replace(effective, verdict=verdict)
+    return effective if matching.verdict.accepted else replace(effective, verdict=matching.verdict)
+
+
+def _effective(
+    ref: PolicyRef, policy: ExposurePolicy | ClusterExposurePolicy, last_accepted: ExposureSpec | None
+) -> EffectivePolicy:
+    """A policy before it is judged."""
+    return EffectivePolicy(
+        ref, ExposureSpec(), ACCEPTED, policy.created, policy.generation, policy.uid, last_accepted=last_accepted
+    )
 
 
 def _defaults(spec: ClusterSpec) -> ExposureSpec:
@@ -90,10 +88,10 @@ def _defaults(spec: ClusterSpec) -> ExposureSpec:
 
 
 def _judged(
-    policy: EffectivePolicy, written: ExposureSpec | Unreadable, limits: EffectiveLimits, services: Sequence[Service]
+    policy: EffectivePolicy, written: ExposureSpec | InvalidSpec, limits: EffectiveLimits, services: Sequence[Service]
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
-    if isinstance(written, Unreadable):
+    if isinstance(written, InvalidSpec):
         return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
     policy = replace(policy, spec=written)
     violation = first_violation(written, limits, services)
@@ -101,7 +99,7 @@ def _judged(
         # Only an Audit may still be refused, by what other policies say.
         return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
     message = f"{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}"
-    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, violation.reason, message)), limits)
+    return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, "OutsideLimits", message)), limits)
 
 
 def _with_last_accepted(policy: EffectivePolicy, limits: EffectiveLimits) -> EffectivePolicy:
@@ -134,14 +132,8 @@ def _refused_if_audit_would_cut(
     """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
     if policy.mode != "Audit" or policy.refused:
         return policy
-    isolating = next(
-        (
-            other
-            for other in policies
-            if other is not policy and other.mode == "Enforce" and isolates(other.spec.isolation)
-        ),
-        None,
-    )
+    others = (other for other in policies if other is not policy and other.mode == "Enforce")
+    isolating = next((other for other in others if isolates(other.spec.isolation)), None)
     if isolating is None:
         return policy
     message = (

@@ -9,7 +9,6 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.labels import selecting
 from exposure.model.exposures import (
     BackendSummary,
     BlindSpot,
@@ -39,19 +38,21 @@ LONGEST_NAME, HASH_LENGTH = 253, 8
 ORDER = {reason: index for index, reason in enumerate(REASONS)}
 #: Blind spots of a Service's own entry points, which say nothing about the way through an ingress point.
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
+#: By the kind of a proxy that is not known, the blind spot that reports it.
+UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
     """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
-    governed = () if exposure.policy is None else cluster_blind_spots(facts)
+    blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
         exposure,
         name=exposure_name(exposure.owner),
         addresses=tuple(dict.fromkeys(exposure.addresses)),
         ports=tuple(dict.fromkeys(exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
-        blind_spots=_in_order((*exposure.blind_spots, *governed)),
+        blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
         delivery=next(by_row, profile.delivery if profile else None),
         cni=facts.cni.slug,
@@ -114,60 +115,59 @@ def _governed(
     blind_spots: tuple[BlindSpot, ...],
     carrying: tuple[Ref, ...],
 ) -> Exposure:
-    service, policy = governed.service, governed.policy
-    entry_points = _shown(service, view.inputs, policy.spec.selected_entry_points)
+    policy = governed.policy
+    shown = _shown(view, governed.service, policy.spec.selected_entry_points)
     sources = (
-        source if source.entry_point else replace(source, entry_point=entry_points[0])
+        source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
         for source in governed.sources
         if source.entry_point in SERVICE_ENTRY_POINTS or source.kind is SourceKind.PEERS
     )
-    exposure = Exposure(
-        namespace=service.namespace,
-        owner=Owner("v1", "Service", service.name, service.uid),
-        entry_points=entry_points,
-        addresses=_addresses(service),
+    exposure = replace(
+        shown,
         ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
         sources=tuple(sources),
-        backends=(_backend(view.inputs, service),),
         policy=policy.ref,
         network_policies=carrying,
         blind_spots=(*governed.blind_spots, *blind_spots),
         mode=view.inputs.mode_of(policy),
         refusal=governed.refusal,
-        default_deny=view.default_deny,
     )
     return finished(exposure, facts, governed.profile)
 
 
 def _ungoverned(
-    view: NamespaceView, facts: ClusterFacts, service: Service, blind_spots: Iterable[BlindSpot]
+    view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
     """Without a policy: what the load balancer itself lets in, unless a default deny of ours stands."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
+    shown = _shown(view, service, ())
+    if view.default_deny:
+        return finished(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
-    entry_points = _shown(service, view.inputs, ())
-    blind_spots, sources = list(blind_spots), list[Source]()
-    if not view.default_deny:
-        blind_spots.append(blind_spot("Ungoverned"))
-        for entry_point in entry_points:
-            clients = client_ranges(service, entry_point, profile, Clients(), NO_LIMITS, families)
-            why = "No policy governs this entry point: this is what the load balancer itself lets in."
-            sources.append(
-                Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), entry_point)
-            )
-            blind_spots += clients.blind_spots
-    exposure = Exposure(
+    why = "No policy governs this entry point: this is what the load balancer itself lets in."
+    blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
+    for kind in shown.entry_points:
+        clients = client_ranges(service, kind, profile, Clients(), NO_LIMITS, families)
+        sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
+        blind_spots += clients.blind_spots
+    ports = tuple(map(_open_port, service.ports))
+    exposure = replace(shown, ports=ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
+    return finished(exposure, facts, profile)
+
+
+def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...]) -> Exposure:
+    """What a Service shows without any policy. Node ports behind a load balancer count only where selected."""
+    kinds = view.inputs.entry_points[service.name]
+    behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
+    published = map(str, service.published) if service.type == "LoadBalancer" else ()
+    return Exposure(
         namespace=service.namespace,
         owner=Owner("v1", "Service", service.name, service.uid),
-        entry_points=entry_points,
-        addresses=_addresses(service),
-        ports=() if view.default_deny else tuple(map(_open_port, service.ports)),
-        sources=tuple(sources),
+        entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
+        addresses=(*published, *service.external_ips),
         backends=(_backend(view.inputs, service),),
-        blind_spots=tuple(blind_spots),
         default_deny=view.default_deny,
     )
-    return finished(exposure, facts, profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,9 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
     denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
     governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
-    blind_spots = [*_proxy_blind_spots(point), *(reported for way in ways for reported in way.blind_spots)]
+    blind_spots = [reported for way in ways for reported in way.blind_spots]
+    if point.proxy.kind in UNKNOWN_PROXIES:
+        blind_spots.append(blind_spot(UNKNOWN_PROXIES[point.proxy.kind], point.proxy.detail))
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
     modes = set(governing.values())
@@ -250,16 +252,6 @@ def _is_proxy(source: Source, route: BackendRoute) -> bool:
     return not source.peers if peer is None else peer in source.peers
 
 
-def _proxy_blind_spots(point: IngressPoint) -> tuple[BlindSpot, ...]:
-    match point.proxy.kind:
-        case "ambiguous":
-            return (blind_spot("ProxyAmbiguous", point.proxy.detail),)
-        case "missing":
-            return (blind_spot("ProxyNotFound", point.proxy.detail),)
-        case _:
-            return ()
-
-
 def _not_granted(route: BackendRoute, why: str) -> BlindSpot:
     return blind_spot("BackendNotGranted", f"{route.route} leads to {route.backend.service}{why}.")
 
@@ -281,7 +273,7 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
         return "the Service has no such port"
     if not any(ports.port == port and ports.targets for ports in governed.ports):
         return f"port {port.port} is not among the ports that {policy.ref} exposes"
-    if route.proxy.kind in ("ambiguous", "missing"):
+    if route.proxy.kind in UNKNOWN_PROXIES:
         return "its proxy is not known"
     return ""
 
@@ -310,18 +302,6 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     return (blind_spot("NotIsolated", detail, cure=cure),)
 
 
-def _shown(service: Service, inputs: NamespaceInputs, selected_kinds: tuple[str, ...]) -> tuple[str, ...]:
-    """The kinds of entry point that the Service is. Node ports behind a load balancer count only where selected."""
-    kinds = inputs.entry_points[service.name]
-    behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
-    return tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind)
-
-
-def _addresses(service: Service) -> tuple[str, ...]:
-    published = tuple(map(str, service.published)) if service.type == "LoadBalancer" else ()
-    return (*published, *service.external_ips)
-
-
 def _open_port(port: ServicePort) -> OpenPort:
     return OpenPort(port.name, port.port, port.target_port, port.protocol)
 
@@ -336,15 +316,10 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
             known.add(key)
             if endpoint.ready:
                 ready.add(key)
-    if not service.selector:
+    selector = service.pod_selector
+    if selector is None:
         return BackendSummary(service.ref, "", len(ready), len(known))
-    selector = selecting(dict(service.selector))
     if not known:
         pods = selected(inputs.pods, selector)
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
     return BackendSummary(service.ref, str(selector), len(ready), len(known))
-
-
-def _in_order(blind_spots: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:
-    """Each blind spot once, in the order of the catalog."""
-    return tuple(sorted(dict.fromkeys(blind_spots), key=lambda spot: (ORDER[spot.reason], spot.message)))

@@ -7,6 +7,7 @@ from typing import TypeVar
 from exposure.addresses import Network
 from exposure.catalog.cnis import CNIProfile
 from exposure.catalog.egress import DNS_PORT, DNS_SERVICES, DNS_TARGETS, NODE_LOCAL_DNS_LABEL
+from exposure.grouping import grouped
 from exposure.model.config import Config
 from exposure.model.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.model.snapshot import Snapshot
@@ -91,7 +92,6 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
     )
     dns_services = (snapshot.services.get(namespace, {}).get(name) for namespace, name in DNS_SERVICES)
     dns_service = next((service for service in dns_services if service is not None), None)
-    api_server_slices = snapshot.endpoint_slices.get(API_SERVER.namespace, {}).values()
     ingress_points = find_ingress_points(snapshot, provider, node_addresses)
     return ClusterFacts(
         config=snapshot.config,
@@ -110,11 +110,7 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
             if is_agent_namespace(namespace)
             for pod in pods.values()
         ),
-        api_server=tuple(
-            sorted(
-                (known for known in api_server_slices if known.service == API_SERVER.name), key=lambda known: known.name
-            )
-        ),
+        api_server=snapshot.slices_of(API_SERVER),
         api_server_service=snapshot.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
         ingress_points=ingress_points,
         routes=routes_by_backend(ingress_points),
@@ -124,12 +120,12 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
 
 def webhook_calls(snapshot: Snapshot) -> dict[str, tuple[WebhookCall, ...]]:
     """Which Services the API server calls, by namespace: validating webhooks first, each sort by name."""
-    calls: dict[str, list[WebhookCall]] = {}
-    for webhooks in (snapshot.validating_webhooks, snapshot.mutating_webhooks):
-        for _, webhook in sorted(webhooks.items()):
-            for service, port in webhook.services:
-                calls.setdefault(service.namespace, []).append(WebhookCall(webhook, service.name, port))
-    return {namespace: tuple(in_namespace) for namespace, in_namespace in calls.items()}
+    return grouped(
+        (service.namespace, WebhookCall(webhook, service.name, port))
+        for webhooks in (snapshot.validating_webhooks, snapshot.mutating_webhooks)
+        for _, webhook in sorted(webhooks.items())
+        for service, port in webhook.services
+    )
 
 
 def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[PolicyPort, ...]:
@@ -137,14 +133,6 @@ def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[P
 
     Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.
     """
-    slices = [
-        each for each in snapshot.endpoint_slices.get(service.namespace, {}).values() if each.service == service.name
-    ]
-    pods = [
-        pod
-        for pod in snapshot.pods.get(service.namespace, {}).values()
-        if service.selector and set(service.selector) <= set(pod.labels)
-    ]
     ports: set[PolicyPort] = set()
     for port in (port for port in service.ports if port.port == DNS_PORT):
         if isinstance(port.target_port, int):
@@ -152,7 +140,9 @@ def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[P
         elif cni.named_ports == "by-name":
             ports.add(PolicyPort(port.protocol, port.target_port))
         else:
-            numbers = known_numbers(port, slices, pods) or (DNS_TARGETS[service.namespace],)
+            numbers = known_numbers(port, snapshot.slices_of(service.ref), snapshot.pods_of(service)) or (
+                DNS_TARGETS[service.namespace],
+            )
             ports |= {PolicyPort(port.protocol, number) for number in numbers}
     return tuple(sorted(ports, key=str))
 

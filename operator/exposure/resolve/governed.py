@@ -14,14 +14,14 @@ from exposure.model.objects import Pod, Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.resolve.cache import ResolveCache, cached
 from exposure.resolve.clients import families_of
-from exposure.resolve.delivery import DeliveryInputs, deliveries
+from exposure.resolve.delivery import Case, deliveries
 from exposure.resolve.effective_policies import EffectivePolicy
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import BackendRoute
 from exposure.resolve.inputs import NamespaceInputs
 from exposure.resolve.ports import ServicePorts, exposed_ports, target_ports
 from exposure.resolve.profiles import profile_of
-from exposure.resolve.rules import Case, decide_access
+from exposure.resolve.rules import decide_access
 from exposure.resolve.selected_pods import select_pods
 
 
@@ -86,23 +86,20 @@ def _governed(
     same_namespace: bool,
 ) -> GovernedService:
     slices = inputs.slices.get(service.name, ())
-    pods = select_pods(service, inputs.pods, slices, facts)
+    selected = select_pods(service, inputs.pods, slices, facts)
     profile = profile_of(service, policy.spec.load_balancer, facts)
     families = families_of(service, facts.pod_ranges.families)
     exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
-    ports = target_ports(service, exposed, facts.cni, slices, pods.pods)
-    with_targets = tuple(exposed for exposed in ports if exposed.targets)
-    delivered = deliveries(
-        DeliveryInputs(service, policy, inputs, facts, profile, families, with_targets, routes, pods)
-    )
-    access = decide_access(Case(service, policy, inputs.limits, facts, families, pods, ports, delivered))
+    ports = target_ports(service, exposed, facts.cni, slices, selected.pods)
+    case = Case(service, policy, inputs, facts, profile, families, selected, ports, routes)
+    access = decide_access(replace(case, deliveries=deliveries(case)))
     sources = _sorted(_merged(access.sources), policy)
     return GovernedService(
         service=service,
         policy=policy,
         profile=profile,
-        pod_selector=pods.selector if access.selectable else None,
-        pods=pods.pods,
+        pod_selector=selected.selector if access.selectable else None,
+        pods=selected.pods,
         ports=() if access.refused else ports,
         sources=sources,
         ingress=() if access.refused else _ingress(sources, same_namespace),

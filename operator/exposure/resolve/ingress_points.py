@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import BY_INGRESS_CLASS, BY_INGRESS_CONTROLLER, DEFAULT_INGRESSES
+from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL, Pairs, selecting
 from exposure.model.objects import Backend, Gateway, Ingress, IngressClass, PublishedAddress, Ref, Service
 from exposure.model.snapshot import Snapshot
@@ -89,21 +90,14 @@ def find_ingress_points(
         *(_ingress(ingress, proxies, provider, default_class) for ingress in ingresses),
         *(_gateway(gateway, proxies, made.get(gateway.ref, ())) for gateway in gateways),
     ]
-    by_namespace: dict[str, list[IngressPoint]] = {}
-    for point in sorted(points, key=lambda point: (point.ref.namespace, point.ref.kind, point.ref.name)):
-        by_namespace.setdefault(point.ref.namespace, []).append(point)
-    return {namespace: tuple(here) for namespace, here in by_namespace.items()}
+    in_order = sorted(points, key=lambda point: (point.ref.namespace, point.ref.kind, point.ref.name))
+    return grouped((point.ref.namespace, point) for point in in_order)
 
 
 def routes_by_backend(points: Mapping[str, tuple[IngressPoint, ...]]) -> dict[Ref, tuple[BackendRoute, ...]]:
     """The permitted routes to each backend Service."""
-    by_backend: dict[Ref, list[BackendRoute]] = {}
-    for in_namespace in points.values():
-        for point in in_namespace:
-            for route in point.routes:
-                if route.permitted:
-                    by_backend.setdefault(route.backend.service, []).append(route)
-    return {backend: tuple(routes) for backend, routes in by_backend.items()}
+    routes = (route for here in points.values() for point in here for route in point.routes)
+    return grouped((route.backend.service, route) for route in routes if route.permitted)
 
 
 def default_ingress_class(classes: Iterable[IngressClass]) -> IngressClass | None:
@@ -200,14 +194,10 @@ class _Proxies:
         return Proxy("missing", detail=f"Published addresses: {', '.join(map(str, published)) or 'none yet'}.")
 
     def _proxy_of(self, service: Service) -> Proxy:
-        if not service.selector:
+        selector = service.pod_selector
+        if selector is None:
             return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
-        selector = selecting(dict(service.selector))
-        pods = [
-            pod
-            for pod in self.snapshot.pods.get(service.namespace, {}).values()
-            if not pod.finished and selector.matches(dict(pod.labels))
-        ]
+        pods = self.snapshot.pods_of(service)
         if pods and all(pod.host_network for pod in pods):
             return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} use hostNetwork")
         return Proxy(
@@ -216,33 +206,25 @@ class _Proxies:
 
     def _part_names(self, service: Service) -> Iterator[str]:
         """What the labels of a Service's pods say they are part of; its selector says so too."""
-        selector = dict(service.selector or ())
-        yield from (value for key, value in selector.items() if key in PART_LABELS)
-        for pod in self.snapshot.pods.get(service.namespace, {}).values():
-            labels = dict(pod.labels)
-            if selector and selector.items() <= labels.items():
-                yield from (labels[key] for key in PART_LABELS if key in labels)
+        for labels in (service.selector or (), *(pod.labels for pod in self.snapshot.pods_of(service))):
+            yield from (value for key, value in labels if key in PART_LABELS)
 
 
 def _load_balancers_by_address(snapshot: Snapshot) -> dict[str, tuple[Service, ...]]:
     """LoadBalancer Services by each address or host name that they publish."""
-    by_address: dict[str, list[Service]] = {}
-    for services in snapshot.services.values():
-        for service in services.values():
-            if service.type == "LoadBalancer":
-                for address in service.published:
-                    by_address.setdefault(str(address), []).append(service)
-    return {address: tuple(services) for address, services in by_address.items()}
+    services = (service for here in snapshot.services.values() for service in here.values())
+    return grouped(
+        (str(address), service)
+        for service in services
+        if service.type == "LoadBalancer"
+        for address in service.published
+    )
 
 
 def _services_made_for_gateways(snapshot: Snapshot) -> dict[Ref, tuple[Service, ...]]:
     """The Services that are owned by a Gateway or labelled for it, by that Gateway, sorted by name."""
-    by_gateway: dict[Ref, list[Service]] = {}
-    for _, services in sorted(snapshot.services.items()):
-        for _, service in sorted(services.items()):
-            for gateway in gateways_of(service):
-                by_gateway.setdefault(gateway, []).append(service)
-    return {gateway: tuple(services) for gateway, services in by_gateway.items()}
+    services = (service for _, here in sorted(snapshot.services.items()) for _, service in sorted(here.items()))
+    return grouped((gateway, service) for service in services for gateway in gateways_of(service))
 
 
 def gateways_of(service: Service) -> set[Ref]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.labels import NAMESPACE_LABEL, selecting
+from exposure.grouping import grouped
+from exposure.labels import NAMESPACE_LABEL
 from exposure.model.intent import MODES, Isolation
 from exposure.model.objects import EndpointSlice, Namespace, Pod, Ref, Service
 from exposure.model.snapshot import Snapshot
@@ -60,9 +61,7 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
     services = tuple(service for _, service in sorted(snapshot.services.get(name, {}).items()) if not service.deleting)
     snapshot_pods = snapshot.pods.get(name, {})
     pods = tuple(LabelledPod(dict(pod.labels), pod) for _, pod in sorted(snapshot_pods.items()))
-    slices: dict[str, list[EndpointSlice]] = {}
-    for _, endpoint_slice in sorted(snapshot.endpoint_slices.get(name, {}).items()):
-        slices.setdefault(endpoint_slice.service, []).append(endpoint_slice)
+    slices = (endpoint_slice for _, endpoint_slice in sorted(snapshot.endpoint_slices.get(name, {}).items()))
     with_host_port = [pod for pod in pods if not pod.pod.finished and has_host_port(pod.pod)]
     entry_points = {service.name: entry_points_of(service, with_host_port, facts) for service in services}
     matching = matching_cluster_policies(snapshot, namespace)
@@ -76,7 +75,7 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
         entry_points=entry_points,
         pods=pods,
         all_pods=tuple(snapshot_pods.values()),
-        slices={service: tuple(of_service) for service, of_service in slices.items()},
+        slices=grouped((endpoint_slice.service, endpoint_slice) for endpoint_slice in slices),
         network_policies=dict(snapshot.network_policies.get(name, {})),
         limits=limits,
         policies=policies,
@@ -113,7 +112,7 @@ def has_host_port(pod: Pod) -> bool:
 
 def unselected_host_ports(inputs: NamespaceInputs) -> str:
     """A sentence about host ports of pods that no Service selects, which nothing can open; "" where there are none."""
-    selectors = [selecting(dict(service.selector)) for service in inputs.services if service.selector]
+    selectors = [service.pod_selector for service in inputs.services if service.pod_selector]
     host_ports = {
         (port.host_port, port.protocol)
         for pod in inputs.pods
@@ -140,8 +139,7 @@ def entry_points_of(
         kinds.add("NodePort")
     if service.external_ips and service.type != "ExternalName":
         kinds.add("ExternalIP")
-    if service.selector:
-        selector = selecting(dict(service.selector))
-        if any(selector.matches(pod.labels) for pod in pods_with_host_port):
-            kinds.add("HostPort")
+    selector = service.pod_selector
+    if selector is not None and any(selector.matches(pod.labels) for pod in pods_with_host_port):
+        kinds.add("HostPort")
     return frozenset(kinds)

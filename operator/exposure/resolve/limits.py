@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from exposure.addresses import Block, Network, collapsed, covered, intersection, union, whole_families
-from exposure.catalog.providers import SLUGS
+from exposure.grouping import grouped
 from exposure.model.intent import ExposureSpec, Limits
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import MatchingClusterPolicy
@@ -35,7 +35,6 @@ class Violation:
 
     field: str
     message: str
-    reason: str = "OutsideLimits"
 
 
 def effective_limits(matching: Iterable[MatchingClusterPolicy]) -> EffectiveLimits:
@@ -73,10 +72,6 @@ def first_violation(spec: ExposureSpec, limits: EffectiveLimits, services: Itera
 
 
 def _violations(spec: ExposureSpec, limits: EffectiveLimits, services: Iterable[Service]) -> Iterator[Violation]:
-    profile = spec.load_balancer.profile
-    if profile is not None and profile not in SLUGS:
-        message = f"{profile!r} is unknown. Known: {', '.join(SLUGS)}"
-        yield Violation("spec.loadBalancer.profile", message, "Invalid")
     if limits.modes is not None and spec.mode is not None and spec.mode not in limits.modes:
         allowed = ", ".join(limits.modes) or "none"
         yield Violation("spec.mode", f"{spec.mode} is not allowed here. Allowed by limits.allowModes: {allowed}")
@@ -106,10 +101,7 @@ def _named_cidrs(spec: ExposureSpec) -> Iterator[tuple[str, Network]]:
 
 def _public(spec: ExposureSpec) -> Iterator[Violation]:
     """A field that holds a whole address family is public, also where several ranges add up to one."""
-    by_field: dict[str, list[Network]] = {}
-    for field, cidr in _named_cidrs(spec):
-        by_field.setdefault(field.partition("[")[0], []).append(cidr)
-    for field, cidrs in by_field.items():
+    for field, cidrs in grouped((field.partition("[")[0], cidr) for field, cidr in _named_cidrs(spec)).items():
         families = " and ".join(sorted(whole_families(cidrs)))
         if families:
             yield Violation(field, f"holds all of {families}, and limits.allowPublic is false")

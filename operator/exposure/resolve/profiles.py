@@ -51,8 +51,7 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: Cluste
     """
     traits = Traits("Service", service.load_balancer_class or "", dict(service.annotations), facts.kubelet_minor)
     if overrides.profile is not None:
-        # A name of a later version may stand in what was last accepted.
-        return _in_variant(LOAD_BALANCERS.get(overrides.profile, UNKNOWN), traits)
+        return _in_variant(LOAD_BALANCERS[overrides.profile], traits)
     chosen = _chosen_by(traits)
     if chosen is None and traits.class_name:
         return UNKNOWN

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exposure.labels import LabelSelector, selecting
+from exposure.labels import LabelSelector
 from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ports import LabelledPod, selected
@@ -30,9 +30,9 @@ class SelectedPods:
 def select_pods(
     service: Service, pods: tuple[LabelledPod, ...], slices: tuple[EndpointSlice, ...], facts: ClusterFacts
 ) -> SelectedPods:
-    if not service.selector or service.type == "ExternalName":
+    selector = service.pod_selector
+    if selector is None or service.type == "ExternalName":
         return SelectedPods()
-    selector = selecting(dict(service.selector))
     behind = selected(pods, selector)
     host_network = tuple(pod.name for pod in behind if pod.host_network)
     addresses = {ip for endpoint_slice in slices for endpoint in endpoint_slice.endpoints for ip in endpoint.addresses}

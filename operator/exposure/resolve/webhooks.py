@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from exposure.addresses import Block, Network, inside, network
 from exposure.catalog.blind_spots import blind_spot
-from exposure.labels import LabelSelector, selecting
+from exposure.labels import LabelSelector
 from exposure.model.connection_ends import addresses_end
 from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Pod, Service, ServicePort, Webhook
@@ -39,9 +39,9 @@ def webhook_blind_spots(
     for call in facts.webhooks.get(inputs.namespace.name, ()):
         service = next((service for service in inputs.services if service.name == call.service), None)
         port = next((port for port in service.ports if port.port == call.port), None) if service else None
-        if service is None or port is None or not service.selector or service.type == "ExternalName":
+        selector = service.pod_selector if service else None
+        if service is None or port is None or selector is None or service.type == "ExternalName":
             continue
-        selector = selecting(dict(service.selector))
         pods = selected(inputs.pods, selector)
         numbers = frozenset(known_numbers(port, inputs.slices.get(service.name, ()), pods))
         asked = PolicyPort("TCP", port.target_port)
@@ -118,7 +118,7 @@ def _blind_spot(webhook: Webhook, service: Service, port: ServicePort, facts: Cl
     )
     where = addresses or "its addresses (kubectl get endpointslices -n default kubernetes)"
     cure = (
-        f"Write a NetworkPolicy of your own that selects {selecting(dict(service.selector or ()))} in "
+        f"Write a NetworkPolicy of your own that selects {service.pod_selector} in "
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
     if facts.cni.pod_ranges == "matched-by-identity":

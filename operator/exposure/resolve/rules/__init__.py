@@ -6,7 +6,8 @@ it decided, and adds sources and blind spots. None of them looks back, and none 
 What the limits of ClusterExposurePolicies leave of client ranges and ports is worked out before, in `limits`.
 """
 
-from exposure.resolve.rules.access import Access, Case, Rule
+from exposure.resolve.delivery import Case
+from exposure.resolve.rules.access import Access, Rule
 from exposure.resolve.rules.admitting import (
     admit_clients,
     admit_everyone_outside,
@@ -36,8 +37,6 @@ from exposure.resolve.rules.reporting import (
     report_unfiltered_cluster_traffic,
     report_unresolved_ports,
 )
-
-__all__ = ["RULES", "Access", "Case", "decide_access"]
 
 #: Every rule that adds a source or reports a blind spot, in the order in which they run.
 RULES: tuple[Rule, ...] = (

@@ -1,44 +1,13 @@
-"""What a rule reads, what it returns, and how the results of all rules add up."""
+"""What the rules have decided so far, and how a function that looks at one delivery becomes a rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import TypeAlias
 
-from exposure.addresses import Family
 from exposure.model.exposures import BlindSpot, Source
-from exposure.model.objects import Service
-from exposure.networkpolicy.values import PolicyPort
 from exposure.networkpolicy.values import Rule as PolicyRule
-from exposure.resolve.delivery import Delivery
-from exposure.resolve.effective_policies import EffectivePolicy
-from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.limits import EffectiveLimits
-from exposure.resolve.ports import ServicePorts
-from exposure.resolve.selected_pods import SelectedPods
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One governed Service and everything that its rules may read. `ports` are the Service ports that it exposes."""
-
-    service: Service
-    policy: EffectivePolicy
-    limits: EffectiveLimits
-    facts: ClusterFacts
-    families: tuple[Family, ...]
-    selected: SelectedPods
-    ports: tuple[ServicePorts, ...]
-    deliveries: tuple[Delivery, ...]
-
-    @property
-    def denies_unenforceable(self) -> bool:
-        return self.policy.spec.clients.unenforceable == "Deny"
-
-    @property
-    def targets(self) -> tuple[PolicyPort, ...]:
-        """The target ports of all exposed Service ports."""
-        return tuple(dict.fromkeys(target for ports in self.ports for target in ports.targets))
+from exposure.resolve.delivery import Case, Delivery
 
 
 @dataclass(slots=True)
@@ -57,8 +26,8 @@ class Access:
     closed: set[str] = field(default_factory=set)
     selectable: bool = True
 
-    def admit(self, *sources: Source) -> None:
-        self.sources += sources
+    def admit(self, source: Source) -> None:
+        self.sources.append(source)
 
     def report(self, *blind_spots: BlindSpot) -> None:
         self.blind_spots += blind_spots
@@ -74,25 +43,8 @@ class Access:
 
 
 Rule: TypeAlias = Callable[[Case, Access], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What a rule says about one delivery."""
-
-    sources: tuple[Source, ...] = ()
-    blind_spots: tuple[BlindSpot, ...] = ()
-
-
-NOTHING = Findings()
-
-
-def admits(*sources: Source) -> Findings:
-    return Findings(sources)
-
-
-def reports(*blind_spots: BlindSpot) -> Findings:
-    return Findings((), blind_spots)
+#: What a rule says about one delivery.
+Findings: TypeAlias = Iterator[Source | BlindSpot]
 
 
 def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> Rule:
@@ -102,8 +54,10 @@ def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> Rule:
     def for_all(case: Case, access: Access) -> None:
         for delivery in case.deliveries:
             if delivery.entry_point not in access.closed:
-                findings = rule(case, delivery)
-                access.admit(*findings.sources)
-                access.report(*findings.blind_spots)
+                for finding in rule(case, delivery):
+                    if isinstance(finding, BlindSpot):
+                        access.report(finding)
+                    else:
+                        access.admit(finding)
 
     return for_all

@@ -1,19 +1,18 @@
-"""Rules that admit: each looks at what arrives by one delivery and returns the sources that are let in."""
+"""Rules that admit: each looks at what arrives by one delivery and yields the sources that are let in."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 
 from exposure.addresses import Block, blocks, everyone, of_families
 from exposure.catalog.blind_spots import blind_spot
-from exposure.catalog.decision_table import INGRESS, PEERS
+from exposure.catalog.decision_table import PEERS
 from exposure.labels import NAMESPACE_LABEL, selecting
 from exposure.model.exposures import BlindSpot, Source, SourceKind
 from exposure.networkpolicy.values import Peer, PolicyPort
-from exposure.resolve.delivery import Delivery
+from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.egress import egress_rules
 from exposure.resolve.node_addresses import snat_sources
-from exposure.resolve.rules.access import NOTHING, Access, Case, Findings, admits, for_each_delivery, reports
+from exposure.resolve.rules.access import Access, Findings, for_each_delivery
 
 EXPLANATIONS = {
     SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
@@ -22,6 +21,7 @@ EXPLANATIONS = {
     SourceKind.NODES: "Nodes SNAT to these addresses: {why}.",
     SourceKind.OUTSIDE: "Everyone outside the cluster: {why}.",
 }
+BESIDE_CLIENTS = "PrivateLink clients, and clients of the other address family, arrive from the load balancer."
 
 
 def allow_egress(case: Case, access: Access) -> None:
@@ -34,9 +34,8 @@ def allow_egress(case: Case, access: Access) -> None:
 @for_each_delivery
 def admit_clients(case: Case, delivery: Delivery) -> Findings:
     """Clients are admitted by their own addresses where these are kept until the CNI filters."""
-    if SourceKind.CLIENTS not in delivery.kinds:
-        return NOTHING
-    return admits(_source(delivery, SourceKind.CLIENTS, delivery.clients.blocks, delivery.targets))
+    if SourceKind.CLIENTS in delivery.kinds:
+        yield _source(delivery, SourceKind.CLIENTS, delivery.clients.blocks)
 
 
 @for_each_delivery
@@ -48,23 +47,19 @@ def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
     """
     arrival, kind = delivery.arrival, SourceKind.LOAD_BALANCER
     if arrival is None:
-        return NOTHING
+        return
     if kind in delivery.kinds:
         if arrival.load_balancer is None:
-            return reports(blind_spot("LoadBalancerAddressesRequired", f"Profile {delivery.profile.slug}."))
-        own = of_families(blocks(arrival.load_balancer), case.families)
-        return admits(_source(delivery, kind, own, delivery.targets))
-    if SourceKind.CLIENTS not in delivery.kinds:
-        return NOTHING
-    sources: tuple[Source, ...] = ()
-    beside = of_families(blocks(arrival.beside_clients), case.families)
-    if beside:
-        why = "PrivateLink clients, and clients of the other address family, arrive from the load balancer."
-        sources = (replace(_source(delivery, kind, beside, delivery.targets), explanation=why),)
-    if arrival.beside_unknown and delivery.clients.narrow:
-        detail = "Clients of the other address family arrive from the load balancer's addresses."
-        return Findings(sources, (blind_spot("LoadBalancerAddressesRequired", detail),))
-    return Findings(sources) if sources else NOTHING
+            yield blind_spot("LoadBalancerAddressesRequired", f"Profile {delivery.profile.slug}.")
+        else:
+            yield _source(delivery, kind, of_families(blocks(arrival.load_balancer), case.families))
+    elif SourceKind.CLIENTS in delivery.kinds:
+        beside = of_families(blocks(arrival.beside_clients), case.families)
+        if beside:
+            yield _source(delivery, kind, beside, explanation=BESIDE_CLIENTS)
+        if arrival.beside_unknown and delivery.clients.narrow:
+            detail = "Clients of the other address family arrive from the load balancer's addresses."
+            yield blind_spot("LoadBalancerAddressesRequired", detail)
 
 
 @for_each_delivery
@@ -76,39 +71,34 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     """
     arrival = delivery.arrival
     if SourceKind.HEALTH_CHECKS not in delivery.kinds or arrival is None:
-        return NOTHING
+        return
     targets = _probed_targets(delivery)
     if arrival.probes is None:
         admitted_anyway = not delivery.clients.narrow and set(targets) <= set(delivery.targets)
-        if admitted_anyway or not arrival.preserved or not targets:
-            return NOTHING
-        return reports(blind_spot("HealthCheckSourcesUnknown", f"Profile {delivery.profile.slug}."))
+        if targets and arrival.preserved and not admitted_anyway:
+            yield blind_spot("HealthCheckSourcesUnknown", f"Profile {delivery.profile.slug}.")
+        return
     probes = of_families(blocks(arrival.probes), case.families)
-    if not probes:
-        return NOTHING
-    sources = (_source(delivery, SourceKind.HEALTH_CHECKS, probes, targets),) if targets else ()
-    unresolved = (
-        blind_spot("NamedPortUnresolved", f"Health checks probe TCP of the number of {name}.")
-        for name in _unresolved_probed_names(delivery)
-    )
-    return Findings(sources, tuple(unresolved))
+    if probes and targets:
+        yield _source(delivery, SourceKind.HEALTH_CHECKS, probes, targets)
+    for name in _unresolved_probed_names(delivery) if probes else ():
+        yield blind_spot("NamedPortUnresolved", f"Health checks probe TCP of the number of {name}.")
 
 
 @for_each_delivery
 def admit_nodes(case: Case, delivery: Delivery) -> Findings:
     """The nodes' addresses are admitted where externalTrafficPolicy Cluster makes nodes SNAT before the CNI filters."""
-    if SourceKind.NODES not in delivery.kinds:
-        return NOTHING
-    addresses, blind_spots = _node_addresses(case)
-    return Findings((_source(delivery, SourceKind.NODES, addresses, delivery.targets),), blind_spots)
+    if SourceKind.NODES in delivery.kinds:
+        addresses, blind_spots = _node_addresses(case)
+        yield _source(delivery, SourceKind.NODES, addresses)
+        yield from blind_spots
 
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
     """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
-    if SourceKind.OUTSIDE not in delivery.kinds:
-        return NOTHING
-    return admits(_source(delivery, SourceKind.OUTSIDE, everyone(case.families), delivery.targets))
+    if SourceKind.OUTSIDE in delivery.kinds:
+        yield _source(delivery, SourceKind.OUTSIDE, everyone(case.families))
 
 
 @for_each_delivery
@@ -118,26 +108,14 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
     not admitted.
     """
-    proxies = delivery.profile.proxy_pods
-    if proxies is None or delivery.row is None:
-        return NOTHING
-    if narrower_than_service(delivery) and case.denies_unenforceable:
-        return NOTHING
-    service = case.service
-    pods = Peer(
-        namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}),
-        pods=selecting(
-            {
-                proxies.service_name_label: service.name,
-                proxies.service_namespace_label: service.namespace,
-            }
-        ),
-    )
+    proxies, service = delivery.profile.proxy_pods, case.service
+    if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):
+        return
+    labels = {proxies.service_name_label: service.name, proxies.service_namespace_label: service.namespace}
+    pods = Peer(pods=selecting(labels), namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}))
     explanation = f"The pods of {proxies.title} forward to the Service and masquerade."
-    reference = delivery.profile.source
-    kind = SourceKind.PROXY_PODS
-    return admits(
-        Source(kind, (), delivery.targets, delivery.row, explanation, reference, (pods,), delivery.entry_point)
+    yield _source(
+        delivery, SourceKind.PROXY_PODS, peers=(pods,), explanation=explanation, reference=delivery.profile.source
     )
 
 
@@ -145,20 +123,9 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
 def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
     """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
     route = delivery.route
-    if route is None or route.proxy.peer is None or delivery.row is None:
-        return NOTHING
-    return admits(
-        Source(
-            kind=SourceKind.PROXY_PODS,
-            blocks=(),
-            ports=delivery.targets,
-            row=delivery.row,
-            explanation=f"The proxy's pods call: {way(delivery)}.",
-            reference=INGRESS,
-            peers=(route.proxy.peer,),
-            entry_point=delivery.entry_point,
-        )
-    )
+    if route is not None and route.proxy.peer is not None and delivery.row is not None:
+        explanation = f"The proxy's pods call: {way(delivery)}."
+        yield _source(delivery, SourceKind.PROXY_PODS, peers=(route.proxy.peer,), explanation=explanation)
 
 
 @for_each_delivery
@@ -167,31 +134,22 @@ def admit_host_network_proxies(case: Case, delivery: Delivery) -> Findings:
 
     Not on Cilium, whose ipBlocks match no node, and not where clients are narrower and unenforceable is Deny.
     """
-    if not calls_from_nodes(delivery) or withholds_host_network_proxy(case, delivery) or delivery.row is None:
-        return NOTHING
-    addresses, blind_spots = _node_addresses(case)
-    if not addresses:
-        return Findings(blind_spots=blind_spots)
-    source = Source(
-        kind=SourceKind.NODES,
-        blocks=addresses,
-        ports=delivery.targets,
-        row=delivery.row,
-        explanation=f"The proxy uses hostNetwork: {way(delivery)}.",
-        reference=INGRESS,
-        entry_point=delivery.entry_point,
-    )
-    return Findings((source,), blind_spots)
+    if calls_from_nodes(delivery) and not withholds_host_network_proxy(case, delivery):
+        addresses, blind_spots = _node_addresses(case)
+        if addresses:
+            explanation = f"The proxy uses hostNetwork: {way(delivery)}."
+            yield _source(delivery, SourceKind.NODES, addresses, explanation=explanation)
+        yield from blind_spots
 
 
 def admit_peers(case: Case, access: Access) -> None:
     """Callers that the policy names in peers are admitted to the same target ports, as written."""
     peers = case.policy.spec.peers
-    if peers and case.targets:
+    targets = tuple(dict.fromkeys(target for ports in case.ports for target in ports.targets))
+    if peers and targets:
         explanation = "The policy names these callers in peers."
         own = (delivery.entry_point for delivery in case.deliveries if delivery.route is None)
-        source = Source(SourceKind.PEERS, (), case.targets, PEERS, explanation, PEERS.reference, peers, next(own, ""))
-        access.admit(source)
+        access.admit(Source(SourceKind.PEERS, (), targets, PEERS, explanation, PEERS.reference, peers, next(own, "")))
 
 
 def way(delivery: Delivery) -> str:
@@ -218,12 +176,24 @@ def narrower_than_service(delivery: Delivery) -> bool:
     return not delivery.clients.narrowed_by.isdisjoint({"policy", "limits"})
 
 
-def _source(delivery: Delivery, kind: SourceKind, admitted: tuple[Block, ...], ports: tuple[PolicyPort, ...]) -> Source:
+def _source(
+    delivery: Delivery,
+    kind: SourceKind,
+    admitted: tuple[Block, ...] = (),
+    ports: tuple[PolicyPort, ...] | None = None,
+    *,
+    peers: tuple[Peer, ...] = (),
+    explanation: str = "",
+    reference: str = "",
+) -> Source:
+    """A source that arrives by a delivery, explained by its row unless more is known. `ports` None: all its targets."""
     row = delivery.row
     assert row is not None
     of_provider = kind in (SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS)
-    reference = delivery.profile.source if of_provider else row.reference
-    return Source(kind, admitted, ports, row, _explanation(kind, row.why), reference, (), delivery.entry_point)
+    reference = reference or (delivery.profile.source if of_provider else row.reference)
+    explanation = explanation or _explanation(kind, row.why)
+    ports = delivery.targets if ports is None else ports
+    return Source(kind, admitted, ports, row, explanation, reference, peers, delivery.entry_point)
 
 
 @cache
@@ -257,9 +227,7 @@ def _probed_targets(delivery: Delivery) -> tuple[PolicyPort, ...]:
 def _unresolved_probed_names(delivery: Delivery) -> Iterator[str]:
     """Named targets of another protocol than TCP that are probed on TCP of a number that is not known."""
     assert delivery.arrival is not None
-    by_number = (
-        delivery.protocol != "TCP" and delivery.arrival.probe_port is None and delivery.profile.delivery == "pod"
-    )
-    for ports in delivery.ports if by_number else ():
-        if not ports.numbers:
-            yield from (target.port for target in ports.targets if isinstance(target.port, str))
+    if delivery.protocol != "TCP" and delivery.arrival.probe_port is None and delivery.profile.delivery == "pod":
+        for ports in delivery.ports:
+            if not ports.numbers:
+                yield from (target.port for target in ports.targets if isinstance(target.port, str))

@@ -5,8 +5,9 @@ from dataclasses import replace
 from exposure.addresses import Block, blocks, inside, union
 from exposure.catalog.blind_spots import blind_spot
 from exposure.model.exposures import Source, SourceKind
+from exposure.resolve.delivery import Case
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.rules.access import Access, Case
+from exposure.resolve.rules.access import Access
 
 
 def exclude_pod_ranges(case: Case, access: Access) -> None:

@@ -1,11 +1,11 @@
 """Rules that report: what the sources that were admitted cannot hold, or what they leave out."""
 
-from exposure.addresses import Block, family
+from exposure.addresses import family
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.profile import ProxyPods
 from exposure.model.exposures import SourceKind
-from exposure.resolve.delivery import Delivery
-from exposure.resolve.rules.access import NOTHING, Access, Case, Findings, for_each_delivery, reports
+from exposure.resolve.delivery import Case, Delivery
+from exposure.resolve.rules.access import Access, Findings, for_each_delivery
 from exposure.resolve.rules.admitting import (
     calls_from_nodes,
     narrower_than_service,
@@ -39,38 +39,36 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
 
     Not where no node port exists and kube-proxy holds the ranges of loadBalancerSourceRanges at the load balancer.
     """
-    clients = delivery.clients
+    clients, proxies = delivery.clients, delivery.profile.proxy_pods
     if not clients.narrow:
-        return NOTHING
+        return
     if calls_from_nodes(delivery):
-        if withholds_host_network_proxy(case, delivery):
-            return NOTHING
-        return reports(blind_spot("SourceFilterLost", f"{way(delivery)}, by the addresses of its nodes."))
-    if delivery.hides_clients and not _held_before_the_pods(delivery):
-        return reports(blind_spot("SourceFilterLost", f"Clients asked for: {_listed(clients.blocks)}."))
-    if delivery.profile.proxy_pods and narrower_than_service(delivery) and not case.denies_unenforceable:
-        return reports(blind_spot("SourceFilterLost", _masquerading(delivery.profile.proxy_pods)))
-    return NOTHING
+        if not withholds_host_network_proxy(case, delivery):
+            yield blind_spot("SourceFilterLost", f"{way(delivery)}, by the addresses of its nodes.")
+    elif delivery.hides_clients and not _held_before_the_pods(delivery):
+        yield blind_spot("SourceFilterLost", f"Clients asked for: {', '.join(map(str, clients.blocks))}.")
+    elif proxies and narrower_than_service(delivery) and not case.denies_unenforceable:
+        yield blind_spot("SourceFilterLost", _masquerading(proxies))
 
 
 @for_each_delivery
 def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Findings:
     """Connections by way of another node drop where the nodes' addresses are withheld, unknown, or not matched."""
+    proxies = delivery.profile.proxy_pods
     if calls_from_nodes(delivery):
         why = withholds_host_network_proxy(case, delivery)
-        return reports(blind_spot("CrossNodeTrafficDropped", why)) if why else NOTHING
-    if delivery.withheld:
-        return reports(blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny."))
-    if delivery.profile.proxy_pods and narrower_than_service(delivery) and case.denies_unenforceable:
-        return reports(blind_spot("CrossNodeTrafficDropped", _masquerading(delivery.profile.proxy_pods)))
-    if _needs_unknown_nodes(case, delivery):
+        if why:
+            yield blind_spot("CrossNodeTrafficDropped", why)
+    elif delivery.withheld:
+        yield blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny.")
+    elif proxies and narrower_than_service(delivery) and case.denies_unenforceable:
+        yield blind_spot("CrossNodeTrafficDropped", _masquerading(proxies))
+    elif _needs_unknown_nodes(case, delivery):
         detail = "No node address is known. Give the command line Nodes, or set network.nodeCIDRs."
-        cure = "Set network.nodeCIDRs in the configuration."
-        return reports(blind_spot("CrossNodeTrafficDropped", detail, cure=cure))
-    if SourceKind.OUTSIDE in delivery.kinds and delivery.clients.narrow and not _held_before_the_pods(delivery):
+        yield blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")
+    elif SourceKind.OUTSIDE in delivery.kinds and delivery.clients.narrow and not _held_before_the_pods(delivery):
         detail = "Cilium sees what another node SNATed as world or as a remote node, by version and routing mode."
-        return reports(blind_spot("CrossNodeTrafficDropped", detail, effect="Unproven"))
-    return NOTHING
+        yield blind_spot("CrossNodeTrafficDropped", detail, effect="Unproven")
 
 
 @for_each_delivery
@@ -78,13 +76,13 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
     """Narrow client ranges that the policy cannot hold, and that neither the load balancer nor kube-proxy holds."""
     clients, arrival = delivery.clients, delivery.arrival
     if not clients.narrow:
-        return NOTHING
+        return
     if delivery.route is not None and delivery.route.proxy.kind == "pods":
         # The pods see the proxy, never who called it.
         detail = f"{way(delivery)}, whoever calls that. Narrow the clients of the proxy's own Service."
-        return reports(blind_spot("SourceRangesUnenforced", detail))
+        yield blind_spot("SourceRangesUnenforced", detail)
     if arrival is None or (SourceKind.CLIENTS in delivery.kinds and not delivery.hides_clients):
-        return NOTHING
+        return
     unenforced = []
     by_load_balancer = delivery.profile.enforces_ranges
     by_kube_proxy = arrival.preserved and _kube_proxy_holds_field(delivery)
@@ -95,9 +93,8 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
     if not delivery.hides_clients or not arrival.preserved:
         # Behind a load balancer that proxies, no externalTrafficPolicy brings the client's address back.
         unenforced += [name for key, name in POLICY_RANGES.items() if key in clients.narrowed_by]
-    if not unenforced:
-        return NOTHING
-    return reports(blind_spot("SourceRangesUnenforced", f"Not enforced: {', '.join(sorted(unenforced))}."))
+    if unenforced:
+        yield blind_spot("SourceRangesUnenforced", f"Not enforced: {', '.join(sorted(unenforced))}.")
 
 
 @for_each_delivery
@@ -105,10 +102,8 @@ def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Finding
     """Some CNIs do not filter what kube-proxy forwards with externalTrafficPolicy Cluster."""
     cni = case.facts.cni
     forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
-    if delivery.route is not None or not forwarded or cni.enforces_cluster_policy:
-        return NOTHING
-    detail = f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."
-    return reports(blind_spot("PolicyNotEnforced", detail))
+    if delivery.route is None and forwarded and not cni.enforces_cluster_policy:
+        yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster.")
 
 
 def _masquerading(proxies: ProxyPods) -> str:
@@ -134,7 +129,3 @@ def _needs_unknown_nodes(case: Case, delivery: Delivery) -> bool:
         return False
     # Where everyone is admitted, so are nodes.
     return SourceKind.CLIENTS not in delivery.kinds or delivery.clients.narrow
-
-
-def _listed(admitted: tuple[Block, ...]) -> str:
-    return ", ".join(map(str, admitted))
