@@ -66,11 +66,11 @@ lint: $(VENV) ## ruff, mypy and the import contracts
 
 unit: $(VENV) ## the tests that need no cluster: under a minute
 	.venv/bin/python -m pytest -n $(WORKERS) --no-cov -m "not cluster and not lab" \
-	  $(or $(PYTEST),tests/unit tests/scenarios tests/plan tests/flows tests/cli tests/docs)
+	  $(or $(PYTEST),tests/unit tests/scenarios tests/plan tests/flows tests/cli tests/docs tests/messages tests/style)
 
-docs: $(VENV) ## writes the reference pages and the CRDs' lists from the data and the code
+docs: $(VENV) ## writes the reference pages, the CRDs' lists and the table of messages from the data and the code
 	.venv/bin/python -m tests.docs
-	.venv/bin/python -m tests.crds.reference
+	.venv/bin/python -m tests.messages
 
 test: lint binaries $(ORACLE) ## lint, types, layers, and every test; the first run builds the binaries, which takes minutes
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(PYTEST),--no-cov $(PYTEST),--cov --cov-report=term)

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from exposure.fields import Raw
 from exposure.networkpolicy.parse import network_policy
 from exposure.parse import intent, objects, routes
 
+V1 = ("v1",)
+NETWORKING = "networking.k8s.io"
 GATEWAY = "gateway.networking.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
 API_GROUP = "exposure.dev"
@@ -16,7 +19,7 @@ API_VERSION = f"{API_GROUP}/v1alpha1"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`versions` by preference; `world` names the mapping of `World`; an `optional` kind may not be installed."""
+    """`versions` by preference. `snapshot`: the mapping of `Snapshot` that holds it. `optional`: it may be missing."""
 
     kind: str
     group: str
@@ -31,32 +34,20 @@ class Kind:
         return f"/apis/{self.group}/{version}/{self.plural}" if self.group else f"/api/{version}/{self.plural}"
 
 
+_ClusterScoped = partial(Kind, namespaced=False)
+_Optional = partial(Kind, optional=True)
+
 KINDS: tuple[Kind, ...] = (
-    Kind("Namespace", "", ("v1",), "namespaces", "namespaces", objects.namespace, namespaced=False),
-    Kind("Node", "", ("v1",), "nodes", "nodes", objects.node, namespaced=False),
-    Kind("Service", "", ("v1",), "services", "services", objects.service),
-    Kind("Pod", "", ("v1",), "pods", "pods", objects.pod),
-    Kind("EndpointSlice", "discovery.k8s.io", ("v1",), "endpointslices", "endpoint_slices", objects.endpoint_slice),
-    Kind(
-        "NetworkPolicy",
-        "networking.k8s.io",
-        ("v1",),
-        "networkpolicies",
-        "network_policies",
-        network_policy,
-    ),
-    Kind("Ingress", "networking.k8s.io", ("v1",), "ingresses", "ingresses", routes.ingress),
-    Kind(
-        "IngressClass",
-        "networking.k8s.io",
-        ("v1",),
-        "ingressclasses",
-        "ingress_classes",
-        routes.ingress_class,
-        namespaced=False,
-    ),
-    Kind("Gateway", GATEWAY, ("v1", "v1beta1"), "gateways", "gateways", routes.gateway, optional=True),
-    Kind(
+    _ClusterScoped("Namespace", "", V1, "namespaces", "namespaces", objects.namespace),
+    _ClusterScoped("Node", "", V1, "nodes", "nodes", objects.node),
+    Kind("Service", "", V1, "services", "services", objects.service),
+    Kind("Pod", "", V1, "pods", "pods", objects.pod),
+    Kind("EndpointSlice", "discovery.k8s.io", V1, "endpointslices", "endpoint_slices", objects.endpoint_slice),
+    Kind("NetworkPolicy", NETWORKING, V1, "networkpolicies", "network_policies", network_policy),
+    Kind("Ingress", NETWORKING, V1, "ingresses", "ingresses", routes.ingress),
+    _ClusterScoped("IngressClass", NETWORKING, V1, "ingressclasses", "ingress_classes", routes.ingress_class),
+    _Optional("Gateway", GATEWAY, ("v1", "v1beta1"), "gateways", "gateways", routes.gateway),
+    _Optional(
         "GatewayClass",
         GATEWAY,
         ("v1", "v1beta1"),
@@ -64,57 +55,38 @@ KINDS: tuple[Kind, ...] = (
         "gateway_classes",
         routes.gateway_class,
         namespaced=False,
-        optional=True,
     ),
-    Kind("HTTPRoute", GATEWAY, ("v1", "v1beta1"), "httproutes", "http_routes", routes.route, optional=True),
-    Kind("GRPCRoute", GATEWAY, ("v1", "v1alpha2"), "grpcroutes", "grpc_routes", routes.route, optional=True),
-    Kind("TLSRoute", GATEWAY, ("v1", "v1alpha3", "v1alpha2"), "tlsroutes", "tls_routes", routes.route, optional=True),
-    Kind("TCPRoute", GATEWAY, ("v1", "v1alpha2"), "tcproutes", "tcp_routes", routes.route, optional=True),
-    Kind(
-        "ReferenceGrant",
-        GATEWAY,
-        ("v1", "v1beta1"),
-        "referencegrants",
-        "reference_grants",
-        routes.reference_grant,
-        optional=True,
+    _Optional("HTTPRoute", GATEWAY, ("v1", "v1beta1"), "httproutes", "http_routes", routes.route),
+    _Optional("GRPCRoute", GATEWAY, ("v1", "v1alpha2"), "grpcroutes", "grpc_routes", routes.route),
+    _Optional("TLSRoute", GATEWAY, ("v1", "v1alpha3", "v1alpha2"), "tlsroutes", "tls_routes", routes.route),
+    _Optional("TCPRoute", GATEWAY, ("v1", "v1alpha2"), "tcproutes", "tcp_routes", routes.route),
+    _Optional(
+        "ReferenceGrant", GATEWAY, ("v1", "v1beta1"), "referencegrants", "reference_grants", routes.reference_grant
     ),
-    Kind(
-        "IPPool",
-        "crd.projectcalico.org",
-        ("v1",),
-        "ippools",
-        "ip_pools",
-        objects.ip_pool,
-        namespaced=False,
-        optional=True,
-    ),
-    Kind(
+    _Optional("IPPool", "crd.projectcalico.org", V1, "ippools", "ip_pools", objects.ip_pool, namespaced=False),
+    _ClusterScoped(
         "ValidatingWebhookConfiguration",
         ADMISSION,
-        ("v1",),
+        V1,
         "validatingwebhookconfigurations",
         "validating_webhooks",
         objects.webhook,
-        namespaced=False,
     ),
-    Kind(
+    _ClusterScoped(
         "MutatingWebhookConfiguration",
         ADMISSION,
-        ("v1",),
+        V1,
         "mutatingwebhookconfigurations",
         "mutating_webhooks",
         objects.webhook,
-        namespaced=False,
     ),
     Kind("ExposurePolicy", API_GROUP, ("v1alpha1",), "exposurepolicies", "exposure_policies", intent.exposure_policy),
-    Kind(
+    _ClusterScoped(
         "ClusterExposurePolicy",
         API_GROUP,
         ("v1alpha1",),
         "clusterexposurepolicies",
         "cluster_exposure_policies",
         intent.cluster_exposure_policy,
-        namespaced=False,
     ),
 )
