@@ -35,7 +35,7 @@ CONTROL_CHARACTER = "has the control character U+{number:04X}, which YAML forbid
 UNREADABLE_VALUE = (
     "has a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
 )
-TOO_DEEP = "is nested too deeply. No kind of Kubernetes needs {deepest} levels."
+TOO_DEEP = f"is nested too deeply. No kind of Kubernetes needs {DEEPEST} levels."
 TOO_MANY_OBJECTS = "has aliases that expand to too many objects. Write the objects out."
 
 
@@ -123,7 +123,7 @@ def documents(text: str, source: str) -> Iterator[Document]:
         line = text.count("\n", 0, error.position) + 1
         raise UsageError(f"{source}:{line}: {CONTROL_CHARACTER.format(number=error.character)}") from error
     except RecursionError as error:
-        raise UsageError(f"{source}: {TOO_DEEP.format(deepest=DEEPEST)}") from error
+        raise UsageError(f"{source}: {TOO_DEEP}") from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         # PyYAML lets out whatever its constructors meet: int("x"), a missing key, no match.
         raise UsageError(f"{source}: {UNREADABLE_VALUE}") from error
@@ -131,7 +131,7 @@ def documents(text: str, source: str) -> Iterator[Document]:
 
 def _yaml_documents(text: str, source: str) -> Iterator[Document]:
     if _is_deep(text):
-        raise UsageError(f"{source}:1: {TOO_DEEP.format(deepest=DEEPEST)}")
+        raise UsageError(f"{source}:1: {TOO_DEEP}")
     loader = Loader(text)
     try:
         while loader.check_node():

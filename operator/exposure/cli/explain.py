@@ -20,15 +20,6 @@ from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
 
-NO_ENTRY_POINT = (
-    "{named} ({type}) is behind no entry point: it is no load balancer, none of its node ports and external IPs is "
-    "open, and no Ingress or Gateway leads to it."
-)
-NO_ENTRY_POINT_OF_ANOTHER_KIND = "{named} is no entry point: no route of it leads to a Service."
-REMOVE_ANNOTATION = "Remove the annotation exposure.dev/mode from namespace {namespace}."
-SET_MODE = "Set mode: Enforce in ExposurePolicy {policy}."
-SET_DEFAULT_MODE = "Set defaults.mode: Enforce in ClusterExposurePolicy {policy}."
-
 
 def run(arguments: Namespace) -> int:
     given = gather(arguments)
@@ -63,9 +54,12 @@ def _carrying(exposure: Exposure, resolved: ResolvedSnapshot) -> list[NetworkPol
 
 def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
     if named.kind != "Service":
-        return NO_ENTRY_POINT_OF_ANOTHER_KIND.format(named=named)
+        return f"{named} is no entry point: no route of it leads to a Service."
     service = snapshot.services[named.ref.namespace][named.ref.name]
-    return NO_ENTRY_POINT.format(named=named, type=service.type)
+    return (
+        f"{named} ({service.type}) is behind no entry point: it is no load balancer, none of its node ports and "
+        "external IPs is open, and no Ingress or Gateway leads to it."
+    )
 
 
 def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str]:
@@ -134,16 +128,16 @@ def _cures(exposure: Exposure, snapshot: Snapshot) -> Iterator[str]:
     """What ends mode Audit: the annotation of a namespace, the mode of the policy, or both."""
     for namespace in sorted({backend.service.namespace for backend in exposure.backends}):
         if namespace in snapshot.namespaces and snapshot.namespaces[namespace].mode == "Audit":
-            yield REMOVE_ANNOTATION.format(namespace=namespace)
+            yield f"Remove the annotation exposure.dev/mode from namespace {namespace}."
     policy = exposure.policy
     if policy is not None and policy.kind == "ExposurePolicy":
         spec = snapshot.exposure_policies[policy.namespace][policy.name].spec
         if isinstance(spec, ExposureSpec) and spec.mode == "Audit":
-            yield SET_MODE.format(policy=f"{policy.namespace}/{policy.name}")
+            yield f"Set mode: Enforce in ExposurePolicy {policy.namespace}/{policy.name}."
     elif policy is not None:
         cluster_spec = snapshot.cluster_exposure_policies[policy.name].spec
         if isinstance(cluster_spec, ClusterSpec) and cluster_spec.defaults.mode == "Audit":
-            yield SET_DEFAULT_MODE.format(policy=policy.name)
+            yield f"Set defaults.mode: Enforce in ClusterExposurePolicy {policy.name}."
 
 
 def _blind_spot(spot: BlindSpot) -> Iterator[str]:

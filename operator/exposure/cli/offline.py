@@ -6,10 +6,10 @@ from typing import Any
 
 from exposure import validation
 from exposure.cli.command import UsageError
-from exposure.cli.documents import DEEPEST, TOO_DEEP, Document, documents, duplicate_key, read_text
+from exposure.cli.documents import TOO_DEEP, Document, documents, duplicate_key, read_text
 from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
-from exposure.fields import BadField
+from exposure.fields import BadField, meta
 from exposure.model.config import Config
 from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, InvalidSpec
 from exposure.model.snapshot import Snapshot
@@ -23,17 +23,8 @@ LISTED = 20
 WRITTEN_BY_THE_OPERATOR = "Exposure"
 OUR_KINDS = (*(kind.kind for kind in KINDS if kind.group == API_GROUP), WRITTEN_BY_THE_OPERATOR)
 
-NO_FILES = "{name}: this folder has no {suffixes} file. Give a file, or a folder with manifests."
-ONE_CONFIGURATION = "{place}: a configuration file holds one document. Remove the others."
-NOT_AN_OBJECT = "is not an object; a manifest begins with apiVersion and kind"
 NO_API_VERSION = "is missing; write {version}"
 NOT_SERVED = "{written} is not served; write {version}"
-NO_SUCH_KIND = "{written!r} is no kind of {group}; its kinds are {kinds}"
-NO_NAME = "is missing; give the object a name"
-NAMESPACE_NOT_A_STRING = "{written!r} is not a string; put it in quotes"
-DUPLICATE_KEY = "is written twice, the second time in line {line}; remove one"
-PASSED_OVER = "{place}: {version} {kind} is passed over, because this version of it is not read. Write {known}."
-DEFINED_AGAIN = "{place}: {kind} {name} is defined again. This definition counts."
 
 
 def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -> Snapshot:
@@ -48,7 +39,7 @@ def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -
             try:
                 _read(document, document.content, "", gathering, namespace or "default", problems)
             except RecursionError as error:
-                raise UsageError(f"{document.place()}: {TOO_DEEP.format(deepest=DEEPEST)}") from error
+                raise UsageError(f"{document.place()}: {TOO_DEEP}") from error
     if problems:
         more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
         raise UsageError("\n".join([*problems[:LISTED], *more]))
@@ -59,7 +50,7 @@ def read_config(name: str) -> Config:
     """The component configuration in a file. UsageError names file, line and field."""
     in_file = list(documents(read_text(name), name))
     if len(in_file) > 1:
-        raise UsageError(ONE_CONFIGURATION.format(place=in_file[1].place()))
+        raise UsageError(f"{in_file[1].place()}: a configuration file holds one document. Remove the others.")
     for document in in_file:
         try:
             return parse_config(document.content)
@@ -79,7 +70,9 @@ def _texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:
         else:
             paths = sorted(path for path in path.rglob("*") if path.suffix in SUFFIXES and path.is_file())
             if not paths:
-                raise UsageError(NO_FILES.format(name=name, suffixes=", ".join(SUFFIXES)))
+                raise UsageError(
+                    f"{name}: this folder has no {', '.join(SUFFIXES)} file. Give a file, or a folder with manifests."
+                )
             yield from ((str(path), read_text(str(path))) for path in paths)
 
 
@@ -88,7 +81,8 @@ def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str
     if raw is None:
         return
     if not isinstance(raw, dict):
-        problems.append(f"{document.place(at)}: {at or 'document'}: {NOT_AN_OBJECT}")
+        problem = "is not an object; a manifest begins with apiVersion and kind"
+        problems.append(f"{document.place(at)}: {at or 'document'}: {problem}")
         return
     api_version, kind_name = raw.get("apiVersion"), raw.get("kind")
     if isinstance(kind_name, str) and kind_name.endswith("List") and isinstance(raw.get("items"), list):
@@ -120,25 +114,25 @@ def _keep(
         if kind.group == API_GROUP:
             yield "apiVersion", NOT_SERVED.format(written=api_version, version=known)
         else:
-            place = document.place(at)
-            warn(PASSED_OVER.format(place=place, version=api_version, kind=kind.kind, known=known))
+            warn(
+                f"{document.place(at)}: {api_version} {kind.kind} is passed over, because this version of it is not "
+                f"read. Write {known}."
+            )
         return
-    metadata = raw.get("metadata")
-    if not isinstance(metadata, dict):
-        metadata = {}
+    metadata = meta(raw)
     name = metadata.get("name") or metadata.get("generateName")
     if not isinstance(name, str) or not name:
-        yield "metadata.name", NO_NAME
+        yield "metadata.name", "is missing; give the object a name"
         return
     own_namespace = metadata.get("namespace") or namespace
     if not isinstance(own_namespace, str):
-        yield "metadata.namespace", NAMESPACE_NOT_A_STRING.format(written=own_namespace)
+        yield "metadata.namespace", f"{own_namespace!r} is not a string; put it in quotes"
         return
     raw = {**raw, "metadata": {**metadata, "name": name, "namespace": own_namespace}}
     if kind.group == API_GROUP:
         duplicate = duplicate_key(document.node) if not at else None
         if duplicate is not None:
-            yield duplicate[0], DUPLICATE_KEY.format(line=duplicate[1])
+            yield duplicate[0], f"is written twice, the second time in line {duplicate[1]}; remove one"
             return
         refused = validation.problems(kind.kind, raw)
         if refused:
@@ -150,7 +144,7 @@ def _keep(
         return
     if into.keep(kind, value):
         shown = f"{own_namespace}/{name}" if kind.namespaced else name
-        warn(DEFINED_AGAIN.format(place=document.place(at), kind=kind.kind, name=shown))
+        warn(f"{document.place(at)}: {kind.kind} {shown} is defined again. This definition counts.")
 
 
 def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, str]]:
@@ -160,11 +154,8 @@ def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, st
     elif not api_version and kind_name in OUR_KINDS:
         yield "apiVersion", NO_API_VERSION.format(version=API_VERSION)
     elif group_of(api_version) == API_GROUP and kind_name not in OUR_KINDS:
-        yield "kind", NO_SUCH_KIND.format(written=kind_name, group=API_GROUP, kinds=", ".join(OUR_KINDS))
+        yield "kind", f"{kind_name!r} is no kind of {API_GROUP}; its kinds are {', '.join(OUR_KINDS)}"
 
 
 def _shown_name(raw: Mapping[str, Any]) -> str:
-    metadata = raw.get("metadata")
-    if not isinstance(metadata, dict):
-        return "without a name"
-    return str(metadata.get("name") or metadata.get("generateName") or "without a name")
+    return str(meta(raw).get("name") or meta(raw).get("generateName") or "without a name")

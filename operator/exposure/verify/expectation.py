@@ -21,18 +21,6 @@ from exposure.verify.values import Expected, ReadyEndpoint, Target, Vantage
 #: Public addresses far apart: a policy that admits all of them is assumed to admit every client.
 PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1", "2606:4700::1111")
 
-ADMITTED = "the policies admit {arrivals}{row}"
-EVERY_CLIENT_ADMITTED = "the policies admit the client, whatever its address is{row}"
-CLIENT_ADMITTED = "the policies admit this client{row}"
-NOT_ADMITTED = "no policy admits {arrivals}{row}"
-NOT_IN_SOURCE_RANGES = "loadBalancerSourceRanges of the Service exclude {address}, before any policy"
-PROBE_RESTRICTED = "the egress of the probe pod is restricted by {policies}"
-LOAD_BALANCER_UNKNOWN = (
-    "the load balancer's own addresses are not known, so the source of the connection is not, either"
-)
-TRANSLATED = "the client's address is translated on the way, so the cluster sees another one: give it with --source"
-ADMITTED_ONLY_AS = "it is admitted only as {arrivals}{reason}{row}"
-
 
 @dataclass(frozen=True, slots=True)
 class PossibleArrival:
@@ -81,21 +69,23 @@ def expected(context: VerificationContext, target: Target, vantage: Vantage) -> 
     """The verdict that is expected, and why."""
     restricting = _restricting_probe(context, vantage)
     if restricting:
-        return Expected("unsure", PROBE_RESTRICTED.format(policies=restricting))
+        return Expected("unsure", f"the egress of the probe pod is restricted by {restricting}")
     own = next(iter(vantage.addresses), "")
     if _is_excluded_by_source_ranges(context, target, vantage):
-        return Expected("denied", NOT_IN_SOURCE_RANGES.format(address=own))
+        return Expected("denied", f"loadBalancerSourceRanges of the Service exclude {own}, before any policy")
     row = f"; {row_of(context, target).why}" if vantage.place == "outside" else ""
     if _hides_client(target, vantage):
         return _translated(context, target, vantage, row)
     possible = list(arrivals(context, target, vantage))
     if not possible:
-        return Expected("unsure", LOAD_BALANCER_UNKNOWN)
+        return Expected(
+            "unsure", "the load balancer's own addresses are not known, so the source of the connection is not, either"
+        )
     passing = [arrival for arrival in possible if arrival.is_intended(context)]
     if len(passing) == len(possible):
-        return Expected("allowed", ADMITTED.format(arrivals=_listed(passing), row=row))
+        return Expected("allowed", f"the policies admit {_listed(passing)}{row}")
     if not passing:
-        return Expected("denied", NOT_ADMITTED.format(arrivals=_listed(possible), row=row))
+        return Expected("denied", f"no policy admits {_listed(possible)}{row}")
     return _depends(context, target, possible, passing, row)
 
 
@@ -109,8 +99,11 @@ def _translated(context: VerificationContext, target: Target, vantage: Vantage, 
     for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in target.address)]:
         possible = list(arrivals(context, target, replace(vantage, addresses=(public,))))
         if not possible or not all(arrival.is_intended(context) for arrival in possible):
-            return Expected("unsure", TRANSLATED)
-    return Expected("allowed", EVERY_CLIENT_ADMITTED.format(row=row))
+            return Expected(
+                "unsure",
+                "the client's address is translated on the way, so the cluster sees another one: give it with --source",
+            )
+    return Expected("allowed", f"the policies admit the client, whatever its address is{row}")
 
 
 def arrivals(context: VerificationContext, target: Target, vantage: Vantage) -> Iterator[PossibleArrival]:
@@ -198,10 +191,10 @@ def _depends(
     own_passing = [arrival for arrival in own if arrival in passing]
     if own and own_passing == own and "CrossNodeTrafficDropped" not in reported:
         # The policy names this client, so it must be admitted through every node: a policy without the nodes is wrong.
-        return Expected("allowed", CLIENT_ADMITTED.format(row=row))
+        return Expected("allowed", f"the policies admit this client{row}")
     reason = "SourceFilterLost" if own and not own_passing else "CrossNodeTrafficDropped"
     shown = f" ({reason})" if reason in reported else ""
-    return Expected("unsure", ADMITTED_ONLY_AS.format(arrivals=_listed(passing), reason=shown, row=row))
+    return Expected("unsure", f"it is admitted only as {_listed(passing)}{shown}{row}")
 
 
 def _restricting_probe(context: VerificationContext, vantage: Vantage) -> str:

@@ -33,18 +33,6 @@ START_SECONDS = 90.0
 LEFT_OVER_SECONDS = 900.0
 PAUSE_SECONDS = 0.2
 
-NOT_CREATED = (
-    "No probe pod can be created in namespace {namespace}: {reason}. Creating it needs the verb create on pods there."
-)
-DELETED_MEANWHILE = "The probe pod in namespace {namespace} was deleted before it answered. Run the command again."
-NO_ANSWER_IN_TIME = (
-    "The probe pod in namespace {namespace} did not answer in time: {reason}. Check that it can be scheduled, and that "
-    "its node can pull its image."
-)
-NO_ANSWER = (
-    "The probe pod in namespace {namespace} ended without an answer: {reason}. Its image must be the operator's own."
-)
-
 
 class ProbeFailed(Exception):
     """A probe pod could not be created, did not start or gave no answer; the message says which."""
@@ -90,7 +78,10 @@ class ProbePods:
         if status not in (200, 201):
             self._open.discard((job.namespace, name))
             reason = body.get("message") or f"the API server answers {status}"
-            raise ProbeFailed(NOT_CREATED.format(namespace=job.namespace, reason=reason))
+            raise ProbeFailed(
+                f"No probe pod can be created in namespace {job.namespace}: {reason}. Creating it needs the verb "
+                "create on pods there."
+            )
         try:
             return self._wait(job, f"{path}/{name}", time.monotonic() + seconds)
         finally:
@@ -116,11 +107,16 @@ class ProbePods:
         while time.monotonic() < until:
             status, pod = self.send("GET", path, None)
             if status == 404:
-                raise ProbeFailed(DELETED_MEANWHILE.format(namespace=job.namespace))
+                raise ProbeFailed(
+                    f"The probe pod in namespace {job.namespace} was deleted before it answered. Run the command again."
+                )
             if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
                 return answer_of(job, pod)
             time.sleep(PAUSE_SECONDS)
-        raise ProbeFailed(NO_ANSWER_IN_TIME.format(namespace=job.namespace, reason=_state(pod)))
+        raise ProbeFailed(
+            f"The probe pod in namespace {job.namespace} did not answer in time: {_state(pod)}. Check that it can be "
+            "scheduled, and that its node can pull its image."
+        )
 
     def _delete(self, namespace: str, name: str) -> None:
         self.send("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", {"gracePeriodSeconds": 1})
@@ -191,8 +187,10 @@ def answer_of(job: Job, pod: Mapping[str, Any]) -> ProbeAnswer:
     own_addresses, semicolon, by_target = message.partition(";")
     words = by_target.split()
     if not semicolon or len(words) != len(job.targets):
-        reason = message.strip() or _state(pod)
-        raise ProbeFailed(NO_ANSWER.format(namespace=job.namespace, reason=reason))
+        raise ProbeFailed(
+            f"The probe pod in namespace {job.namespace} ended without an answer: {message.strip() or _state(pod)}. "
+            "Its image must be the operator's own."
+        )
     addresses = tuple(address for address in own_addresses.split(",") if address)
     return ProbeAnswer(addresses, tuple(map(outcome, words)), (pod.get("spec") or {}).get("nodeName", ""))
 
