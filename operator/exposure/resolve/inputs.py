@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL
-from exposure.model.intent import MODES, Isolation
+from exposure.model.intent import MODES, Isolation, Limits
 from exposure.model.objects import EndpointSlice, Namespace, Pod, Ref, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
@@ -14,7 +14,7 @@ from exposure.resolve.effective_policies import EffectivePolicy, effective_polic
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governance import governing
 from exposure.resolve.isolation import combined_isolation
-from exposure.resolve.limits import EffectiveLimits, effective_limits
+from exposure.resolve.limits import effective_limits
 from exposure.resolve.ports import LabelledPod
 
 #: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.
@@ -39,7 +39,7 @@ class NamespaceInputs:
     all_pods: tuple[Pod, ...]
     slices: dict[str, tuple[EndpointSlice, ...]]
     network_policies: dict[str, NetworkPolicy]
-    limits: EffectiveLimits
+    limits: Limits
     policies: tuple[EffectivePolicy, ...]
     governing: dict[str, tuple[EffectivePolicy, ...]]
     mode: str | None
@@ -91,7 +91,7 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
     )
 
 
-def _namespace_mode(namespace: Namespace, limits: EffectiveLimits) -> tuple[str | None, str]:
+def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, str]:
     """The mode that the namespace's annotation asks for, and why it is ignored where it is."""
     asked = namespace.mode
     if asked is None:
