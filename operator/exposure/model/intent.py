@@ -100,7 +100,7 @@ class ExposurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What no policy may exceed. None limits nothing; empty, as disjoint limits leave it, allows nothing."""
+    """What no policy may exceed. None limits nothing. Empty, as disjoint limits leave it, allows nothing."""
 
     clients: tuple[Block, ...] | None = None
     ports: frozenset[int] | None = None
