@@ -13,7 +13,7 @@ from exposure.model.intent import Isolation
 from exposure.model.objects import Namespace, Service
 from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
 from exposure.resolve.effective_policies import effective_policies
-from exposure.resolve.governance import govern
+from exposure.resolve.governance import governing
 from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 from tests.unit.snapshots import (
@@ -42,8 +42,8 @@ def governs(
     matching = matching_cluster_policies(here, SHOP)
     policies = effective_policies(own, matching, effective_limits(matching), ())
     web = Service("shop", "web", labels=pairs(labels or {"tier": "edge"}))
-    governing = govern(web, policies, frozenset(entry_points)).policy
-    return "" if governing is None else governing.ref.name
+    ranked = governing(web, policies, frozenset(entry_points))
+    return ranked[0].ref.name if ranked else ""
 
 
 BY_NAME = policy("by-name", services={"names": ["web"]})

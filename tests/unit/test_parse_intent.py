@@ -126,7 +126,10 @@ def test_every_field_of_a_platform_team_is_read() -> None:
     assert ("kube-system",) == spec.include_system_namespaces
     assert spec.require_exposure_policy
     expected = Limits(
-        (network("10.0.0.0/8"), network("2001:db8::/32")), (443, 8443), False, ("Enforce", "Audit", "Paused")
+        (Block(network("10.0.0.0/8")), Block(network("2001:db8::/32"))),
+        frozenset({443, 8443}),
+        False,
+        ("Enforce", "Audit", "Paused"),
     )
     assert expected == spec.limits
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from exposure.addresses import Block, Network
+from exposure.addresses import Block, Network, covered
 from exposure.labels import Labels, LabelSelector
 from exposure.networkpolicy.values import Peer, Rule
 
@@ -100,12 +100,15 @@ class ExposurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What no policy may exceed; an empty tuple limits nothing. `modes` None: only Enforce."""
+    """What no policy may exceed. None limits nothing. Empty, as disjoint limits leave it, allows nothing."""
 
-    cidrs: tuple[Network, ...] = ()
-    ports: tuple[int, ...] = ()
+    clients: tuple[Block, ...] | None = None
+    ports: frozenset[int] | None = None
     allow_public: bool = True
     modes: tuple[str, ...] | None = None
+
+    def allows(self, cidr: Network) -> bool:
+        return self.clients is None or covered(cidr, (block.cidr for block in self.clients))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class ClusterSpec:
     isolation: Isolation = Isolation()
     defaults: ExposureSpec = ExposureSpec()
     require_exposure_policy: bool = False
-    limits: Limits = Limits()
+    limits: Limits = Limits(modes=("Enforce",))
 
 
 @dataclass(frozen=True, slots=True)

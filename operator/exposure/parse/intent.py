@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
 
-from exposure.addresses import Network, block, network
+from exposure.addresses import Block, Network, block, collapsed, network
 from exposure.fields import Raw, boolean, integer, mapping, meta, objects, optional_text, sequence, text, texts
 from exposure.model.intent import (
     ENTRY_POINTS,
@@ -122,10 +122,10 @@ def _cluster_spec(spec: Raw) -> ClusterSpec:
         defaults=_exposure_spec(mapping(spec, "defaults")),
         require_exposure_policy=boolean(spec, "requireExposurePolicy", False),
         limits=Limits(
-            cidrs=_networks(mapping(limits, "clients"), "cidrs"),
-            ports=tuple(sequence(limits, "ports")),
+            clients=tuple(map(Block, collapsed(_networks(mapping(limits, "clients"), "cidrs")))) or None,
+            ports=frozenset(sequence(limits, "ports")) or None,
             allow_public=boolean(limits, "allowPublic", True),
-            modes=_in_order(limits, "allowModes", MODES),
+            modes=_in_order(limits, "allowModes", MODES) or ("Enforce",),
         ),
     )
 

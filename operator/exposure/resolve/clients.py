@@ -18,9 +18,8 @@ from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import RANGE_ANNOTATIONS
 from exposure.model.exposures import BlindSpot
-from exposure.model.intent import Clients
+from exposure.model.intent import Clients, Limits
 from exposure.model.objects import Service
-from exposure.resolve.limits import EffectiveLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def client_ranges(
     entry_point: str,
     profile: LoadBalancerProfile,
     clients: Clients,
-    limits: EffectiveLimits,
+    limits: Limits,
     families: tuple[Family, ...],
 ) -> ClientRanges:
     """clients ∩ limits ∩ the Service's own ranges (at a LoadBalancer), each where it is written; else everyone."""

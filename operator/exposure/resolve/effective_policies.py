@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec
+from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Limits
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
 from exposure.resolve.isolation import isolates
-from exposure.resolve.limits import EffectiveLimits, first_violation, within_limits
+from exposure.resolve.limits import first_violation, within_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class EffectivePolicy:
 def effective_policies(
     policies: Iterable[ExposurePolicy],
     matching: Sequence[MatchingClusterPolicy],
-    limits: EffectiveLimits,
+    limits: Limits,
     services: Sequence[Service],
 ) -> tuple[EffectivePolicy, ...]:
     """Every policy that holds in a namespace: ExposurePolicies by name, then ClusterExposurePolicies by name."""
@@ -52,7 +52,7 @@ def effective_policies(
     return tuple(_refused_if_audit_would_cut(policy, effective, limits) for policy in effective)
 
 
-def _exposure_policy(policy: ExposurePolicy, limits: EffectiveLimits, services: Sequence[Service]) -> EffectivePolicy:
+def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     last = policy.last_accepted.spec if policy.last_accepted else None
     ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
     return _judged(
@@ -60,9 +60,7 @@ def _exposure_policy(policy: ExposurePolicy, limits: EffectiveLimits, services: 
     )
 
 
-def _cluster_policy(
-    matching: MatchingClusterPolicy, limits: EffectiveLimits, services: Sequence[Service]
-) -> EffectivePolicy:
+def _cluster_policy(matching: MatchingClusterPolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
     policy = matching.policy
     last = policy.last_accepted.spec if policy.last_accepted else None
@@ -88,7 +86,7 @@ def _defaults(spec: ClusterSpec) -> ExposureSpec:
 
 
 def _judged(
-    policy: EffectivePolicy, written: ExposureSpec | InvalidSpec, limits: EffectiveLimits, services: Sequence[Service]
+    policy: EffectivePolicy, written: ExposureSpec | InvalidSpec, limits: Limits, services: Sequence[Service]
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
     if isinstance(written, InvalidSpec):
@@ -102,7 +100,7 @@ def _judged(
     return _with_last_accepted(replace(policy, verdict=PolicyVerdict(False, "OutsideLimits", message)), limits)
 
 
-def _with_last_accepted(policy: EffectivePolicy, limits: EffectiveLimits) -> EffectivePolicy:
+def _with_last_accepted(policy: EffectivePolicy, limits: Limits) -> EffectivePolicy:
     """The policy with its last accepted spec, within the limits of today. Without one, it grants nothing.
 
     Where only an Audit was accepted, nothing was granted either: to enforce that spec would open entry points.
@@ -127,7 +125,7 @@ def _what_holds(policy: EffectivePolicy) -> str:
 
 
 def _refused_if_audit_would_cut(
-    policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: EffectiveLimits
+    policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: Limits
 ) -> EffectivePolicy:
     """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
     if policy.mode != "Audit" or policy.refused:

@@ -17,7 +17,7 @@ from exposure.model.exposures import (
     Source,
     SourceKind,
 )
-from exposure.model.intent import Clients, LoadBalancerOverrides
+from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
 from exposure.resolve.cache import ResolveCache, cached
@@ -26,7 +26,6 @@ from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.limits import NO_LIMITS
 from exposure.resolve.network_policies import TO_SERVICE, is_ours
 from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port, selected
@@ -147,7 +146,7 @@ def _ungoverned(
     why = "No policy governs this entry point: this is what the load balancer itself lets in."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
     for kind in shown.entry_points:
-        clients = client_ranges(service, kind, profile, Clients(), NO_LIMITS, families)
+        clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
     ports = tuple(map(_open_port, service.ports))

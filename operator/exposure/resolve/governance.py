@@ -5,7 +5,7 @@ newer (an object in a file has no age and counts as newest); then the name, asce
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from exposure.labels import Labels
 from exposure.model.objects import Service
@@ -15,34 +15,23 @@ from exposure.resolve.effective_policies import EffectivePolicy
 NEWEST = "~"
 
 
-@dataclass(frozen=True, slots=True)
-class Governance:
-    """The policy that governs a Service (None: no policy does), and those that also select it, best first."""
-
-    policy: EffectivePolicy | None = None
-    overruled: tuple[EffectivePolicy, ...] = ()
-
-
-UNGOVERNED = Governance()
-
-
-def govern(
+def governing(
     service: Service,
     policies: Iterable[EffectivePolicy],
     entry_points: frozenset[str],
     *,
     requires_exposure_policy: bool = False,
-) -> Governance:
-    """`entry_points`: the kinds by which the Service can be reached. A policy governs only where it selects one."""
+) -> tuple[EffectivePolicy, ...]:
+    """The policies that select a Service, best first: the first one governs it, and overrules the others.
+
+    `entry_points`: the kinds by which the Service can be reached. A policy selects it only by one of them.
+    """
     ranked = sorted(
         (policy for policy in policies if _selects(policy, service.name, dict(service.labels), entry_points)), key=_rank
     )
-    if not ranked:
-        return UNGOVERNED
-    policy, *overruled = ranked
-    if policy.cluster and requires_exposure_policy:
-        policy = replace(policy, refused=True)
-    return Governance(policy, tuple(overruled))
+    if requires_exposure_policy and ranked and ranked[0].cluster:
+        ranked[0] = replace(ranked[0], refused=True)
+    return tuple(ranked)
 
 
 def _selects(policy: EffectivePolicy, name: str, labels: Labels, entry_points: frozenset[str]) -> bool:

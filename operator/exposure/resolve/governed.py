@@ -54,9 +54,9 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
     isolation = {mode: inputs.isolation(mode, "Enforce") for mode in MODES}
     governed = {}
     for service in inputs.services:
-        policy = inputs.governance[service.name].policy
-        if policy is None:
+        if service.name not in inputs.governing:
             continue
+        policy = inputs.governing[service.name][0]
         routes = facts.routes.get(service.ref, ())
         # Without a default deny there is no same-namespace policy either, so each Service's own policy admits it.
         here = isolation[policy.mode]

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL
-from exposure.model.intent import MODES, Isolation
+from exposure.model.intent import MODES, Isolation, Limits
 from exposure.model.objects import EndpointSlice, Namespace, Pod, Ref, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.cluster_policies import matching_cluster_policies
 from exposure.resolve.effective_policies import EffectivePolicy, effective_policies
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.governance import UNGOVERNED, Governance, govern
+from exposure.resolve.governance import governing
 from exposure.resolve.isolation import combined_isolation
-from exposure.resolve.limits import EffectiveLimits, effective_limits
+from exposure.resolve.limits import effective_limits
 from exposure.resolve.ports import LabelledPod
 
 #: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.
@@ -25,7 +25,9 @@ LISTED_HOST_PORTS = 8
 
 @dataclass(frozen=True, slots=True)
 class NamespaceInputs:
-    """`entry_points`, `slices` and `governance` are by the name of the Service; `all_pods` as the snapshot has them.
+    """`entry_points`, `slices` and `governing` are by the name of the Service; `all_pods` as the snapshot has them.
+
+    `governing`: the policies that select a Service, best first. The first one governs it.
 
     `mode`: what the namespace's annotation asks for, as far as limits allow it; `mode_note`: why it is ignored.
     """
@@ -37,9 +39,9 @@ class NamespaceInputs:
     all_pods: tuple[Pod, ...]
     slices: dict[str, tuple[EndpointSlice, ...]]
     network_policies: dict[str, NetworkPolicy]
-    limits: EffectiveLimits
+    limits: Limits
     policies: tuple[EffectivePolicy, ...]
-    governance: dict[str, Governance]
+    governing: dict[str, tuple[EffectivePolicy, ...]]
     mode: str | None
     mode_note: str
 
@@ -79,18 +81,17 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
         network_policies=dict(snapshot.network_policies.get(name, {})),
         limits=limits,
         policies=policies,
-        governance={
-            service.name: govern(service, policies, entry_points[service.name], requires_exposure_policy=required)
-            if policies and entry_points[service.name]
-            else UNGOVERNED
+        governing={
+            service.name: ranked
             for service in services
+            if (ranked := governing(service, policies, entry_points[service.name], requires_exposure_policy=required))
         },
         mode=mode,
         mode_note=mode_note,
     )
 
 
-def _namespace_mode(namespace: Namespace, limits: EffectiveLimits) -> tuple[str | None, str]:
+def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, str]:
     """The mode that the namespace's annotation asks for, and why it is ignored where it is."""
     asked = namespace.mode
     if asked is None:

@@ -1,6 +1,6 @@
 """What became of each policy in a namespace: accepted or not, in which mode, and what it means for each Service."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from exposure.model.exposures import PolicyOutcome, ServiceOutcome
 from exposure.resolve.effective_policies import EffectivePolicy
@@ -28,19 +28,12 @@ def policy_outcomes(
 
 def _services(
     inputs: NamespaceInputs, governed: Mapping[str, GovernedService], policy: EffectivePolicy
-) -> list[ServiceOutcome]:
-    outcomes = [
-        ServiceOutcome(name, service.refusal or _summary(service))
-        for name, service in governed.items()
-        if service.policy.ref == policy.ref
-    ]
-    for name, governance in inputs.governance.items():
-        winner = governance.policy
-        if winner is not None and any(loser.ref == policy.ref for loser in governance.overruled):
-            outcomes.append(
-                ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False)
-            )
-    return outcomes
+) -> Iterator[ServiceOutcome]:
+    for name, (winner, *overruled) in inputs.governing.items():
+        if winner.ref == policy.ref:
+            yield ServiceOutcome(name, governed[name].refusal or _summary(governed[name]))
+        elif any(loser.ref == policy.ref for loser in overruled):
+            yield ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False)
 
 
 def _summary(governed: GovernedService) -> str:
