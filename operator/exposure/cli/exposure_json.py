@@ -10,6 +10,7 @@ from typing import Any
 from exposure.model.exposures import Exposure, Source
 from exposure.model.objects import Ref
 from exposure.networkpolicy.render import peer, port
+from exposure.render.exposures import exposure_lists
 
 
 def json_text(document: Any) -> str:
@@ -18,30 +19,15 @@ def json_text(document: Any) -> str:
 
 
 def exposure_json(exposure: Exposure) -> dict[str, Any]:
-    policy = exposure.policy
+    owner, policy = exposure.owner, exposure.policy
     return {
         "namespace": exposure.namespace,
         "name": exposure.name,
-        "owner": {"apiVersion": exposure.owner.api_version, "kind": exposure.owner.kind, "name": exposure.owner.name},
-        "entryPoints": list(exposure.entry_points),
-        "addresses": list(exposure.addresses),
-        "ports": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
-            for port in exposure.ports
-        ],
+        "owner": {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name},
+        **exposure_lists(exposure),
         "sources": [_source(source) for source in exposure.sources],
-        "backends": [
-            {"namespace": backend.service.namespace, "service": backend.service.name}
-            | {"selector": backend.selector, "ready": backend.ready, "total": backend.total}
-            for backend in exposure.backends
-        ],
         "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
         "mode": exposure.mode,
-        "networkPolicies": [ref_json(ref) for ref in exposure.network_policies],
-        "blindSpots": [
-            {"reason": spot.reason, "effect": spot.effect, "message": spot.message, "cure": spot.cure}
-            for spot in exposure.blind_spots
-        ],
         "profile": exposure.profile,
         "cni": exposure.cni,
         "refusal": exposure.refusal,

@@ -47,45 +47,49 @@ def exposure_manifest(
     return {"apiVersion": API_VERSION, "kind": "Exposure", "metadata": metadata, "status": status}
 
 
-def exposure_status(exposure: Exposure) -> dict[str, Any]:
-    """Everything about an entry point but its conditions."""
-    policy = exposure.policy
-    status: dict[str, Any] = {
+def exposure_lists(exposure: Exposure) -> dict[str, Any]:
+    """What an entry point has several of. Every field is there; one without a value is empty."""
+    return {
         "entryPoints": list(exposure.entry_points),
-        "type": ",".join(exposure.entry_points),
         "addresses": list(exposure.addresses),
-        "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "ports": [
-            _written(name=port.name) | {"port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
             for port in exposure.ports
         ],
+        "backends": [
+            {"namespace": backend.service.namespace, "service": backend.service.name}
+            | {"selector": backend.selector, "ready": backend.ready, "total": backend.total}
+            for backend in exposure.backends
+        ],
+        "networkPolicies": [{"namespace": ref.namespace, "name": ref.name} for ref in exposure.network_policies],
+        "blindSpots": [
+            {"reason": spot.reason, "effect": spot.effect, "message": spot.message, "cure": spot.cure}
+            for spot in exposure.blind_spots
+        ],
+    }
+
+
+def exposure_status(exposure: Exposure) -> dict[str, Any]:
+    """Everything about an entry point but its conditions."""
+    policy, lists = exposure.policy, exposure_lists(exposure)
+    status: dict[str, Any] = {
+        **lists,
+        "ports": list(map(_filled, lists["ports"])),
+        "blindSpots": list(map(_filled, lists["blindSpots"])),
+        "type": ",".join(exposure.entry_points),
+        "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "open": open_text(exposure),
         "sources": [_source(source) for source in exposure.sources],
         "from": from_text(exposure),
-        "backends": [
-            {
-                "namespace": backend.service.namespace,
-                "service": backend.service.name,
-                "selector": backend.selector,
-                "ready": backend.ready,
-                "total": backend.total,
-            }
-            for backend in exposure.backends
-        ],
         "policy": policy.name if policy else NONE,
-        "networkPolicies": [{"namespace": ref.namespace, "name": ref.name} for ref in exposure.network_policies],
         "cni": exposure.cni,
         "position": CNIS[exposure.cni].position if exposure.cni in CNIS else "",
-        "blindSpots": [
-            {"reason": spot.reason, "effect": spot.effect, "message": spot.message} | _written(cure=spot.cure)
-            for spot in exposure.blind_spots
-        ],
         "blindSpotReasons": ",".join(dict.fromkeys(spot.reason for spot in exposure.blind_spots)),
     }
     if exposure.profile:
         status |= {"profile": exposure.profile, "delivery": exposure.delivery}
     if policy is not None:
-        status["policyRef"] = {"kind": policy.kind, "name": policy.name} | _written(namespace=policy.namespace)
+        status["policyRef"] = _filled({"kind": policy.kind, "name": policy.name, "namespace": policy.namespace})
     return status
 
 
@@ -100,12 +104,11 @@ def _source(source: Source) -> dict[str, Any]:
         "source": source.reference,
     }
     excepts = sorted({str(cut) for block in source.blocks for cut in block.excepts})
-    return written | _written(**{"except": excepts, "peer": "; ".join(map(str, source.peers))})
+    return written | _filled({"except": excepts, "peer": "; ".join(map(str, source.peers))})
 
 
-def _written(**optional: Any) -> dict[str, Any]:
-    """The fields that are not empty."""
-    return {name: value for name, value in optional.items() if value}
+def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def open_text(exposure: Exposure) -> str:
