@@ -63,7 +63,7 @@ def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
 
 
 def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str]:
-    yield f"{exposure.namespace}/{exposure.name}"
+    yield str(exposure.ref)
     yield from _pair("type", wording.entry_points(exposure))
     yield from _pair("address", wording.addresses(exposure))
     yield from _pair("policy", wording.policy(exposure))

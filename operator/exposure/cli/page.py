@@ -64,7 +64,7 @@ def _many(count: int, word: str) -> str:
 
 
 def _section(exposure: Exposure) -> str:
-    name = f"{exposure.namespace}/{exposure.name}"
+    name = str(exposure.ref)
     properties = [
         ("type", wording.entry_points(exposure)),
         ("address", wording.addresses(exposure)),

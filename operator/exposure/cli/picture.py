@@ -58,7 +58,7 @@ def _row(exposure: Exposure, top: int) -> tuple[str, int]:
     lines = [_line(0, y + box.height // 2, middle, box.css) for y, box in placed[0]]
     lines += [_line(1, middle, y + box.height // 2, "backend") for y, box in placed[2]]
     drawn = [_box(column, y, box) for column, boxes in enumerate(placed) for y, box in boxes]
-    anchor = escape(safe(f"{exposure.namespace}/{exposure.name}"))
+    anchor = escape(safe(str(exposure.ref)))
     return f'<g><a href="#{anchor}">{"".join(lines)}{"".join(drawn)}</a></g>\n', height
 
 
@@ -73,7 +73,7 @@ def _sources(exposure: Exposure) -> list[Box]:
 
 def _entry_point(exposure: Exposure) -> Box:
     lines = [
-        f"{exposure.namespace}/{exposure.name}",
+        str(exposure.ref),
         f"{wording.entry_points(exposure)}  {wording.addresses(exposure)}",
         wording.ports(exposure),
         f"policy {wording.policy(exposure)}",

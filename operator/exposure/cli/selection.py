@@ -29,7 +29,7 @@ class NamedObject:
     def owns(self, exposure: Exposure) -> bool:
         """Whether the entry point is this object, or leads to it."""
         if self.kind == "Exposure":
-            return Ref(exposure.namespace, exposure.name) == self.ref
+            return exposure.ref == self.ref
         if self.kind == "Service" and any(backend.service == self.ref for backend in exposure.backends):
             return True
         return exposure.owner.kind == self.kind and Ref(exposure.namespace, exposure.owner.name) == self.ref

@@ -132,6 +132,10 @@ class Exposure:
     refusal: str = ""
     default_deny: bool = False
 
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyVerdict:

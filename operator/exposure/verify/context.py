@@ -18,7 +18,7 @@ class VerificationContext(ResolvedSnapshot):
     def by_name(self) -> Mapping[str, Exposure]:
         """Every Exposure of the cluster by `namespace/name`."""
         every = self.exposures(self.snapshot.namespaces)
-        return {f"{exposure.namespace}/{exposure.name}": exposure for exposure in every}
+        return {str(exposure.ref): exposure for exposure in every}
 
     def live(self, namespace: str) -> tuple[NetworkPolicy, ...]:
         """The NetworkPolicies of a namespace as they stand, sorted by name."""

@@ -25,7 +25,7 @@ def inside_targets(context: VerificationContext, exposures: Sequence[Exposure]) 
     services, exposure_of = context.snapshot.services, dict[Ref, str]()
     for exposure in exposures:
         for backend in exposure.backends:
-            exposure_of.setdefault(backend.service, f"{exposure.namespace}/{exposure.name}")
+            exposure_of.setdefault(backend.service, str(exposure.ref))
     for namespace in sorted({exposure.namespace for exposure in exposures}):
         for name in sorted(services.get(namespace, {})):
             exposure_of.setdefault(Ref(namespace, name), f"{namespace}/(no entry point)")
@@ -49,7 +49,7 @@ def _entry_point(context: VerificationContext, exposure: Exposure) -> Iterator[T
     if exposure.owner.kind != "Service":
         yield from _ingress_point(context, exposure)
         return
-    name = f"{exposure.namespace}/{exposure.name}"
+    name = str(exposure.ref)
     service = context.snapshot.services[exposure.namespace][exposure.owner.name]
     for port in service.ports:
         for entry_point, address, number in _addresses(context, exposure, service, port):
@@ -112,7 +112,7 @@ def _ingress_point(context: VerificationContext, exposure: Exposure) -> Iterator
         if (address, number) in proxies:
             service, port = proxies[address, number]
             backends = backends_of(context, service, port, _family_of(address))
-            name = f"{exposure.namespace}/{exposure.name}"
+            name = str(exposure.ref)
             yield Target(name, service, port, "LoadBalancer", address, number, backends)
 
 
