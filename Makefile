@@ -16,6 +16,9 @@ UPGRADE ?=## make lock UPGRADE=--upgrade takes new versions of packages
 #: LAB_CNI               a kube-router binary that enforces policies in the lab, in place of the lab's own enforcer
 #: CI                    true: a skipped test is a failure
 PIP := -m pip install --quiet --disable-pip-version-check --require-virtualenv
+# The lock is complete. Without --no-deps, pip also asks the index for `coverage[toml]` where the lock says `coverage`,
+# and takes the newest, whose hash the lock does not have: the build would fail on the day of the next release.
+LOCKED := --require-hashes --no-deps
 VENV := .venv/.ready
 ORACLE := .venv-oracle/.ready
 
@@ -43,14 +46,15 @@ prerequisites:
 $(VENV): requirements/dev.txt pyproject.toml | prerequisites
 	@echo "python: .venv from requirements/dev.txt"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) --require-hashes -r requirements/dev.txt
+	@.venv/bin/python $(PIP) $(LOCKED) -r requirements/dev.txt
 	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@.venv/bin/python -m pip check >/dev/null
 	@touch $@
 
 $(ORACLE): requirements/oracle.txt | prerequisites
 	@echo "python: .venv-oracle from requirements/oracle.txt"
 	@test -x .venv-oracle/bin/python || $(PYTHON) -m venv .venv-oracle
-	@.venv-oracle/bin/python $(PIP) --require-hashes -r requirements/oracle.txt
+	@.venv-oracle/bin/python $(PIP) $(LOCKED) -r requirements/oracle.txt
 	@touch $@
 
 # In a step of its own, because pytest would swallow the progress line of a build that takes minutes.

@@ -80,10 +80,18 @@ def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
 
 
 def test_every_package_is_held_to_its_hash() -> None:
-    """Each pip install either demands hashes or may use no index at all."""
-    [*runs] = [step for word, rest in instructions() if word == "RUN" for step in rest.split("&&")]
-    installs = [step.strip() for step in runs if "pip install" in step]
-    assert [] == [step for step in installs if "--require-hashes" not in step and "--no-index" not in step]
+    """Each pip install either uses no index, or takes from it exactly what the lock names: hashes, and no search for more.
+
+    Without --no-deps, pip looks on the index for an extra such as coverage[toml], finds a release that is newer than the
+    lock, and fails.
+    """
+    steps = [step.strip() for word, rest in instructions() if word == "RUN" for step in rest.split("&&")]
+    installs = [step for step in steps if "pip install" in step]
+    locked = [step for step in installs if {"--require-hashes", "--no-deps"} <= set(step.split())]
+    assert [] == [step for step in installs if step not in locked and "--no-index" not in step]
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert [] == [line for line in makefile.splitlines() if " -r requirements/" in line and "$(LOCKED)" not in line]
+    assert "LOCKED := --require-hashes --no-deps\n" in makefile
 
 
 def test_the_final_stage_runs_nothing() -> None:
