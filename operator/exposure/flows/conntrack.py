@@ -41,8 +41,6 @@ def parse(line: bytes | str) -> Parsed:
         return Passed.NO_VERDICT
     source, backend, *_ = values["src"]
     source_port, port, *_ = values["sport"]
-    return flow_of_addresses(source, backend, protocol, port, _verdict(text), source_port, reply=False)
-
-
-def _verdict(text: str) -> LogVerdict:
-    return "arrived" if any(mark in text for mark in ("[UNREPLIED]", "[NEW]", "SYN_SENT")) else "allowed"
+    unanswered = any(mark in text for mark in ("[UNREPLIED]", "[NEW]", "SYN_SENT"))
+    verdict: LogVerdict = "arrived" if unanswered else "allowed"
+    return flow_of_addresses(source, backend, protocol, port, verdict, source_port, False)

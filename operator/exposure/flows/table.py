@@ -51,8 +51,6 @@ OTHER_SERVICES = FlowKey("in", "", OTHER, "", 0, False)
 
 class FlowTable:
     def __init__(self, capacity: int = CAPACITY) -> None:
-        if capacity < 16:
-            raise ValueError("a table has at least 16 rows")
         self.capacity = capacity
         self.rows: dict[FlowKey, list[int]] = {}
         self.compactions = 0
@@ -159,11 +157,9 @@ def counts(way: str, row: list[int]) -> Counts:
     got to the destination.
     """
     size = len(LOG_VERDICTS)
-    destination, source, single = row[:size], row[size : 2 * size], row[2 * size :]
+    destination, source, single = (Counts(*row[at : at + size]) for at in range(0, WIDTH, size))
     near, far = (destination, source) if way == "in" else (source, destination)
-    merged = list(near) if any(near) else list(far)
+    merged = near if any(near) else far
     if way == "in" and any(near):
-        for number, verdict in enumerate(LOG_VERDICTS):
-            if verdict in ("dropped", "blocked"):
-                merged[number] += far[number]
+        merged = near._replace(dropped=near.dropped + far.dropped, blocked=near.blocked + far.blocked)
     return Counts(*map(sum, zip(merged, single, strict=True)))
