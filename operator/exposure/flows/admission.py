@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from exposure.addresses import Block, network
 from exposure.flows.attribution import ServedService
-from exposure.flows.ends import workload_labels
+from exposure.flows.ends import pods_behind, workload_labels
 from exposure.flows.table import FlowKey, FlowPeer
 from exposure.labels import Labels, Pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
@@ -42,7 +43,8 @@ class FlowAdmission:
         for pod in (pod for pods in snapshot.pods.values() for pod in pods.values()):
             if not pod.finished and not pod.host_network:
                 self._pods.setdefault((pod.namespace, workload_labels(pod.labels)), []).append(pod)
-        self._ends: dict[FlowPeer | str, ConnectionEnd] = {}
+        self._workload_end = cache(self._made_workload_end)
+        self._service_end = cache(self._made_service_end)
 
     def expected(self, key: FlowKey, served: ServedService) -> Expectation:
         """Whether the flow may pass both ends' policies. The Service's pods are at one end, `key.peer` at the other."""
@@ -79,10 +81,7 @@ class FlowAdmission:
     def peer_end(self, peer: FlowPeer) -> ConnectionEnd:
         match peer.kind:
             case "pod":
-                if peer not in self._ends:
-                    pods = self._pods.get((peer.namespace, peer.labels), ())
-                    self._ends[peer] = self._pods_end(pods, peer.namespace, dict(peer.labels))
-                return self._ends[peer]
+                return self._workload_end(peer.namespace, peer.labels)
             case "address" | "prefix":
                 return addresses_end([Block(network(peer.address))])
             case "node":
@@ -96,19 +95,13 @@ class FlowAdmission:
             case _:
                 return ConnectionEnd()
 
-    def _service_end(self, served: ServedService) -> ConnectionEnd:
-        if served.name not in self._ends:
-            self._ends[served.name] = self._made_service_end(served)
-        return self._ends[served.name]
+    def _made_workload_end(self, namespace: str, labels: Pairs) -> ConnectionEnd:
+        return self._pods_end(self._pods.get((namespace, labels), ()), namespace, dict(labels))
 
     def _made_service_end(self, served: ServedService) -> ConnectionEnd:
-        service, selector = served.service, served.selector
-        pods = [
-            pod
-            for pod in self._snapshot.pods.get(service.namespace, {}).values()
-            if selector is not None and not pod.finished and selector.matches(dict(pod.labels))
-        ]
-        labels = pods[0].labels if pods else selector.labels if selector is not None else ()
+        service = served.service
+        pods = [pod for pod in pods_behind(service, self._snapshot) if not pod.finished]
+        labels = pods[0].labels if pods else service.selector or ()
         end = self._pods_end(pods, service.namespace, dict(labels))
         named = dict(end.named_ports)
         for port, numbers in served.targets.items():

@@ -1,6 +1,6 @@
 """Who an address or a name in a log is: a pod's workload, a node, a Service, or an address outside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from socket import AF_INET, inet_pton
 
 from exposure.addresses import Address, Network, address
@@ -36,7 +36,7 @@ class Ends:
         }
         endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
         self._api = {ip for endpoint in endpoints for ip in endpoint.addresses}
-        self._facts, self._pods = facts, snapshot.pods
+        self._snapshot, self._facts = snapshot, facts
         #: As numbers, by IP version: they are compared with each of millions of addresses.
         self._snat = _as_numbers(facts.snat)
         self._pod_ranges = _as_numbers((*facts.pod_ranges.excluded, *facts.pod_ranges.unexpected))
@@ -48,7 +48,7 @@ class Ends:
                 return pod
             if end.pod.endswith("*"):
                 # One of the replicas that Calico names together, as `web-7d9c5b6f-*`.
-                pods = self._pods.get(end.namespace, {})
+                pods = self._snapshot.pods.get(end.namespace, {})
                 return next((pods[name] for name in sorted(pods) if name.startswith(end.pod[:-1])), None)
         return self._by_address.get(end.address)
 
@@ -80,8 +80,7 @@ class Ends:
         target = next((p.target_port for p in service.ports if (p.protocol, p.port) == (protocol, port)), port)
         if not service.selector:
             return FlowPeer("service", str(service.ref)), port
-        pods = self._pods.get(service.namespace, {}).values()
-        backend = next((pod for pod in pods if set(service.selector) <= set(pod.labels)), None)
+        backend = next(pods_behind(service, self._snapshot), None)
         if backend is not None and isinstance(target, str):
             target = next((named.port for named in backend.ports if named.name == target), port)
         selected = FlowPeer("pod", "", service.namespace, tuple(sorted(service.selector)))
@@ -103,6 +102,13 @@ class Ends:
             return FlowPeer("node", shown)
         in_pod_range = any(low <= number <= high for low, high in self._pod_ranges[version])
         return FlowPeer("gone" if in_pod_range else "address", shown)
+
+
+def pods_behind(service: Service, snapshot: Snapshot) -> Iterator[Pod]:
+    """The pods that a Service selects; none where it has no selector."""
+    selector = frozenset(service.selector or ())
+    pods = snapshot.pods.get(service.namespace, {}).values()
+    return (pod for pod in pods if selector and selector.issubset(pod.labels))
 
 
 def _workload(pod: Pod) -> FlowPeer:

@@ -16,12 +16,6 @@ from exposure.networkpolicy.evaluate import Verdict
 from exposure.networkpolicy.matching import Match, peer_matches
 from exposure.networkpolicy.values import NetworkPolicy
 
-#: Against policies that stand, a contradiction is a mistake; against planned ones, it is a forecast.
-DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
-NOT_ENFORCED = "PolicyNotEnforced"
-WOULD_BE_CUT = "WouldBeCut"
-WOULD_BE_ADMITTED = "WouldBeAdmitted"
-
 
 @dataclass(frozen=True, slots=True)
 class ObservedFlow:
@@ -65,15 +59,10 @@ class ExposureFindings:
 
 
 def find(
-    snapshot: Snapshot,
-    exposures: Iterable[Exposure],
-    attribution: Attribution,
-    table: FlowTable,
-    policies: ByNamespace[NetworkPolicy],
-    *,
-    standing: bool,
+    attribution: Attribution, table: FlowTable, policies: ByNamespace[NetworkPolicy], *, standing: bool
 ) -> list[ExposureFindings]:
     """The findings of each exposure, in their order. `policies` to judge by; `standing`: they are enforced now."""
+    snapshot = attribution.snapshot
     # On Cilium an ipBlock matches neither pods nor nodes:
     # https://docs.cilium.io/en/stable/network/kubernetes/policy/
     admission = FlowAdmission(snapshot, policies, ip_blocks=attribution.cni.pod_ranges != "matched-by-identity")
@@ -84,7 +73,7 @@ def find(
         name: _observed(served, rows[name], admission) for name, served in attribution.served.items() if name in rows
     }
     findings = []
-    for exposure in exposures:
+    for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
         flows = [flow for served in services for flow in observed.get(served.name, ())]
         flows.sort(key=lambda flow: (-flow.counts.total, flow.key))
@@ -189,16 +178,13 @@ def _unused_ports(
         if flow.key.exposed and flow.counts.came_in
     }
     for port in exposure.ports:
-        for served in services:
-            target = ServicePort(port.name, port.protocol, port.port, port.target)
-            numbers = target_numbers(snapshot, served.service, served.selector, target)
-            # A name that stands for no known number: any port that came in may be it.
-            if any(
-                (service, protocol) == (served.name, port.protocol) and (not numbers or number in numbers)
-                for service, protocol, number in used
-            ):
-                break
-        else:
+        target = ServicePort(port.name, port.protocol, port.port, port.target)
+        numbers = {served.name: target_numbers(snapshot, served.service, target) for served in services}
+        # A name that stands for no known number: any port that came in may be it.
+        if not any(
+            protocol == port.protocol and (not numbers[service] or number in numbers[service])
+            for service, protocol, number in used
+        ):
             yield port
 
 
@@ -227,22 +213,26 @@ def _unused_grants(
                     yield grant
 
 
+#: What the policies say, and whether they stand → the reason and the words. Against policies that stand, a
+#: contradiction is a mistake; against planned ones, it is a forecast.
+CONTRADICTIONS = {
+    (Verdict.ALLOWED, True): ("DroppedThoughAdmitted", "dropped, but admitted by {by}"),
+    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped today, would be admitted by {by}"),
+    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in although no policy admits it ({by})"),
+    (Verdict.DENIED, False): ("WouldBeCut", "comes in today, would be cut by {by}"),
+}
+
+
 def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterable[Contradiction]:
     for flow in incoming:
-        counts, key = flow.counts, flow.key
-        what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
-        refused = counts.dropped + counts.audit
-        if flow.expected.verdict is Verdict.ALLOWED and refused:
-            reason = DROPPED_THOUGH_ADMITTED if standing else WOULD_BE_ADMITTED
-            verb = "dropped, but admitted by" if standing else "dropped today, would be admitted by"
-            yield Contradiction(reason, key.service, f"{what}: {verb} {flow.expected.by}", refused)
+        key, counts, expected = flow.key, flow.counts, flow.expected
         # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
         passed = counts.allowed if standing else counts.came_in
-        if flow.expected.verdict is Verdict.DENIED and passed:
-            reason = NOT_ENFORCED if standing else WOULD_BE_CUT
-            verb = "let in although no policy admits it" if standing else "comes in today, would be cut by"
-            by = f" ({flow.expected.by})" if standing else f" {flow.expected.by}"
-            yield Contradiction(reason, key.service, f"{what}: {verb}{by}", passed)
+        against = {Verdict.ALLOWED: counts.dropped + counts.audit, Verdict.DENIED: passed}
+        if records := against.get(expected.verdict):
+            reason, words = CONTRADICTIONS[expected.verdict, standing]
+            what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
+            yield Contradiction(reason, key.service, f"{what}: {words.format(by=expected.by)}", records)
 
 
 def by_service(findings: Iterable[ExposureFindings]) -> Mapping[str, tuple[ServedService, ExposureFindings]]:

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from exposure.addresses import Network, inside, network
+from exposure.addresses import Network, in_any, inside, network
 from exposure.flows.attribution import ServedService
 from exposure.flows.findings import ExposureFindings, ObservedFlow, by_service
 from exposure.flows.prefixes import Cover, cover
 from exposure.flows.proposed_rules import egress, peers
 from exposure.flows.wording import ProposalLimits, comment, listed, many, text
 from exposure.model.exposures import Exposure, SourceKind
-from exposure.model.intent import DEFAULT_ENTRY_POINTS, ExposurePolicy, ExposureSpec
+from exposure.model.intent import DEFAULT_ENTRY_POINTS, ExposureSpec
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.evaluate import Verdict
 
@@ -40,7 +40,9 @@ def _policy(
     service, exposure = served.service, finding.exposure
     incoming = [flow for flow in finding.incoming if flow.key.service == served.name]
     outgoing = [flow for flow in finding.outgoing if flow.key.service == served.name]
-    present = _present(snapshot, exposure)
+    present, ref = None, exposure.policy
+    if ref is not None and ref.kind == "ExposurePolicy":
+        present = snapshot.exposure_policies.get(ref.namespace, {}).get(ref.name)
     spec = present.spec if present is not None and isinstance(present.spec, ExposureSpec) else ExposureSpec()
     yield "apiVersion: exposure.dev/v1alpha1"
     yield "kind: ExposurePolicy"
@@ -50,7 +52,7 @@ def _policy(
         yield f"  # Changes the policy {comment(present.name)} that governs this Service now."
         yield f"  name: {text(present.name)}"
     else:
-        governs = f"; until then {exposure.policy} governs it" if exposure.policy else ""
+        governs = f"; until then {ref} governs it" if ref else ""
         yield f"  # New; names its Service, so it beats every policy that does not{comment(governs)}."
         yield f"  name: {text(f'{service.name[:52]}-from-flows')}"
     yield "spec:"
@@ -63,13 +65,6 @@ def _policy(
         yield f"  # Open and not used in this log: {comment(names)}. To close it, list under `ports` those that are."
     yield from peers(exposure, service.namespace, incoming, limits)
     yield from egress(service.namespace, outgoing, limits)
-
-
-def _present(snapshot: Snapshot, exposure: Exposure) -> ExposurePolicy | None:
-    ref = exposure.policy
-    if ref is None or ref.kind != "ExposurePolicy":
-        return None
-    return snapshot.exposure_policies.get(ref.namespace, {}).get(ref.name)
 
 
 def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
@@ -132,17 +127,15 @@ def _clients(
             no_range[peer.kind] += counts.came_in
             continue
         client = network(peer.address)
-        if any(inside(client, balancer) for balancer in balancers):
+        if in_any(client, balancers):
             no_range["load balancer"] += counts.came_in
         elif counts.came_in:
             came[client] += counts.came_in
             if flow.expected.verdict is Verdict.DENIED:
                 refused.add(client)
         elif flow.wanted:
-            missed[client] += counts.refused
+            (came if limits.dropped else missed)[client] += counts.refused
     notes = [f"  # {no_range[kind]} {note}." for kind, note in NO_RANGE.items() if no_range[kind]]
-    if limits.dropped:
-        came += missed
     clients = cover(came.items(), limits.cidrs, limits.widest)
     lost = cover(missed.items(), limits.cidrs, limits.widest)
     yield from notes
@@ -151,7 +144,7 @@ def _clients(
             yield "  # No client came from outside. As it stands, the client ranges stay what they are now:"
         # An omitted list would mean everyone; the present one is no wider than what is open today.
         yield from _present_clients(spec)
-        yield from _commented(lost, limits)
+        yield from _commented(lost)
         return
     yield "  clients:"
     yield "    cidrs:"
@@ -165,7 +158,7 @@ def _clients(
         yield f"      # At most {limits.cidrs} ranges, none wider than /{limits.widest[4]} (IPv6: /{limits.widest[6]}),"
         yield "      # were asked for (--max-cidrs, --max-prefix)."
         yield "      # If this entry point is meant for everyone, remove `clients`."
-    yield from _commented(lost, limits)
+    yield from _commented(lost)
     excepts = sorted(
         str(cut)
         for cut in {cut for block in spec.clients.blocks or () for cut in block.excepts}
@@ -192,8 +185,8 @@ def _present_clients(spec: ExposureSpec) -> Iterator[str]:
         yield f"    unenforceable: {spec.clients.unenforceable}"
 
 
-def _commented(lost: Cover, limits: ProposalLimits) -> Iterator[str]:
-    if lost.prefixes and not limits.dropped:
+def _commented(lost: Cover) -> Iterator[str]:
+    if lost.prefixes:
         yield "      # Dropped and perhaps wanted (--include-dropped adds them):"
-        for prefix in lost.prefixes:
-            yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"
+    for prefix in lost.prefixes:
+        yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"

@@ -45,13 +45,11 @@ def peers(exposure: Exposure, home: str, incoming: list[ObservedFlow], limits: P
         yield "  peers:"
     elif dropped:
         yield "  # peers:"
-    for workload in active:
+    for workload in (*active, *dropped):
         times = f", dropped {refused[workload]} times" if refused[workload] else ""
-        yield f"    # came in {came[workload]} times{times}"
-        yield f"    - {pods_peer(*workload, home)}"
-    for workload in dropped:
-        yield f"    # came in 0 times, dropped {refused[workload]} times: perhaps wanted"
-        yield f"    # - {pods_peer(*workload, home)}"
+        mark, doubt = ("", "") if workload in active else ("# ", ": perhaps wanted")
+        yield f"    # came in {came[workload]} times{times}{doubt}"
+        yield f"    {mark}- {pods_peer(*workload, home)}"
     if skipped:
         yield f"  # {skipped} workloads have no labels that a selector could name."
 
@@ -89,7 +87,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         workload = _workload(peer) if peer.kind == "pod" else None
         if workload is not None:
             pods.setdefault(workload, Counter())[port] += count
-        elif peer.kind in ("address", "prefix") and not _never_proposed(network(peer.address)):
+        elif peer.kind in ("address", "prefix") and not in_any(network(peer.address), NEVER_PROPOSED):
             outside.setdefault(port, Counter())[network(peer.address)] += count
         else:
             left_out += count
@@ -97,7 +95,11 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
     yield "  egress:"
     yield f"    dns: {text(dns)}"
     yield f"    apiServer: {text(any(flow.key.peer.kind == 'api-server' for flow in called))}"
-    rules = [*_pod_rules(home, pods), *_outside_rules(outside, limits)]
+    rules = [
+        (f"called {ports.total()} times", f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}")
+        for workload, ports in sorted(pods.items())
+    ]
+    rules += _outside_rules(outside, limits)
     if rules:
         yield "    to:"
         for note, rule in rules[:MOST_RULES]:
@@ -107,16 +109,6 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
             yield f"      # NOT COVERED: {len(rules) - MOST_RULES} more destinations."
     if left_out:
         yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
-
-
-def _never_proposed(destination: Network) -> bool:
-    return in_any(destination, NEVER_PROPOSED)
-
-
-def _pod_rules(home: str, pods: dict[Workload, Counter[Port]]) -> Iterator[tuple[str, str]]:
-    for workload, ports in sorted(pods.items()):
-        rule = f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}"
-        yield f"called {ports.total()} times", rule
 
 
 def _outside_rules(outside: dict[Port, Counter[Network]], limits: ProposalLimits) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ over all rows is the sum of what was added.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import add
 from typing import Literal, NamedTuple
 
 from exposure.addresses import network
@@ -16,6 +17,7 @@ CAPACITY = 50_000
 REPORTERS: tuple[Reporter, ...] = ("dst", "src", "")
 COLUMN = {(v, r): len(LOG_VERDICTS) * i + j for i, r in enumerate(REPORTERS) for j, v in enumerate(LOG_VERDICTS)}
 WIDTH = len(COLUMN)
+REFUSED = (LOG_VERDICTS.index("dropped"), LOG_VERDICTS.index("blocked"))
 
 
 class FlowPeer(NamedTuple):
@@ -157,9 +159,10 @@ def counts(way: str, row: list[int]) -> Counts:
     got to the destination.
     """
     size = len(LOG_VERDICTS)
-    destination, source, single = (Counts(*row[at : at + size]) for at in range(0, WIDTH, size))
+    destination, source, single = row[:size], row[size : 2 * size], row[2 * size :]
     near, far = (destination, source) if way == "in" else (source, destination)
-    merged = near if any(near) else far
+    merged = list(map(add, near if any(near) else far, single))
     if way == "in" and any(near):
-        merged = near._replace(dropped=near.dropped + far.dropped, blocked=near.blocked + far.blocked)
-    return Counts(*map(sum, zip(merged, single, strict=True)))
+        for column in REFUSED:
+            merged[column] += far[column]
+    return Counts(*merged)
