@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-from exposure.addresses import Block, network
+from exposure.addresses import Block
 from exposure.flows.attribution import ServedService
 from exposure.flows.ends import pods_behind, workload_labels
 from exposure.flows.table import FlowKey, FlowPeer
@@ -35,7 +35,7 @@ class Expectation(NamedTuple):
 class FlowAdmission:
     def __init__(self, snapshot: Snapshot, policies: ByNamespace[NetworkPolicy], *, ip_blocks: bool) -> None:
         """`policies` are those to judge by. `ip_blocks` False: the CNI's ipBlocks match neither pods nor nodes."""
-        self._snapshot, self._ip_blocks = snapshot, ip_blocks
+        self.policies, self._snapshot, self._ip_blocks = policies, snapshot, ip_blocks
         self._evaluators = {
             namespace: Evaluator(policy for _, policy in sorted(named.items())) for namespace, named in policies.items()
         }
@@ -67,31 +67,25 @@ class FlowAdmission:
         self, direction: Direction, namespace: str, pod: ConnectionEnd, peer: ConnectionEnd, port: PolicyPort
     ) -> Expectation:
         decision = self._evaluators.get(namespace, Evaluator(())).decide(direction, pod, peer, port)
-        match decision.verdict:
-            case Verdict.ALLOWED if not decision.isolating:
-                by = f"no policy restricts {direction} of these pods"
-            case Verdict.ALLOWED:
-                by = ", ".join(dict.fromkeys(policy.name for policy, _ in decision.allowing))
-            case Verdict.DENIED:
-                by = ", ".join(policy.name for policy in decision.isolating)
-            case _:
-                by = ""
-        return Expectation(decision.verdict, by)
+        denied = decision.verdict is Verdict.DENIED
+        policies = decision.isolating if denied else [policy for policy, _ in decision.allowing]
+        names = ", ".join(dict.fromkeys(policy.name for policy in policies))
+        if decision.verdict is Verdict.ALLOWED and not names:
+            names = f"no policy restricts {direction} of these pods"
+        return Expectation(decision.verdict, names)
 
     def peer_end(self, peer: FlowPeer) -> ConnectionEnd:
         match peer.kind:
             case "pod":
                 return self._workload_end(peer.namespace, peer.labels)
-            case "address" | "prefix":
-                return addresses_end([Block(network(peer.address))])
+            case "address" | "prefix" | "outside":
+                return addresses_end([Block(peer.network)] if peer.network else [])
             case "node":
                 # A node has more addresses than the one in the log.
                 known = address_blocks([peer.address])
                 return ConnectionEnd(Match.NO, addresses=known, ip_blocks=self._ip_blocks)
             case "gone":
                 return ConnectionEnd(addresses=address_blocks([peer.address]))
-            case "outside":
-                return addresses_end([])
             case _:
                 return ConnectionEnd()
 

@@ -54,13 +54,11 @@ def _end(raw: Any, side: str) -> End:
 
 
 def _labels(raw: Any) -> tuple[str, ...]:
-    if not raw:
-        return ()
     if isinstance(raw, dict):
-        raw = raw.get("labels") or ()
+        raw = raw.get("labels")
     if isinstance(raw, str):
         raw = raw.split("|")
-    return tuple(text for label in raw if (text := str(label).strip()) and text != "-")
+    return tuple(text for label in raw or () if (text := str(label).strip()) and text != "-")
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ wanted, and where the log and the policies contradict each other."""
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exposure.addresses import PRIVATE, Network, in_any, network
+from exposure.addresses import PRIVATE, Network, in_any
 from exposure.flows.admission import Expectation, FlowAdmission
 from exposure.flows.attribution import Attribution, ServedService, target_numbers
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
@@ -85,7 +85,7 @@ def find(
                 incoming,
                 tuple(flow for flow in flows if flow.key.way == "out"),
                 tuple(_unused_ports(snapshot, exposure, services, incoming)),
-                tuple(_unused_grants(policies, services, incoming, admission)),
+                tuple(_unused_grants(services, incoming, admission)),
                 tuple(_contradictions(incoming, standing)),
             )
         )
@@ -95,12 +95,8 @@ def find(
 def _observed(
     served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
 ) -> list[ObservedFlow]:
-    clients = {
-        key.peer
-        for key, counts in rows
-        if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix")
-    }
-    neighbourhoods = {_neighbourhood(network(client.address)) for client in clients}
+    clients = {key.peer.network for key, counts in rows if key.way == "in" and key.exposed and counts.came_in}
+    neighbourhoods = {_neighbourhood(client) for client in clients if client is not None}
     return [
         ObservedFlow(key, counts, admission.expected(key, served), _wanted(key, counts, clients, neighbourhoods))
         for key, counts in rows
@@ -112,17 +108,17 @@ def _neighbourhood(client: Network) -> Network:
     return client.supernet(new_prefix=min(client.prefixlen, 24 if client.version == 4 else 64))
 
 
-def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods: set[Network]) -> str:
+def _wanted(key: FlowKey, counts: Counts, clients: set[Network | None], neighbourhoods: set[Network]) -> str:
     """Why what was dropped may be missed; "" where nothing speaks for it. `clients` came in to exposed ports."""
     if key.way != "in" or not key.exposed or counts.refused <= counts.came_in:
         return ""
     if key.peer.kind == "pod":
         return "a workload of this cluster"
-    if key.peer.kind not in ("address", "prefix"):
+    client = key.peer.network
+    if client is None:
         return ""
-    if key.peer in clients:
+    if client in clients:
         return "it comes in at another port"
-    client = network(key.peer.address)
     if _neighbourhood(client) in neighbourhoods:
         return f"others of {_neighbourhood(client)} come in"
     return "a private address" if in_any(client, PRIVATE) else ""
@@ -189,10 +185,7 @@ def _unused_ports(
 
 
 def _unused_grants(
-    policies: ByNamespace[NetworkPolicy],
-    services: Iterable[ServedService],
-    incoming: Iterable[ObservedFlow],
-    admission: FlowAdmission,
+    services: Iterable[ServedService], incoming: Iterable[ObservedFlow], admission: FlowAdmission
 ) -> Iterable[UnusedGrant]:
     """Peers that a policy lets in to these pods, and that match none of those who came."""
     unused: set[UnusedGrant] = set()
@@ -202,7 +195,7 @@ def _unused_grants(
         came = {flow.key.peer for flow in incoming if flow.key.service == served.name and flow.counts.came_in}
         ends = [admission.peer_end(peer) for peer in came]
         namespace = served.service.namespace
-        for policy in policies.get(namespace, {}).values():
+        for policy in admission.policies.get(namespace, {}).values():
             # Rules for more than this Service's pods say nothing about who should come to it.
             if policy.spec.pod_selector.empty or not policy.spec.pod_selector.covers(served.selector):
                 continue

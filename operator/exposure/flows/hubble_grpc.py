@@ -7,7 +7,6 @@ protobuf means it.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from exposure.flows import hubble
 from exposure.flows.reading import Account
 from exposure.flows.records import Flow, Parsed, Passed
 
-METHOD = "/observer.Observer/GetFlows"
 #: Seconds for all flows together: they come out of a buffer in memory.
 TIMEOUT = 60.0
 #: Those that decide something, as their enums number them.
@@ -25,7 +23,7 @@ DIRECTIONS = {1: "INGRESS", 2: "EGRESS"}
 
 #: message → field → (number, type); `*` marks a list.
 MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
-    "GetFlowsRequest": {"number": (1, "uint64"), "follow": (3, "bool"), "first": (9, "bool")},
+    "GetFlowsRequest": {"number": (1, "uint64")},
     "GetFlowsResponse": {"flow": (1, "Flow")},
     "Flow": {
         "verdict": (2, "int32"),
@@ -64,7 +62,7 @@ def observed(address: str, last: int, ca: str | None, account: Account) -> Itera
     channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
     account.formats["hubble-grpc"] += 1
     with channel:
-        get_flows = channel.unary_stream(METHOD, request.SerializeToString, response.FromString)
+        get_flows = channel.unary_stream("/observer.Observer/GetFlows", request.SerializeToString, response.FromString)
         try:
             for number, message in enumerate(get_flows(request(number=last), timeout=TIMEOUT), 1):
                 account.lines += 1
@@ -102,7 +100,6 @@ def _endpoint(end: Any) -> dict[str, Any]:
     return {"namespace": end.namespace, "pod_name": end.pod_name, "labels": end.labels}
 
 
-@lru_cache(maxsize=1)
 def messages() -> tuple[Any, Any]:
     """The classes of GetFlowsRequest and GetFlowsResponse, made from `MESSAGES`."""
     try:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from exposure.addresses import Network, in_any, inside, network
+from exposure.addresses import Network, in_any, inside
 from exposure.flows.attribution import ServedService
 from exposure.flows.findings import ExposureFindings, ObservedFlow, by_service
 from exposure.flows.prefixes import Cover, cover
@@ -122,12 +122,10 @@ def _clients(
     no_range: Counter[str] = Counter()
     refused: set[Network] = set()
     for flow in (flow for flow in incoming if flow.key.exposed):
-        peer, counts = flow.key.peer, flow.counts
-        if peer.kind not in ("address", "prefix"):
-            no_range[peer.kind] += counts.came_in
-            continue
-        client = network(peer.address)
-        if in_any(client, balancers):
+        client, counts = flow.key.peer.network, flow.counts
+        if client is None:
+            no_range[flow.key.peer.kind] += counts.came_in
+        elif in_any(client, balancers):
             no_range["load balancer"] += counts.came_in
         elif counts.came_in:
             came[client] += counts.came_in
@@ -149,9 +147,8 @@ def _clients(
     yield "  clients:"
     yield "    cidrs:"
     for prefix in clients.prefixes:
-        doubt = (
-            "; REFUSED by the policies as they are" if any(inside(client, prefix.cidr) for client in refused) else ""
-        )
+        is_refused = any(inside(client, prefix.cidr) for client in refused)
+        doubt = "; REFUSED by the policies as they are" if is_refused else ""
         yield f"      - {prefix.cidr}  # {many(prefix.networks)}, {prefix.weight} records{doubt}"
     if clients.left_out:
         yield f"      # NOT COVERED: {clients.left_out} more addresses with {clients.left_weight} records."

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from exposure.addresses import LINK_LOCAL, Network, in_any, network
+from exposure.addresses import LINK_LOCAL, Network, in_any
 from exposure.catalog.egress import METADATA
 from exposure.flows.findings import ObservedFlow, identifying
 from exposure.flows.prefixes import cover
@@ -87,8 +87,8 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         workload = _workload(peer) if peer.kind == "pod" else None
         if workload is not None:
             pods.setdefault(workload, Counter())[port] += count
-        elif peer.kind in ("address", "prefix") and not in_any(network(peer.address), NEVER_PROPOSED):
-            outside.setdefault(port, Counter())[network(peer.address)] += count
+        elif peer.network is not None and not in_any(peer.network, NEVER_PROPOSED):
+            outside.setdefault(port, Counter())[peer.network] += count
         else:
             left_out += count
     yield "  # What these pods called. To leave their egress unrestricted, remove `egress`."

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import add
 from typing import Literal, NamedTuple
 
-from exposure.addresses import network
+from exposure.addresses import Network, network
 from exposure.flows.records import LOG_VERDICTS, LogVerdict, Reporter
 
 CAPACITY = 50_000
@@ -33,6 +33,11 @@ class FlowPeer(NamedTuple):
     address: str = ""
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def network(self) -> Network | None:
+        """The addresses outside; None for every other kind."""
+        return network(self.address) if self.kind in ("address", "prefix") else None
 
 
 class FlowKey(NamedTuple):
@@ -92,9 +97,7 @@ class FlowTable:
             into = coarser(key)
             if into != key:
                 row = self.rows.pop(key)
-                merged = self.rows.setdefault(into, [0] * WIDTH)
-                for column, count in enumerate(row):
-                    merged[column] += count
+                self.rows[into] = list(map(add, row, self.rows.get(into, [0] * WIDTH)))
 
 
 def _one_port(key: FlowKey) -> FlowKey:
