@@ -1,5 +1,4 @@
-"""Which Service a flow was for, and who was at its other end: a log's addresses and names against a cluster's
-objects."""
+"""Which Service a flow was for, and who was at its other end: the log's addresses and names as a cluster's objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +57,7 @@ class Attribution:
         self._remembered_selected = lru_cache(REMEMBERED)(self._selected)
 
     def keys(self, flow: Flow) -> tuple[FlowKey, ...]:
-        """The rows that the flow counts in: none where no Service behind an entry point is at either end, or it is an
-        answer."""
+        """The rows that the flow counts in; none for an answer, and where neither end is behind an entry point."""
         # Sliced, because it is asked for every flow: source, destination, protocol and port.
         keys = self._remembered_keys(*flow[:4])
         return () if flow.reply is None and keys and self._is_answer(flow, keys) else keys

@@ -17,7 +17,7 @@ ACTIONS: dict[str, LogVerdict] = {"allow": "allowed", "deny": "dropped"}
 REPORTERS: dict[str, Reporter] = {"src": "src", "dst": "dst", "fwd": ""}
 
 
-def parse(line: bytes | str) -> Parsed:
+def parse(line: bytes) -> Parsed:
     """One flow log entry. An address that aggregation took away is null, and then only the names are known."""
     raw = json.loads(line)
     if "action" not in raw or "reporter" not in raw:

@@ -10,15 +10,15 @@ ESTABLISHED).
 
 import re
 
-from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of
 
 TUPLES = re.compile(r"\b(src|dst|sport|dport)=(\S+)")
 PROTOCOL = re.compile(r"(?:^|[\s\]])(tcp|udp|sctp|icmp|icmpv6|udplite|dccp|gre|unknown)\s")
 SUMMARY = re.compile(r"flow entries have been shown|flow events have been shown")
 
 
-def parse(line: bytes | str) -> Parsed:
-    text = text_of(line)
+def parse(line: bytes) -> Parsed:
+    text = line.decode("utf-8", "replace")
     tuples = TUPLES.findall(text)
     if not tuples:
         if SUMMARY.search(text):

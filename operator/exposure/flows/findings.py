@@ -1,5 +1,4 @@
-"""What the counts mean, entry point by entry point: who came, what is open and unused, what is dropped and perhaps
-wanted, and where the log and the policies contradict each other."""
+"""What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,13 +68,11 @@ def find(
     rows: dict[str, list[tuple[FlowKey, Counts]]] = {}
     for key, counts in table:
         rows.setdefault(key.service, []).append((key, counts))
-    observed = {
-        name: _observed(served, rows[name], admission) for name, served in attribution.served.items() if name in rows
-    }
+    observed = {name: _observed(served, rows.get(name, []), admission) for name, served in attribution.served.items()}
     findings = []
     for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
-        flows = [flow for served in services for flow in observed.get(served.name, ())]
+        flows = [flow for served in services for flow in observed[served.name]]
         flows.sort(key=lambda flow: (-flow.counts.total, flow.key))
         incoming = tuple(flow for flow in flows if flow.key.way == "in")
         findings.append(

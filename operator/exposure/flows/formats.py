@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from exposure.flows import calico, conntrack, hubble, netfilter, vpc
-from exposure.flows.records import Parsed, text_of
+from exposure.flows.records import Parsed
 
 Parser: TypeAlias = Callable[[bytes], Parsed]
 
@@ -21,7 +21,7 @@ FORMATS: dict[str, Callable[[], Parser]] = {
 
 def detect(line: bytes) -> str | None:
     """The format that the line is in, by marks that only this format has; None: of no format, look at the next line."""
-    text = text_of(line).strip()
+    text = line.decode("utf-8", "replace").strip()
     if text.startswith("{"):
         return _json_format(text)
     parts = text.split()

@@ -24,7 +24,7 @@ REPORTERS: dict[object, Reporter] = {"INGRESS": "dst", "EGRESS": "src"}
 NOT_FLOWS = ("node_status", "lost_events", "agent_event", "debug_event")
 
 
-def parse(line: bytes | str) -> Parsed:
+def parse(line: bytes) -> Parsed:
     return parse_object(json.loads(line))
 
 

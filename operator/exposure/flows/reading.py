@@ -20,7 +20,6 @@ T = TypeVar("T")
 LONGEST_LINE = 1 << 20
 #: Lines after which --format auto gives a file up.
 LINES_TO_DETECT = 1000
-EXAMPLES = 5
 #: Reasons that repeat nothing of the line, which may be hostile, or secret.
 REASONS: dict[type[Exception], str] = {UnicodeDecodeError: "not UTF-8", JSONDecodeError: "not JSON"}
 #: Called with the number of bytes read since the last call.
@@ -48,7 +47,7 @@ class Account:
 
     def bad_line(self, source: str, number: int, reason: str) -> None:
         self.bad += 1
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < 5:
             self.examples.append((source, number, reason))
 
     def flow(self, source: str, number: int, parse: Callable[[T], Parsed], line: T) -> Flow | None:

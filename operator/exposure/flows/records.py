@@ -73,10 +73,6 @@ def protocol_of(written: str) -> str:
     return name if name in PROTOCOLS.values() else ""
 
 
-def text_of(line: bytes | str) -> str:
-    return line if isinstance(line, str) else line.decode("utf-8", "replace")
-
-
 def flow_of_addresses(
     source: str, destination: str, protocol: str, port: str, verdict: LogVerdict, source_port: str, reply: bool | None
 ) -> Flow:

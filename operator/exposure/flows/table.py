@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 from exposure.addresses import Network, network
 from exposure.flows.records import LOG_VERDICTS, LogVerdict, Reporter
 
-CAPACITY = 50_000
 REPORTERS: tuple[Reporter, ...] = ("dst", "src", "")
 COLUMN = {(v, r): len(LOG_VERDICTS) * i + j for i, r in enumerate(REPORTERS) for j, v in enumerate(LOG_VERDICTS)}
 WIDTH = len(COLUMN)
@@ -57,7 +56,7 @@ OTHER_SERVICES = FlowKey("in", "", OTHER, "", 0, False)
 
 
 class FlowTable:
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = 50_000) -> None:
         self.capacity = capacity
         self.rows: dict[FlowKey, list[int]] = {}
         self.compactions = 0
