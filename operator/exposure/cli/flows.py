@@ -133,7 +133,7 @@ def _run(arguments: Namespace) -> int:
         for key in keys:
             counted.add(key, flow.verdict, flow.reporter, flow.times)
     policies, standing = _policies(arguments.against, given, resolved)
-    findings = find(attribution, counted, policies, standing=standing)
+    findings = list(find(attribution, counted, policies, standing=standing))
     v4, v6 = arguments.max_prefix
     match arguments.output:
         case "json":

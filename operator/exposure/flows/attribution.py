@@ -52,7 +52,7 @@ class Attribution:
         for served in self.served.values():
             self._by_namespace.setdefault(served.service.namespace, []).append(served)
         self._by_address = _endpoint_addresses(snapshot, self.served)
-        self._before_dnat = _before_dnat(snapshot, self.served)
+        self._before_dnat = _before_dnat(snapshot, self.served.values())
         self._remembered_keys = lru_cache(REMEMBERED)(self._keys)
         self._remembered_selected = lru_cache(REMEMBERED)(self._selected)
 
@@ -141,18 +141,15 @@ def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService])
     return {ip: tuple(dict.fromkeys(services)) for ip, services in names.items()}
 
 
-def _before_dnat(
-    snapshot: Snapshot, services: Mapping[str, ServedService]
-) -> dict[tuple[str, str, int], tuple[str, int]]:
-    """Where a client may have connected before kube-proxy rewrote the address, and to which Service and target port:
-    load balancer, external, cluster and node addresses."""
+def _before_dnat(snapshot: Snapshot, services: Iterable[ServedService]) -> dict[tuple[str, str, int], tuple[str, int]]:
+    """Addresses of load balancers, Services and nodes, which kube-proxy rewrites, to Services and target ports."""
     nodes = [ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)]
     called: dict[tuple[str, str, int], tuple[str, int]] = {}
-    for name, served in services.items():
+    for served in services:
         service = served.service
         published = [entry.ip for entry in service.published if entry.ip]
         for port, numbers in served.targets.items():
-            target = name, min(numbers, default=port.port)
+            target = served.name, min(numbers, default=port.port)
             for ip in (*service.cluster_ips, *service.external_ips, *published):
                 called[_canonical(ip), port.protocol, port.port] = target
             for ip in nodes if port.node_port else ():

@@ -1,6 +1,6 @@
 """What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exposure.addresses import PRIVATE, Network, in_any
@@ -59,7 +59,7 @@ class ExposureFindings:
 
 def find(
     attribution: Attribution, table: FlowTable, policies: ByNamespace[NetworkPolicy], *, standing: bool
-) -> list[ExposureFindings]:
+) -> Iterator[ExposureFindings]:
     """The findings of each exposure, in their order. `policies` to judge by; `standing`: they are enforced now."""
     snapshot = attribution.snapshot
     # On Cilium an ipBlock matches neither pods nor nodes:
@@ -69,24 +69,20 @@ def find(
     for key, counts in table:
         rows.setdefault(key.service, []).append((key, counts))
     observed = {name: _observed(served, rows.get(name, []), admission) for name, served in attribution.served.items()}
-    findings = []
     for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
         flows = [flow for served in services for flow in observed[served.name]]
-        flows.sort(key=lambda flow: (-flow.counts.total, flow.key))
+        flows.sort(key=lambda flow: (-sum(flow.counts), flow.key))
         incoming = tuple(flow for flow in flows if flow.key.way == "in")
-        findings.append(
-            ExposureFindings(
-                exposure,
-                services,
-                incoming,
-                tuple(flow for flow in flows if flow.key.way == "out"),
-                tuple(_unused_ports(snapshot, exposure, services, incoming)),
-                tuple(_unused_grants(services, incoming, admission)),
-                tuple(_contradictions(incoming, standing)),
-            )
+        yield ExposureFindings(
+            exposure,
+            services,
+            incoming,
+            tuple(flow for flow in flows if flow.key.way == "out"),
+            tuple(_unused_ports(snapshot, exposure, services, incoming)),
+            tuple(_unused_grants(services, incoming, admission)),
+            tuple(_contradictions(incoming, standing)),
         )
-    return findings
 
 
 def _observed(
@@ -164,7 +160,7 @@ def identifying(labels: Pairs) -> Pairs:
 
 def _unused_ports(
     snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
-) -> Iterable[OpenPort]:
+) -> Iterator[OpenPort]:
     used = {
         (flow.key.service, flow.key.protocol, flow.key.port)
         for flow in incoming
@@ -183,7 +179,7 @@ def _unused_ports(
 
 def _unused_grants(
     services: Iterable[ServedService], incoming: Iterable[ObservedFlow], admission: FlowAdmission
-) -> Iterable[UnusedGrant]:
+) -> Iterator[UnusedGrant]:
     """Peers that a policy lets in to these pods, and that match none of those who came."""
     unused: set[UnusedGrant] = set()
     for served in services:
@@ -213,7 +209,7 @@ CONTRADICTIONS = {
 }
 
 
-def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterable[Contradiction]:
+def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterator[Contradiction]:
     for flow in incoming:
         key, counts, expected = flow.key, flow.counts, flow.expected
         # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
@@ -223,13 +219,3 @@ def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterabl
             reason, words = CONTRADICTIONS[expected.verdict, standing]
             what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
             yield Contradiction(reason, key.service, f"{what}: {words.format(by=expected.by)}", records)
-
-
-def by_service(findings: Iterable[ExposureFindings]) -> Mapping[str, tuple[ServedService, ExposureFindings]]:
-    """Each Service once, with the findings of its own entry point if it has one: its rows are the same in each."""
-    services: dict[str, tuple[ServedService, ExposureFindings]] = {}
-    for finding in findings:
-        for served in finding.services:
-            if served.name not in services or finding.exposure.owner.kind == "Service":
-                services[served.name] = served, finding
-    return services

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from exposure.addresses import Network, in_any, inside
 from exposure.flows.attribution import ServedService
-from exposure.flows.findings import ExposureFindings, ObservedFlow, by_service
+from exposure.flows.findings import ExposureFindings, ObservedFlow
 from exposure.flows.prefixes import Cover, cover
 from exposure.flows.proposed_rules import egress, peers
 from exposure.flows.wording import ProposalLimits, comment, listed, many, text
@@ -25,9 +25,15 @@ NO_FLOWS = "# No flow came to, or from, a Service behind an entry point: there i
 
 def proposal(snapshot: Snapshot, findings: Iterable[ExposureFindings], limits: ProposalLimits) -> str:
     """One document for each Service that was called or that called; only the header where there is none."""
+    services: dict[str, tuple[ServedService, ExposureFindings]] = {}
+    for finding in findings:
+        for served in finding.services:
+            # Several entry points may lead to a Service. The policy is that of its own, if it has one.
+            if served.name not in services or finding.exposure.owner.kind == "Service":
+                services[served.name] = served, finding
     documents = [
         "\n".join(_policy(snapshot, served, finding, limits)) + "\n"
-        for name, (served, finding) in sorted(by_service(findings).items())
+        for name, (served, finding) in sorted(services.items())
         if served.selector is not None
         and any(name == flow.key.service for flow in (*finding.incoming, *finding.outgoing))
     ]

@@ -95,11 +95,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
     yield "  egress:"
     yield f"    dns: {text(dns)}"
     yield f"    apiServer: {text(any(flow.key.peer.kind == 'api-server' for flow in called))}"
-    rules = [
-        (f"called {ports.total()} times", f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}")
-        for workload, ports in sorted(pods.items())
-    ]
-    rules += _outside_rules(outside, limits)
+    rules = [*_rules(home, pods, outside, limits)]
     if rules:
         yield "    to:"
         for note, rule in rules[:MOST_RULES]:
@@ -111,12 +107,16 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
 
 
-def _outside_rules(outside: dict[Port, Counter[Network]], limits: ProposalLimits) -> Iterator[tuple[str, str]]:
+def _rules(
+    home: str, pods: dict[Workload, Counter[Port]], outside: dict[Port, Counter[Network]], limits: ProposalLimits
+) -> Iterator[tuple[str, str]]:
+    """Notes and rules: one for each workload, then one for each port outside."""
+    for workload, ports in sorted(pods.items()):
+        rule = f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}"
+        yield f"called {ports.total()} times", rule
     for port, destinations in sorted(outside.items()):
         prefixes = cover(destinations.items(), limits.cidrs, limits.widest)
         blocks = ", ".join(f'{{ipBlock: {{cidr: "{prefix.cidr}"}}}}' for prefix in prefixes.prefixes)
         more = f"; NOT COVERED: {prefixes.left_out} more addresses" if prefixes.left_out else ""
-        yield (
-            f"{many(len(destinations))}, called {destinations.total()} times{more}",
-            f"{{to: [{blocks}], ports: [{listed_ports([port])}]}}",
-        )
+        note = f"{many(len(destinations))}, called {destinations.total()} times{more}"
+        yield note, f"{{to: [{blocks}], ports: [{listed_ports([port])}]}}"

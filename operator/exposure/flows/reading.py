@@ -66,8 +66,7 @@ class Account:
 
 
 def sources(names: Iterable[str]) -> list[str]:
-    """The files that the names mean: files as they are, folders as all files below them, sorted, and - for standard
-    input. Raises UnreadableSource."""
+    """The files that are meant: a folder is all files below it, - is standard input. Raises UnreadableSource."""
     files: list[str] = []
     for name in names:
         path = Path(name)

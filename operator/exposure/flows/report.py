@@ -28,8 +28,7 @@ def account_json(account: Account, attributed: int, table: FlowTable) -> Manifes
 
 def finding_json(finding: ExposureFindings, most: int) -> Manifest:
     """`most` rows of each kind, the heaviest."""
-    exposure = finding.exposure
-    policy = exposure.policy
+    exposure, policy = finding.exposure, finding.exposure.policy
     return {
         "namespace": exposure.namespace,
         "name": exposure.name,

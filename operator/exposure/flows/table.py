@@ -40,8 +40,7 @@ class FlowPeer(NamedTuple):
 
 
 class FlowKey(NamedTuple):
-    """`way` in: to a pod of `service` at `port`; out: from one, to `port` of the peer. `exposed`: the port is the
-    Service's."""
+    """`way` in: to `port` of a pod of `service`; out: from one, to `port` of `peer`. `exposed`: a port of `service`."""
 
     way: str
     service: str
@@ -138,10 +137,6 @@ class Counts(NamedTuple):
     audit: int = 0
     arrived: int = 0
     blocked: int = 0
-
-    @property
-    def total(self) -> int:
-        return sum(self)
 
     @property
     def came_in(self) -> int:
