@@ -11,11 +11,6 @@ from exposure.plan.directions import writes_by_direction
 from exposure.plan.transition import INTERIM, Specs, Surroundings, Write
 from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION, MANAGED_BY, is_ours
 
-#: Why a policy is written in an interim form, and why it is written again.
-BEFORE_OTHERS = "with what the other policies of these pods allow, until they are written"
-AFTER_OTHERS = "with what the other policies of these pods allow, until they are deleted"
-FOR_SHARED_PODS = "for pods that several policies share, until these are written or deleted"
-FINAL = "the others are written"
 INTERIM_EXPLANATION = (
     EXPLANATION,
     "Allows, for a moment, what several policies allow for the pods that they share, while they change.",
@@ -91,15 +86,16 @@ def _changes(
         interim_policy = NetworkPolicy(namespace, write.name, write.spec, (MANAGED_BY,), (INTERIM_EXPLANATION,))
         policy = replace(wanted.get(write.name) or before or interim_policy, spec=write.spec)
         rewritten = before is not live.get(write.name)
-        reason = _why_interim(write, wanted) if interim else FINAL if rewritten else ""
+        reason = _why_interim(write, wanted) if interim else "the others are written" if rewritten else ""
         yield Change("create" if before is None else "update", policy, reason, before, interim=interim, step=step)
         current[write.name] = policy
 
 
 def _why_interim(write: Write, wanted: Mapping[str, NetworkPolicy]) -> str:
     if write.name.startswith(INTERIM):
-        return FOR_SHARED_PODS
-    return BEFORE_OTHERS if write.name in wanted else AFTER_OTHERS
+        return "for pods that several policies share, until these are written or deleted"
+    others = "written" if write.name in wanted else "deleted"
+    return f"with what the other policies of these pods allow, until they are {others}"
 
 
 def _why_deleted(name: str, wanted: Mapping[str, NetworkPolicy]) -> str:

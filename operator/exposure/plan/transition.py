@@ -50,12 +50,6 @@ def rules_of(spec: PolicySpec | None, direction: Direction) -> tuple[Rule, ...] 
     return None if spec is None else spec.rules(direction)
 
 
-def with_rules(spec: PolicySpec, direction: Direction, rules: tuple[Rule, ...] | None) -> PolicySpec:
-    if direction == "ingress":
-        return PolicySpec(spec.pod_selector, rules, spec.egress)
-    return PolicySpec(spec.pod_selector, spec.ingress, rules)
-
-
 @dataclass(frozen=True, slots=True)
 class Transition:
     before: Specs
@@ -102,21 +96,22 @@ class Transition:
 
     def _wide(self, before: PolicySpec | None, after: PolicySpec | None) -> PolicySpec:
         """A policy while others change: it allows what it did and will, and what its pods would miss meanwhile."""
-        wide = before or after
-        assert wide is not None
+        known = before or after
+        assert known is not None
+        wide: dict[Direction, tuple[Rule, ...]] = {}
         for direction in DIRECTIONS:
             old, new = rules_of(before, direction), rules_of(after, direction)
             if old is None and new is None:
                 continue
             rules = _joined(old or (), new or ())
             if old is None:
-                rules = _joined(rules, self._missing(self.before, self.after, wide.pod_selector, direction))
+                rules = _joined(rules, self._missing(self.before, self.after, known.pod_selector, direction))
             elif new is None:
-                rules = _joined(rules, self._missing(self.after, self.before, wide.pod_selector, direction))
+                rules = _joined(rules, self._missing(self.after, self.before, known.pod_selector, direction))
             # Where one of the two already has all rules, its own order stands: no second write for an order.
             complete = (own for own in (new, old) if own is not None and set(own) == set(rules))
-            wide = with_rules(wide, direction, next(complete, rules))
-        return wide
+            wide[direction] = next(complete, rules)
+        return PolicySpec(known.pod_selector, wide.get("ingress"), wide.get("egress"))
 
     def _missing(
         self, without: Specs, having: Specs, selector: LabelSelector, direction: Direction
@@ -133,7 +128,7 @@ class Transition:
 
     def _for_shared_pods(self) -> Iterator[tuple[str, PolicySpec]]:
         """Interim policies for pods that several policies begin (or stop) to select at once, none narrow enough."""
-        interim: dict[tuple[str, LabelSelector], PolicySpec] = {}
+        interim: dict[tuple[str, LabelSelector], dict[Direction, tuple[Rule, ...]]] = {}
         for direction in DIRECTIONS:
             for side, without, having in (("to", self.before, self.after), ("from", self.after, self.before)):
                 isolating = tuple(self._isolating(without, direction))
@@ -145,11 +140,11 @@ class Transition:
                     if _has_narrowest(selecting) or any(spec.pod_selector.matches(pod) for spec in isolating):
                         continue
                     shared = conjunction(spec.pod_selector for spec in selecting)
-                    spec = interim.get((side, shared), PolicySpec(shared, None, None))
-                    granted = (other.rules(direction) or () for other in selecting)
-                    rules = _joined(spec.rules(direction) or (), *granted)
-                    interim[side, shared] = with_rules(spec, direction, rules)
-        for (side, shared), spec in interim.items():
+                    rules = interim.setdefault((side, shared), {})
+                    granted = (spec.rules(direction) or () for spec in selecting)
+                    rules[direction] = _joined(rules.get(direction, ()), *granted)
+        for (side, shared), rules in interim.items():
+            spec = PolicySpec(shared, rules.get("ingress"), rules.get("egress"))
             yield self._interim_name(f"{side} {shared}"), spec
 
     def _interim_name(self, text: str) -> str:
