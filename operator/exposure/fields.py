@@ -24,8 +24,8 @@ class BadField(ValueError):
 
 
 def mapping(raw: Raw, key: str) -> Raw:
-    found = raw.get(key)
-    return found if isinstance(found, dict) else {}
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def meta(raw: Raw) -> Raw:
@@ -33,41 +33,40 @@ def meta(raw: Raw) -> Raw:
 
 
 def sequence(raw: Raw, key: str) -> list[Any]:
-    found = raw.get(key)
-    return found if isinstance(found, list) else []
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
 
 
 def objects(raw: Raw, key: str) -> list[Raw]:
-    return [each for each in sequence(raw, key) if isinstance(each, dict)]
+    return [item for item in sequence(raw, key) if isinstance(item, dict)]
 
 
 def text(raw: Raw, key: str, default: str = "") -> str:
-    found = raw.get(key)
-    return found if isinstance(found, str) else default
+    value = raw.get(key)
+    return value if isinstance(value, str) else default
 
 
 def optional_text(raw: Raw, key: str) -> str | None:
-    found = raw.get(key)
-    return found if isinstance(found, str) and found else None
+    return text(raw, key) or None
 
 
 def integer(raw: Raw, key: str, default: int = 0) -> int:
-    found = raw.get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) else default
+    value = raw.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def boolean(raw: Raw, key: str, default: bool) -> bool:
-    found = raw.get(key)
-    return found if isinstance(found, bool) else default
+    value = raw.get(key)
+    return value if isinstance(value, bool) else default
 
 
 def texts(raw: Raw, key: str) -> tuple[str, ...]:
-    return tuple(each for each in sequence(raw, key) if isinstance(each, str))
+    return tuple(item for item in sequence(raw, key) if isinstance(item, str))
 
 
 def addresses(raw: Raw, key: str) -> tuple[str, ...]:
     """Those texts that are addresses; one with a zone means something on one machine alone."""
-    return tuple(each for each in texts(raw, key) if is_address(each))
+    return tuple(written for written in texts(raw, key) if is_address(written))
 
 
 def is_address(written: str) -> bool:
