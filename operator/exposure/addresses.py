@@ -4,19 +4,11 @@ A `Block` is what a NetworkPolicy's ipBlock is: a CIDR and the CIDRs excluded fr
 and IPv6 apart, and return sorted tuples, so that equal meanings render equally.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    collapse_addresses,
-    ip_address,
-    ip_network,
-)
-from typing import Literal, TypeAlias, cast
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
+from typing import Literal, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -24,12 +16,8 @@ Family: TypeAlias = Literal["IPv4", "IPv6"]
 
 WHOLE_FAMILY: dict[Family, Network] = {"IPv4": IPv4Network("0.0.0.0/0"), "IPv6": IPv6Network("::/0")}
 #: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193. Pods and load balancers of a private network have these.
-PRIVATE: tuple[Network, ...] = (
-    IPv4Network("10.0.0.0/8"),
-    IPv4Network("172.16.0.0/12"),
-    IPv4Network("192.168.0.0/16"),
-    IPv4Network("100.64.0.0/10"),
-    IPv6Network("fc00::/7"),
+PRIVATE: tuple[Network, ...] = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
 )
 #: RFC 3927, RFC 4291: addresses that mean something on one link alone.
 LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
@@ -39,11 +27,10 @@ LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("f
 def network(text: str) -> Network:
     """The network that `text` writes: a CIDR, or an address, which is a network of one. ValueError for neither."""
     written = ip_network(text.strip(), strict=False)
-    if isinstance(written, IPv6Network) and written.prefixlen >= 96:
-        mapped = written.network_address.ipv4_mapped
-        if mapped is not None:
-            # No packet carries ::ffff:203.0.113.0, and no NetworkPolicy may name it: the IPv4 address is meant.
-            return IPv4Network((mapped, written.prefixlen - 96))
+    mapped = written.network_address.ipv4_mapped if isinstance(written, IPv6Network) else None
+    if mapped is not None and written.prefixlen >= 96:
+        # No packet carries ::ffff:203.0.113.0, and no NetworkPolicy may name it: the IPv4 address is meant.
+        return IPv4Network((mapped, written.prefixlen - 96))
     return written
 
 
@@ -96,11 +83,8 @@ def collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
 # Thousands of Services share the same node addresses and client ranges, so results are kept, here and below.
 @lru_cache(maxsize=8192)
 def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
-    by_family: dict[int, list[Network]] = {4: [], 6: []}
-    for network in networks:
-        by_family[network.version].append(network)
-    v4 = collapse_addresses(cast(list[IPv4Network], by_family[4]))
-    v6 = collapse_addresses(cast(list[IPv6Network], by_family[6]))
+    v4 = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    v6 = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     return (*v4, *v6)
 
 
@@ -128,13 +112,8 @@ class Block:
 
 def block(cidr: Network, excluded: Iterable[Network] = ()) -> Block | None:
     """The block of `cidr` without what is excluded; None where nothing is left of it."""
-    touching = [network for network in excluded if overlap(network, cidr)]
-    if in_any(cidr, touching):
-        return None
-    kept = collapsed(touching)
-    if kept == (cidr,):
-        return None
-    return Block(cidr, tuple(sorted(kept, key=sort_key)))
+    kept = collapsed(network for network in excluded if overlap(network, cidr))
+    return None if in_any(cidr, kept) else Block(cidr, kept)
 
 
 def everyone(families: Iterable[Family]) -> tuple[Block, ...]:
@@ -160,12 +139,10 @@ def union(parts: Iterable[Block]) -> tuple[Block, ...]:
 
 @lru_cache(maxsize=8192)
 def _union(parts: tuple[Block, ...]) -> tuple[Block, ...]:
-    ordered = sorted(set(parts), key=_block_key)
     kept: list[Block] = []
-    for part in ordered:
+    for part in sorted(set(parts), key=_block_key):
         if not any(_holds(other, part) for other in kept):
-            kept = [other for other in kept if not _holds(part, other)]
-            kept.append(part)
+            kept = [*(other for other in kept if not _holds(part, other)), part]
     return tuple(kept)
 
 
@@ -177,11 +154,8 @@ def _holds(outer: Block, inner: Block) -> bool:
     """Whether `outer` admits every address that `inner` admits."""
     if not inside(inner.cidr, outer.cidr):
         return False
-    return all(
-        covered(_narrower(excluded, inner.cidr), inner.excepts)
-        for excluded in outer.excepts
-        if overlap(excluded, inner.cidr)
-    )
+    touching = (excluded for excluded in outer.excepts if overlap(excluded, inner.cidr))
+    return all(covered(_narrower(excluded, inner.cidr), inner.excepts) for excluded in touching)
 
 
 def _narrower(left: Network, right: Network) -> Network:
@@ -205,13 +179,11 @@ def _intersection(left: tuple[Block, ...], right: tuple[Block, ...]) -> tuple[Bl
     return tuple(sorted({part for part in shared if part is not None}, key=_block_key))
 
 
-def of_families(parts: Iterable[Block], families: Iterable[Family]) -> tuple[Block, ...]:
+def of_families(parts: Iterable[Block], families: Collection[Family]) -> tuple[Block, ...]:
     """Those blocks that are of one of the families."""
-    wanted = frozenset(families)
-    return tuple(part for part in parts if family(part.cidr) in wanted)
+    return tuple(part for part in parts if family(part.cidr) in families)
 
 
 def admits_everyone(parts: Iterable[Block], families: Iterable[Family]) -> bool:
     """Whether the blocks admit every address of every one of `families`."""
-    whole = whole_families(part.cidr for part in parts if not part.excepts)
-    return frozenset(families) <= whole
+    return whole_families(part.cidr for part in parts if not part.excepts).issuperset(families)

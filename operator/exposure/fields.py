@@ -47,8 +47,7 @@ def text(raw: Raw, key: str, default: str = "") -> str:
 
 
 def optional_text(raw: Raw, key: str) -> str | None:
-    value = raw.get(key)
-    return value if isinstance(value, str) and value else None
+    return text(raw, key) or None
 
 
 def integer(raw: Raw, key: str, default: int = 0) -> int:

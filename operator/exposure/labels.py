@@ -5,11 +5,10 @@ Semantics: https://kubernetes.io/docs/reference/kubernetes-api/common-definition
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 Labels: TypeAlias = Mapping[str, str]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-Operator: TypeAlias = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
 #: The API server puts this label on every namespace: it names one.
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"

@@ -12,7 +12,7 @@ WORLD = {"identity": 2, "labels": ["reserved:world"]}
 WEB = {"namespace": "shop", "pod_name": "web-1", "labels": ["k8s:app=web"]}
 
 
-def hubble_line(**changes: object) -> str:
+def hubble_line(**changes: object) -> bytes:
     flow = {
         "verdict": "FORWARDED",
         "IP": {"source": "198.51.100.7", "destination": "10.244.1.5"},
@@ -22,7 +22,7 @@ def hubble_line(**changes: object) -> str:
         "traffic_direction": "INGRESS",
         "is_reply": False,
     }
-    return json.dumps({"flow": {**flow, **changes}})
+    return json.dumps({"flow": {**flow, **changes}}).encode()
 
 
 def flow_of(parsed: Parsed) -> Flow:
@@ -80,14 +80,14 @@ def test_hubble_ends() -> None:
 
 def test_a_hubble_status_line_is_no_flow() -> None:
     """observer.proto: node_status and lost_events travel in the same stream."""
-    assert Passed.NOT_A_FLOW == hubble.parse('{"node_status":{"state_change":"NODE_CONNECTED"}}')
+    assert Passed.NOT_A_FLOW == hubble.parse(b'{"node_status":{"state_change":"NODE_CONNECTED"}}')
 
 
 def test_calico_counts_and_names() -> None:
     """num_flows is the count; a null address and the aggregated name of the replicas stay names."""
     raw = {"action": "deny", "reporter": "dst", "proto": "tcp", "dest_port": 8080, "num_flows": 3, "source_ip": None}
     ends = {"dest_namespace": "shop", "dest_name": "-", "dest_name_aggr": "web-7d9c-*", "dest_type": "wep"}
-    flow = flow_of(calico.parse(json.dumps({**raw, **ends, "dest_labels": {"labels": ["app=web"]}})))
+    flow = flow_of(calico.parse(json.dumps({**raw, **ends, "dest_labels": {"labels": ["app=web"]}}).encode()))
     assert (End("", "shop", "web-7d9c-*", ("app=web",)), "dropped", "dst", 3) == (
         flow.destination,
         flow.verdict,
@@ -99,9 +99,8 @@ def test_calico_counts_and_names() -> None:
 def test_whisker_is_calico_with_other_names() -> None:
     """FlowResponse of whisker-backend: `protocol`, `Allow`, `Dst`, labels in one string."""
     raw = {"action": "Allow", "reporter": "Dst", "protocol": "tcp", "dest_port": 80, "source_name": "pub"}
-    flow = flow_of(
-        calico.parse(json.dumps({**raw, "dest_namespace": "shop", "dest_name": "web", "dest_labels": "a=b | c=d"}))
-    )
+    line = json.dumps({**raw, "dest_namespace": "shop", "dest_name": "web", "dest_labels": "a=b | c=d"})
+    flow = flow_of(calico.parse(line.encode()))
     assert ("allowed", ("a=b", "c=d"), End()) == (flow.verdict, flow.destination.labels, flow.source)
 
 
@@ -123,25 +122,25 @@ def test_whisker_is_calico_with_other_names() -> None:
 )
 def test_vpc_records_of_the_default_format(line: str, expected: tuple[str, int]) -> None:
     """A security group's ACCEPT is an arrival, its REJECT is not a NetworkPolicy's refusal."""
-    flow = flow_of(vpc.VpcParser()(line))
+    flow = flow_of(vpc.VpcParser()(line.encode()))
     assert expected == (flow.verdict, flow.port)
 
 
 @pytest.mark.parametrize("status", ["NODATA", "SKIPDATA"])
 def test_vpc_records_without_data(status: str) -> None:
     """They are no flows."""
-    assert Passed.NO_DATA == vpc.VpcParser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}")
+    assert Passed.NO_DATA == vpc.VpcParser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}".encode())
 
 
 def test_vpc_custom_format() -> None:
     """A header line names the fields; the packet's own addresses win, SYN-ACK is an answer."""
     parser = vpc.VpcParser()
     assert Passed.NOT_A_FLOW == parser(
-        "srcaddr dstaddr srcport dstport protocol tcp-flags pkt-srcaddr pkt-dstaddr flow-direction action"
+        b"srcaddr dstaddr srcport dstport protocol tcp-flags pkt-srcaddr pkt-dstaddr flow-direction action"
     )
-    flow = flow_of(parser("10.0.0.1 10.0.0.2 4000 80 6 2 198.51.100.7 10.0.9.9 ingress ACCEPT"))
+    flow = flow_of(parser(b"10.0.0.1 10.0.0.2 4000 80 6 2 198.51.100.7 10.0.9.9 ingress ACCEPT"))
     assert ("198.51.100.7", "10.0.9.9", False) == (flow.source.address, flow.destination.address, flow.reply)
-    assert Passed.REPLY == parser("10.0.0.2 10.0.0.1 80 4000 6 18 10.0.9.9 198.51.100.7 egress ACCEPT")
+    assert Passed.REPLY == parser(b"10.0.0.2 10.0.0.1 80 4000 6 18 10.0.9.9 198.51.100.7 egress ACCEPT")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def test_vpc_custom_format() -> None:
 def test_the_packet_log_says_its_verdict_in_the_prefix(prefix: str, expected: str) -> None:
     """LOG ends no traversal: only the rule's own words tell what follows."""
     line = f"kernel: {prefix}IN=eth0 OUT= SRC=2001:db8::1 DST=2001:db8::2 LEN=60 PROTO=TCP SPT=4515 DPT=8080 SYN URGP=0"
-    flow = flow_of(netfilter.parse(line))
+    flow = flow_of(netfilter.parse(line.encode()))
     assert (expected, "2001:db8::1", 8080, False) == (flow.verdict, flow.source.address, flow.port, flow.reply)
 
 
@@ -172,7 +171,8 @@ def test_the_packet_log_says_its_verdict_in_the_prefix(prefix: str, expected: st
 def test_conntrack_names_the_backend_behind_the_address(line: str, verdict: str) -> None:
     """The answer's source is where the packet went after DNAT."""
     there = "src=198.51.100.7 dst=203.0.113.10 sport=41000 dport=80"
-    flow = flow_of(conntrack.parse(line.format(there, "src=10.244.1.5 dst=198.51.100.7 sport=8080 dport=41000")))
+    back = "src=10.244.1.5 dst=198.51.100.7 sport=8080 dport=41000"
+    flow = flow_of(conntrack.parse(line.format(there, back).encode()))
     assert ("198.51.100.7", "10.244.1.5", 8080, verdict) == (
         flow.source.address,
         flow.destination.address,
@@ -184,7 +184,7 @@ def test_conntrack_names_the_backend_behind_the_address(line: str, verdict: str)
 @pytest.mark.parametrize(
     "line, expected",
     [
-        pytest.param(hubble_line(), "hubble", id="hubble"),
+        pytest.param(hubble_line().decode(), "hubble", id="hubble"),
         pytest.param('{"node_status":{}}', "hubble", id="hubble-status"),
         pytest.param('{"action":"allow","reporter":"dst"}', "calico", id="calico"),
         pytest.param("version srcaddr dstaddr srcport dstport protocol", "aws-vpc", id="header"),

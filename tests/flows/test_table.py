@@ -79,7 +79,7 @@ table, parse = FlowTable(5000), vpc.VpcParser()
 for n in range(200_000):
     a = n * 2654435761 % 2**32
     ip = f"{20 + (a >> 24) % 100}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
-    flow = parse(f"2 1 eni-1 {ip} 10.244.1.5 4000 8080 6 20 4249 1 2 ACCEPT OK")
+    flow = parse(f"2 1 eni-1 {ip} 10.244.1.5 4000 8080 6 20 4249 1 2 ACCEPT OK".encode())
     table.add(FlowKey("in", "a/b", FlowPeer("address", flow.source.address), flow.protocol, flow.port), flow.verdict)
 assert sum(map(sum, table.rows.values())) == 200_000 and len(table.rows) <= 5000
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -80,9 +80,9 @@ def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
 
 
 def test_every_package_is_held_to_its_hash() -> None:
-    """Each pip install either uses no index, or takes from it exactly what the lock names: hashes, and no search for more.
+    """Each pip install either uses no index, or takes from it exactly what the lock names.
 
-    Without --no-deps, pip looks on the index for an extra such as coverage[toml], finds a release that is newer than the
+    Without --no-deps, pip looks on the index for an extra such as coverage[toml], finds a release newer than the
     lock, and fails.
     """
     steps = [step.strip() for word, rest in instructions() if word == "RUN" for step in rest.split("&&")]

@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> int:
         for key in keys:
             counted.add(key, flow.verdict, flow.reporter, flow.times)
     policies, standing = _policies(arguments.against, given, resolved)
-    findings = find(given.snapshot, exposures, attribution, counted, policies, standing=standing)
+    findings = list(find(attribution, counted, policies, standing=standing))
     match arguments.output:
         case "json":
             document = {

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
-from exposure.addresses import Block, network
+from exposure.addresses import Block
 from exposure.flows.attribution import ServedService
-from exposure.flows.ends import workload_labels
+from exposure.flows.ends import pods_behind, workload_labels
 from exposure.flows.table import FlowKey, FlowPeer
 from exposure.labels import Labels, Pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
@@ -34,7 +35,7 @@ class Expectation(NamedTuple):
 class FlowAdmission:
     def __init__(self, snapshot: Snapshot, policies: ByNamespace[NetworkPolicy], *, ip_blocks: bool) -> None:
         """`policies` are those to judge by. `ip_blocks` False: the CNI's ipBlocks match neither pods nor nodes."""
-        self._snapshot, self._ip_blocks = snapshot, ip_blocks
+        self.policies, self._snapshot, self._ip_blocks = policies, snapshot, ip_blocks
         self._evaluators = {
             namespace: Evaluator(policy for _, policy in sorted(named.items())) for namespace, named in policies.items()
         }
@@ -42,7 +43,8 @@ class FlowAdmission:
         for pod in (pod for pods in snapshot.pods.values() for pod in pods.values()):
             if not pod.finished and not pod.host_network:
                 self._pods.setdefault((pod.namespace, workload_labels(pod.labels)), []).append(pod)
-        self._ends: dict[FlowPeer | str, ConnectionEnd] = {}
+        self._workload_end = cache(self._made_workload_end)
+        self._service_end = cache(self._made_service_end)
 
     def expected(self, key: FlowKey, served: ServedService) -> Expectation:
         """Whether the flow may pass both ends' policies. The Service's pods are at one end, `key.peer` at the other."""
@@ -65,50 +67,35 @@ class FlowAdmission:
         self, direction: Direction, namespace: str, pod: ConnectionEnd, peer: ConnectionEnd, port: PolicyPort
     ) -> Expectation:
         decision = self._evaluators.get(namespace, Evaluator(())).decide(direction, pod, peer, port)
-        match decision.verdict:
-            case Verdict.ALLOWED if not decision.isolating:
-                by = f"no policy restricts {direction} of these pods"
-            case Verdict.ALLOWED:
-                by = ", ".join(dict.fromkeys(policy.name for policy, _ in decision.allowing))
-            case Verdict.DENIED:
-                by = ", ".join(policy.name for policy in decision.isolating)
-            case _:
-                by = ""
-        return Expectation(decision.verdict, by)
+        denied = decision.verdict is Verdict.DENIED
+        policies = decision.isolating if denied else [policy for policy, _ in decision.allowing]
+        names = ", ".join(dict.fromkeys(policy.name for policy in policies))
+        if decision.verdict is Verdict.ALLOWED and not names:
+            names = f"no policy restricts {direction} of these pods"
+        return Expectation(decision.verdict, names)
 
     def peer_end(self, peer: FlowPeer) -> ConnectionEnd:
         match peer.kind:
             case "pod":
-                if peer not in self._ends:
-                    pods = self._pods.get((peer.namespace, peer.labels), ())
-                    self._ends[peer] = self._pods_end(pods, peer.namespace, dict(peer.labels))
-                return self._ends[peer]
-            case "address" | "prefix":
-                return addresses_end([Block(network(peer.address))])
+                return self._workload_end(peer.namespace, peer.labels)
+            case "address" | "prefix" | "outside":
+                return addresses_end([Block(peer.network)] if peer.network else [])
             case "node":
                 # A node has more addresses than the one in the log.
                 known = address_blocks([peer.address])
                 return ConnectionEnd(Match.NO, addresses=known, ip_blocks=self._ip_blocks)
             case "gone":
                 return ConnectionEnd(addresses=address_blocks([peer.address]))
-            case "outside":
-                return addresses_end([])
             case _:
                 return ConnectionEnd()
 
-    def _service_end(self, served: ServedService) -> ConnectionEnd:
-        if served.name not in self._ends:
-            self._ends[served.name] = self._made_service_end(served)
-        return self._ends[served.name]
+    def _made_workload_end(self, namespace: str, labels: Pairs) -> ConnectionEnd:
+        return self._pods_end(self._pods.get((namespace, labels), ()), namespace, dict(labels))
 
     def _made_service_end(self, served: ServedService) -> ConnectionEnd:
-        service, selector = served.service, served.selector
-        pods = [
-            pod
-            for pod in self._snapshot.pods.get(service.namespace, {}).values()
-            if selector is not None and not pod.finished and selector.matches(dict(pod.labels))
-        ]
-        labels = pods[0].labels if pods else selector.labels if selector is not None else ()
+        service = served.service
+        pods = [pod for pod in pods_behind(service, self._snapshot) if not pod.finished]
+        labels = pods[0].labels if pods else service.selector or ()
         end = self._pods_end(pods, service.namespace, dict(labels))
         named = dict(end.named_ports)
         for port, numbers in served.targets.items():

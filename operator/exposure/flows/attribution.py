@@ -1,11 +1,11 @@
-"""Which Service a flow was for, and who was at its other end: a log's addresses and names against a cluster's
-objects."""
+"""Which Service a flow was for, and who was at its other end: the log's addresses and names as a cluster's objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exposure.addresses import address
-from exposure.flows.ends import Ends
+from exposure.flows.ends import Ends, pods_behind
 from exposure.flows.records import End, Flow
 from exposure.flows.table import FlowKey
 from exposure.labels import LabelSelector, Pairs, selecting
@@ -19,12 +19,12 @@ from exposure.resolve.ports import known_numbers
 REMEMBERED = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ServedService:
-    """A Service behind entry points.
+    """A Service behind entry points. Compared by identity, so that answers about it can be remembered.
 
     `targets` are the numbers of its target ports in the pods: several where pods differ, none where a name is not
-    known. `ports` are all of them, by protocol; `unresolved` are the protocols of the unknown ones.
+    known. `ports` are all of them, by protocol; a 0 stands for those that are not known.
     """
 
     service: Service
@@ -32,93 +32,74 @@ class ServedService:
     exposures: tuple[Exposure, ...]
     targets: Mapping[ServicePort, frozenset[int]]
     ports: frozenset[tuple[str, int]]
-    unresolved: frozenset[str]
 
     @property
     def name(self) -> str:
         return str(self.service.ref)
 
     def exposes(self, protocol: str, port: int) -> bool:
-        return (protocol, port) in self.ports or protocol in self.unresolved
+        return (protocol, port) in self.ports or (protocol, 0) in self.ports
 
 
 class Attribution:
     """Made once for a snapshot; `keys` is asked for every flow."""
 
     def __init__(self, snapshot: Snapshot, facts: ClusterFacts, exposures: Sequence[Exposure]) -> None:
-        self.cni = facts.cni
+        self.snapshot, self.exposures, self.cni = snapshot, exposures, facts.cni
         self.ends = Ends(snapshot, facts)
         self.served = {served.name: served for served in _served(snapshot, exposures)}
-        self._by_pod: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._by_labels: dict[tuple[str, Pairs], tuple[str, ...]] = {}
-        self._selecting: dict[str, list[tuple[str, LabelSelector]]] = {}
-        for name, served in self.served.items():
-            if served.selector is not None and not served.selector.empty:
-                self._selecting.setdefault(served.service.namespace, []).append((name, served.selector))
+        self._by_namespace: dict[str, list[ServedService]] = {}
+        for served in self.served.values():
+            self._by_namespace.setdefault(served.service.namespace, []).append(served)
         self._by_address = _endpoint_addresses(snapshot, self.served)
-        self._before_dnat = _before_dnat(snapshot, self.served)
-        self._remembered: dict[tuple[End, End, str, int], tuple[FlowKey, ...]] = {}
+        self._before_dnat = _before_dnat(snapshot, self.served.values())
+        self._remembered_keys = lru_cache(REMEMBERED)(self._keys)
+        self._remembered_selected = lru_cache(REMEMBERED)(self._selected)
 
     def keys(self, flow: Flow) -> tuple[FlowKey, ...]:
-        """The rows that the flow counts in: none where no Service behind an entry point is at either end, or it is an
-        answer."""
-        question = flow.source, flow.destination, flow.protocol, flow.port
-        keys = self._remembered.get(question)
-        if keys is None:
-            keys = self._keys(flow)
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-            self._remembered[question] = keys
+        """The rows that the flow counts in; none for an answer, and where neither end is behind an entry point."""
+        # Sliced, because it is asked for every flow: source, destination, protocol and port.
+        keys = self._remembered_keys(*flow[:4])
         return () if flow.reply is None and keys and self._is_answer(flow, keys) else keys
 
     def _is_answer(self, flow: Flow, keys: tuple[FlowKey, ...]) -> bool:
         """Where the log does not say who opened it: it comes from a port that is served, and goes to none that is."""
         if not flow.source_port or any(key.exposed and key.way == "in" for key in keys):
             return False
-        served = (self.served[name] for name in self._services(flow.source))
         return flow.source_port < 1024 <= flow.port or any(
-            service.exposes(flow.protocol, flow.source_port) for service in served
+            self.served[name].exposes(flow.protocol, flow.source_port) for name in self._services(flow.source)
         )
 
-    def _keys(self, flow: Flow) -> tuple[FlowKey, ...]:
+    def _keys(self, source: End, destination: End, protocol: str, port: int) -> tuple[FlowKey, ...]:
         keys: list[FlowKey] = []
-        source = None
-        before_dnat = self._before_dnat.get((flow.destination.address, flow.protocol, flow.port))
+        before_dnat = self._before_dnat.get((destination.address, protocol, port))
         if before_dnat is not None:
-            name, port = before_dnat
-            keys.append(FlowKey("in", name, self.ends.peer(flow.source), flow.protocol, port))
-        else:
-            for name in self._services(flow.destination):
-                source = source or self.ends.peer(flow.source)
-                exposed = self.served[name].exposes(flow.protocol, flow.port)
+            name, target = before_dnat
+            keys.append(FlowKey("in", name, self.ends.peer(source), protocol, target))
+        elif called := self._services(destination):
+            peer = self.ends.peer(source)
+            for name in called:
+                exposed = self.served[name].exposes(protocol, port)
                 # Scanners try every port: those that are not served are not worth a row each.
-                port = flow.port if exposed or source.kind == "pod" else 0
-                keys.append(FlowKey("in", name, source, flow.protocol, port, exposed))
-        out = self._services(flow.source)
-        if out:
-            peer, port = self.ends.callee(flow.destination, flow.protocol, flow.port)
-            keys += [FlowKey("out", name, peer, flow.protocol, port) for name in out]
+                keys.append(FlowKey("in", name, peer, protocol, port if exposed or peer.kind == "pod" else 0, exposed))
+        if calling := self._services(source):
+            peer, target = self.ends.callee(destination, protocol, port)
+            keys += [FlowKey("out", name, peer, protocol, target) for name in calling]
         return tuple(keys)
 
     def _services(self, end: End) -> tuple[str, ...]:
         """The Services whose pod this is: by name, by address, and where the pod is gone by the labels in the log."""
         pod = self.ends.pod(end)
         if pod is not None:
-            identity = pod.namespace, pod.name
-            if identity not in self._by_pod:
-                self._by_pod[identity] = self._selected(pod.namespace, dict(pod.labels))
-            return self._by_pod[identity]
+            return self._remembered_selected(pod.namespace, pod.labels)
         if end.namespace and end.labels:
-            workload = end.namespace, self.ends.labels(end)
-            if workload not in self._by_labels:
-                if len(self._by_labels) >= REMEMBERED:
-                    self._by_labels.clear()
-                self._by_labels[workload] = self._selected(end.namespace, dict(workload[1]))
-            return self._by_labels[workload]
+            return self._remembered_selected(end.namespace, self.ends.labels(end))
         return self._by_address.get(end.address, ())
 
-    def _selected(self, namespace: str, labels: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(name for name, selector in self._selecting.get(namespace, ()) if selector.matches(labels))
+    def _selected(self, namespace: str, labels: Pairs) -> tuple[str, ...]:
+        pod_labels = dict(labels)
+        services = self._by_namespace.get(namespace, ())
+        return tuple(served.name for served in services if served.selector and served.selector.matches(pod_labels))
 
 
 def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[ServedService]:
@@ -134,27 +115,18 @@ def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[Serve
         if service is None:
             continue
         selector = selecting(dict(service.selector)) if service.selector else None
-        targets = {port: target_numbers(snapshot, service, selector, port) for port in service.ports}
-        ports = frozenset((port.protocol, number) for port, numbers in targets.items() for number in numbers)
-        unresolved = frozenset(port.protocol for port, numbers in targets.items() if not numbers)
-        yield ServedService(service, selector, tuple(entry_points), targets, ports, unresolved)
+        targets = {port: target_numbers(snapshot, service, port) for port in service.ports}
+        ports = frozenset((port.protocol, number) for port, numbers in targets.items() for number in numbers or (0,))
+        yield ServedService(service, selector, tuple(entry_points), targets, ports)
 
 
-def target_numbers(
-    snapshot: Snapshot, service: Service, selector: LabelSelector | None, port: ServicePort
-) -> frozenset[int]:
+def target_numbers(snapshot: Snapshot, service: Service, port: ServicePort) -> frozenset[int]:
     """The numbers behind a target port: itself, or for a name what the EndpointSlices list, else the pods."""
     if isinstance(port.target_port, int):
         return frozenset({port.target_port})
     slices = snapshot.endpoint_slices.get(service.namespace, {}).values()
-    pods = snapshot.pods.get(service.namespace, {}).values() if selector is not None else ()
-    return frozenset(
-        known_numbers(
-            port,
-            (endpoint_slice for endpoint_slice in slices if endpoint_slice.service == service.name),
-            (pod for pod in pods if selector is not None and selector.matches(dict(pod.labels))),
-        )
-    )
+    own_slices = (endpoint_slice for endpoint_slice in slices if endpoint_slice.service == service.name)
+    return frozenset(known_numbers(port, own_slices, pods_behind(service, snapshot)))
 
 
 def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService]) -> dict[str, tuple[str, ...]]:
@@ -169,18 +141,15 @@ def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService])
     return {ip: tuple(dict.fromkeys(services)) for ip, services in names.items()}
 
 
-def _before_dnat(
-    snapshot: Snapshot, services: Mapping[str, ServedService]
-) -> dict[tuple[str, str, int], tuple[str, int]]:
-    """Where a client may have connected before kube-proxy rewrote the address, and to which Service and target port:
-    load balancer, external, cluster and node addresses."""
+def _before_dnat(snapshot: Snapshot, services: Iterable[ServedService]) -> dict[tuple[str, str, int], tuple[str, int]]:
+    """Addresses of load balancers, Services and nodes, which kube-proxy rewrites, to Services and target ports."""
     nodes = [ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)]
     called: dict[tuple[str, str, int], tuple[str, int]] = {}
-    for name, served in services.items():
+    for served in services:
         service = served.service
         published = [entry.ip for entry in service.published if entry.ip]
         for port, numbers in served.targets.items():
-            target = name, min(numbers, default=port.port)
+            target = served.name, min(numbers, default=port.port)
             for ip in (*service.cluster_ips, *service.external_ips, *published):
                 called[_canonical(ip), port.protocol, port.port] = target
             for ip in nodes if port.node_port else ():

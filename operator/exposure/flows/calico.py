@@ -17,12 +17,9 @@ ACTIONS: dict[str, LogVerdict] = {"allow": "allowed", "deny": "dropped"}
 REPORTERS: dict[str, Reporter] = {"src": "src", "dst": "dst", "fwd": ""}
 
 
-def parse(line: bytes | str) -> Parsed:
-    return parse_object(json.loads(line))
-
-
-def parse_object(raw: Any) -> Parsed:
+def parse(line: bytes) -> Parsed:
     """One flow log entry. An address that aggregation took away is null, and then only the names are known."""
+    raw = json.loads(line)
     if "action" not in raw or "reporter" not in raw:
         raise BadLine("not a flow of Calico's")
     verdict = ACTIONS.get(str(raw["action"]).lower())
@@ -52,22 +49,16 @@ def _end(raw: Any, side: str) -> End:
     # A host endpoint (hep) and a network (net) are no pods; Whisker leaves the type out and has no namespace there.
     pod = raw.get(f"{side}_type", "wep") in ("wep", "WorkloadEndpoint") and bool(namespace)
     name = _text(raw.get(f"{side}_name")) or _text(raw.get(f"{side}_name_aggr"))
-    return End(
-        _text(raw.get(f"{side}_ip")),
-        namespace if pod else "",
-        name if pod else "",
-        _labels(raw.get(f"{side}_labels")),
-    )
+    labels = _labels(raw.get(f"{side}_labels"))
+    return End(_text(raw.get(f"{side}_ip")), namespace if pod else "", name if pod else "", labels)
 
 
 def _labels(raw: Any) -> tuple[str, ...]:
-    if not raw:
-        return ()
     if isinstance(raw, dict):
-        raw = raw.get("labels") or ()
+        raw = raw.get("labels")
     if isinstance(raw, str):
         raw = raw.split("|")
-    return tuple(text for label in raw if (text := str(label).strip()) and text != "-")
+    return tuple(text for label in raw or () if (text := str(label).strip()) and text != "-")
 
 
 def _text(value: object) -> str:

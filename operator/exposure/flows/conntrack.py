@@ -10,15 +10,15 @@ ESTABLISHED).
 
 import re
 
-from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of
 
 TUPLES = re.compile(r"\b(src|dst|sport|dport)=(\S+)")
 PROTOCOL = re.compile(r"(?:^|[\s\]])(tcp|udp|sctp|icmp|icmpv6|udplite|dccp|gre|unknown)\s")
 SUMMARY = re.compile(r"flow entries have been shown|flow events have been shown")
 
 
-def parse(line: bytes | str) -> Parsed:
-    text = text_of(line)
+def parse(line: bytes) -> Parsed:
+    text = line.decode("utf-8", "replace")
     tuples = TUPLES.findall(text)
     if not tuples:
         if SUMMARY.search(text):
@@ -41,8 +41,6 @@ def parse(line: bytes | str) -> Parsed:
         return Passed.NO_VERDICT
     source, backend, *_ = values["src"]
     source_port, port, *_ = values["sport"]
-    return flow_of_addresses(source, backend, protocol, port, _verdict(text), source_port, reply=False)
-
-
-def _verdict(text: str) -> LogVerdict:
-    return "arrived" if any(mark in text for mark in ("[UNREPLIED]", "[NEW]", "SYN_SENT")) else "allowed"
+    unanswered = any(mark in text for mark in ("[UNREPLIED]", "[NEW]", "SYN_SENT"))
+    verdict: LogVerdict = "arrived" if unanswered else "allowed"
+    return flow_of_addresses(source, backend, protocol, port, verdict, source_port, False)

@@ -1,6 +1,6 @@
 """Who an address or a name in a log is: a pod's workload, a node, a Service, or an address outside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from socket import AF_INET, inet_pton
 
 from exposure.addresses import Address, Network, address
@@ -36,14 +36,10 @@ class Ends:
         }
         endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
         self._api = {ip for endpoint in endpoints for ip in endpoint.addresses}
-        self._api_service = facts.api_server_service
-        self._nodes = facts.node_addresses
-        self._snat: tuple[Network, ...] = facts.snat
-        self._pod_ranges = (*facts.pod_ranges.excluded, *facts.pod_ranges.unexpected)
-        self._pods = snapshot.pods
-        #: IPv4 ranges as numbers: they are compared with each of millions of addresses.
-        self._snat_v4 = _as_numbers(self._snat)
-        self._pods_v4 = _as_numbers(self._pod_ranges)
+        self._snapshot, self._facts = snapshot, facts
+        #: As numbers, by IP version: they are compared with each of millions of addresses.
+        self._snat = _as_numbers(facts.snat)
+        self._pod_ranges = _as_numbers((*facts.pod_ranges.excluded, *facts.pod_ranges.unexpected))
 
     def pod(self, end: End) -> Pod | None:
         if end.namespace and end.pod:
@@ -51,24 +47,16 @@ class Ends:
             if pod is not None:
                 return pod
             if end.pod.endswith("*"):
-                return self._replica(end.namespace, end.pod[:-1])
+                # One of the replicas that Calico names together, as `web-7d9c5b6f-*`.
+                pods = self._snapshot.pods.get(end.namespace, {})
+                return next((pods[name] for name in sorted(pods) if name.startswith(end.pod[:-1])), None)
         return self._by_address.get(end.address)
-
-    def _replica(self, namespace: str, prefix: str) -> Pod | None:
-        """One of the replicas that Calico names together, as `web-7d9c5b6f-*`."""
-        pods = self._pods.get(namespace, {})
-        return next((pods[name] for name in sorted(pods) if name.startswith(prefix)), None)
 
     def labels(self, end: End) -> Pairs:
         """The pod's labels in the log, without Cilium's own and those that tell replicas apart."""
         pairs = (label.partition("=") for label in end.labels)
-        return workload_labels(
-            sorted(
-                (key, value)
-                for key, _, value in pairs
-                if not key.startswith(("io.cilium.", "io.kubernetes.", "reserved:"))
-            )
-        )
+        kept = ((k, v) for k, _, v in pairs if not k.startswith(("io.cilium.", "io.kubernetes.", "reserved:")))
+        return workload_labels(sorted(kept))
 
     def peer(self, end: End) -> FlowPeer:
         pod = self.pod(end)
@@ -87,46 +75,40 @@ class Ends:
         service = self._services.get(end.address)
         if service is None or self.pod(end) is not None:
             return self.peer(end), port
-        if self._api_service is not None and service.ref == self._api_service.ref:
+        if service == self._facts.api_server_service:
             return API_SERVER, port
         target = next((p.target_port for p in service.ports if (p.protocol, p.port) == (protocol, port)), port)
         if not service.selector:
             return FlowPeer("service", str(service.ref)), port
-        labels = tuple(sorted(service.selector))
-        peer = FlowPeer("pod", "", service.namespace, labels)
-        for pod in self._pods.get(service.namespace, {}).values():
-            if set(labels) <= set(pod.labels):
-                peer = _workload(pod)
-                if isinstance(target, str):
-                    target = next((named.port for named in pod.ports if named.name == target), port)
-                break
-        return peer, target if isinstance(target, int) else port
+        backend = next(pods_behind(service, self._snapshot), None)
+        if backend is not None and isinstance(target, str):
+            target = next((named.port for named in backend.ports if named.name == target), port)
+        selected = FlowPeer("pod", "", service.namespace, tuple(sorted(service.selector)))
+        return _workload(backend) if backend else selected, target if isinstance(target, int) else port
 
     def _address(self, text: str) -> FlowPeer:
         try:
-            number = int.from_bytes(inet_pton(AF_INET, text), "big")
+            shown, version, number = text, 4, int.from_bytes(inet_pton(AF_INET, text), "big")
         except (OSError, ValueError):
-            return self._other_address(text)
-        if text in self._nodes or any(low <= number <= high for low, high in self._snat_v4):
-            return FlowPeer("node", text)
-        if any(low <= number <= high for low, high in self._pods_v4):
-            return FlowPeer("gone", text)
-        return FlowPeer("address", text)
-
-    def _other_address(self, text: str) -> FlowPeer:
-        """IPv6, IPv4 in IPv6, or no address at all."""
-        parsed = address(text)
-        if parsed is None:
-            return FlowPeer("outside")
-        plain: Address = getattr(parsed, "ipv4_mapped", None) or parsed
-        shown = str(plain)
-        if shown != text and shown in self._by_address:
-            return _workload(self._by_address[shown])
-        if shown in self._nodes or any(plain in network for network in self._snat):
+            # IPv6, IPv4 in IPv6, or no address at all.
+            parsed = address(text)
+            if parsed is None:
+                return FlowPeer("outside")
+            plain: Address = getattr(parsed, "ipv4_mapped", None) or parsed
+            shown, version, number = str(plain), plain.version, int(plain)
+            if shown in self._by_address:
+                return _workload(self._by_address[shown])
+        if shown in self._facts.node_addresses or any(low <= number <= high for low, high in self._snat[version]):
             return FlowPeer("node", shown)
-        if any(plain in network for network in self._pod_ranges):
-            return FlowPeer("gone", shown)
-        return FlowPeer("address", shown)
+        in_pod_range = any(low <= number <= high for low, high in self._pod_ranges[version])
+        return FlowPeer("gone" if in_pod_range else "address", shown)
+
+
+def pods_behind(service: Service, snapshot: Snapshot) -> Iterator[Pod]:
+    """The pods that a Service selects; none where it has no selector."""
+    selector = frozenset(service.selector or ())
+    pods = snapshot.pods.get(service.namespace, {}).values()
+    return (pod for pod in pods if selector and selector.issubset(pod.labels))
 
 
 def _workload(pod: Pod) -> FlowPeer:
@@ -138,6 +120,8 @@ def workload_labels(labels: Iterable[tuple[str, str]]) -> Pairs:
     return tuple((key, value) for key, value in labels if key not in REPLICA_LABELS)
 
 
-def _as_numbers(networks: Iterable[Network]) -> tuple[tuple[int, int], ...]:
-    v4 = (network for network in networks if network.version == 4)
-    return tuple((int(network.network_address), int(network.broadcast_address)) for network in v4)
+def _as_numbers(networks: Iterable[Network]) -> dict[int, list[tuple[int, int]]]:
+    numbers: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+    for network in networks:
+        numbers[network.version].append((int(network.network_address), int(network.broadcast_address)))
+    return numbers

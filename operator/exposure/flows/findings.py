@@ -1,10 +1,9 @@
-"""What the counts mean, entry point by entry point: who came, what is open and unused, what is dropped and perhaps
-wanted, and where the log and the policies contradict each other."""
+"""What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from exposure.addresses import PRIVATE, Network, in_any, network
+from exposure.addresses import PRIVATE, Network, in_any
 from exposure.flows.admission import Expectation, FlowAdmission
 from exposure.flows.attribution import Attribution, ServedService, target_numbers
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
@@ -15,12 +14,6 @@ from exposure.model.snapshot import ByNamespace, Snapshot
 from exposure.networkpolicy.evaluate import Verdict
 from exposure.networkpolicy.matching import Match, peer_matches
 from exposure.networkpolicy.values import NetworkPolicy
-
-#: Against policies that stand, a contradiction is a mistake; against planned ones, it is a forecast.
-DROPPED_THOUGH_ADMITTED = "DroppedThoughAdmitted"
-NOT_ENFORCED = "PolicyNotEnforced"
-WOULD_BE_CUT = "WouldBeCut"
-WOULD_BE_ADMITTED = "WouldBeAdmitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,53 +58,38 @@ class ExposureFindings:
 
 
 def find(
-    snapshot: Snapshot,
-    exposures: Iterable[Exposure],
-    attribution: Attribution,
-    table: FlowTable,
-    policies: ByNamespace[NetworkPolicy],
-    *,
-    standing: bool,
-) -> list[ExposureFindings]:
+    attribution: Attribution, table: FlowTable, policies: ByNamespace[NetworkPolicy], *, standing: bool
+) -> Iterator[ExposureFindings]:
     """The findings of each exposure, in their order. `policies` to judge by; `standing`: they are enforced now."""
+    snapshot = attribution.snapshot
     # On Cilium an ipBlock matches neither pods nor nodes:
     # https://docs.cilium.io/en/stable/network/kubernetes/policy/
     admission = FlowAdmission(snapshot, policies, ip_blocks=attribution.cni.pod_ranges != "matched-by-identity")
     rows: dict[str, list[tuple[FlowKey, Counts]]] = {}
     for key, counts in table:
         rows.setdefault(key.service, []).append((key, counts))
-    observed = {
-        name: _observed(served, rows[name], admission) for name, served in attribution.served.items() if name in rows
-    }
-    findings = []
-    for exposure in exposures:
+    observed = {name: _observed(served, rows.get(name, []), admission) for name, served in attribution.served.items()}
+    for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
-        flows = [flow for served in services for flow in observed.get(served.name, ())]
-        flows.sort(key=lambda flow: (-flow.counts.total, flow.key))
+        flows = [flow for served in services for flow in observed[served.name]]
+        flows.sort(key=lambda flow: (-sum(flow.counts), flow.key))
         incoming = tuple(flow for flow in flows if flow.key.way == "in")
-        findings.append(
-            ExposureFindings(
-                exposure,
-                services,
-                incoming,
-                tuple(flow for flow in flows if flow.key.way == "out"),
-                tuple(_unused_ports(snapshot, exposure, services, incoming)),
-                tuple(_unused_grants(policies, services, incoming, admission)),
-                tuple(_contradictions(incoming, standing)),
-            )
+        yield ExposureFindings(
+            exposure,
+            services,
+            incoming,
+            tuple(flow for flow in flows if flow.key.way == "out"),
+            tuple(_unused_ports(snapshot, exposure, services, incoming)),
+            tuple(_unused_grants(services, incoming, admission)),
+            tuple(_contradictions(incoming, standing)),
         )
-    return findings
 
 
 def _observed(
     served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
 ) -> list[ObservedFlow]:
-    clients = {
-        key.peer
-        for key, counts in rows
-        if key.way == "in" and key.exposed and counts.came_in and key.peer.kind in ("address", "prefix")
-    }
-    neighbourhoods = {_neighbourhood(network(client.address)) for client in clients}
+    clients = {key.peer.network for key, counts in rows if key.way == "in" and key.exposed and counts.came_in}
+    neighbourhoods = {_neighbourhood(client) for client in clients if client is not None}
     return [
         ObservedFlow(key, counts, admission.expected(key, served), _wanted(key, counts, clients, neighbourhoods))
         for key, counts in rows
@@ -123,17 +101,17 @@ def _neighbourhood(client: Network) -> Network:
     return client.supernet(new_prefix=min(client.prefixlen, 24 if client.version == 4 else 64))
 
 
-def _wanted(key: FlowKey, counts: Counts, clients: set[FlowPeer], neighbourhoods: set[Network]) -> str:
+def _wanted(key: FlowKey, counts: Counts, clients: set[Network | None], neighbourhoods: set[Network]) -> str:
     """Why what was dropped may be missed; "" where nothing speaks for it. `clients` came in to exposed ports."""
     if key.way != "in" or not key.exposed or counts.refused <= counts.came_in:
         return ""
     if key.peer.kind == "pod":
         return "a workload of this cluster"
-    if key.peer.kind not in ("address", "prefix"):
+    client = key.peer.network
+    if client is None:
         return ""
-    if key.peer in clients:
+    if client in clients:
         return "it comes in at another port"
-    client = network(key.peer.address)
     if _neighbourhood(client) in neighbourhoods:
         return f"others of {_neighbourhood(client)} come in"
     return "a private address" if in_any(client, PRIVATE) else ""
@@ -182,32 +160,26 @@ def identifying(labels: Pairs) -> Pairs:
 
 def _unused_ports(
     snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
-) -> Iterable[OpenPort]:
+) -> Iterator[OpenPort]:
     used = {
         (flow.key.service, flow.key.protocol, flow.key.port)
         for flow in incoming
         if flow.key.exposed and flow.counts.came_in
     }
     for port in exposure.ports:
-        for served in services:
-            target = ServicePort(port.name, port.protocol, port.port, port.target)
-            numbers = target_numbers(snapshot, served.service, served.selector, target)
-            # A name that stands for no known number: any port that came in may be it.
-            if any(
-                (service, protocol) == (served.name, port.protocol) and (not numbers or number in numbers)
-                for service, protocol, number in used
-            ):
-                break
-        else:
+        target = ServicePort(port.name, port.protocol, port.port, port.target)
+        numbers = {served.name: target_numbers(snapshot, served.service, target) for served in services}
+        # A name that stands for no known number: any port that came in may be it.
+        if not any(
+            protocol == port.protocol and (not numbers[service] or number in numbers[service])
+            for service, protocol, number in used
+        ):
             yield port
 
 
 def _unused_grants(
-    policies: ByNamespace[NetworkPolicy],
-    services: Iterable[ServedService],
-    incoming: Iterable[ObservedFlow],
-    admission: FlowAdmission,
-) -> Iterable[UnusedGrant]:
+    services: Iterable[ServedService], incoming: Iterable[ObservedFlow], admission: FlowAdmission
+) -> Iterator[UnusedGrant]:
     """Peers that a policy lets in to these pods, and that match none of those who came."""
     unused: set[UnusedGrant] = set()
     for served in services:
@@ -216,7 +188,7 @@ def _unused_grants(
         came = {flow.key.peer for flow in incoming if flow.key.service == served.name and flow.counts.came_in}
         ends = [admission.peer_end(peer) for peer in came]
         namespace = served.service.namespace
-        for policy in policies.get(namespace, {}).values():
+        for policy in admission.policies.get(namespace, {}).values():
             # Rules for more than this Service's pods say nothing about who should come to it.
             if policy.spec.pod_selector.empty or not policy.spec.pod_selector.covers(served.selector):
                 continue
@@ -227,29 +199,23 @@ def _unused_grants(
                     yield grant
 
 
-def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterable[Contradiction]:
+#: What the policies say, and whether they stand → the reason and the words. Against policies that stand, a
+#: contradiction is a mistake; against planned ones, it is a forecast.
+CONTRADICTIONS = {
+    (Verdict.ALLOWED, True): ("DroppedThoughAdmitted", "dropped, but admitted by {by}"),
+    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped today, would be admitted by {by}"),
+    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in although no policy admits it ({by})"),
+    (Verdict.DENIED, False): ("WouldBeCut", "comes in today, would be cut by {by}"),
+}
+
+
+def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterator[Contradiction]:
     for flow in incoming:
-        counts, key = flow.counts, flow.key
-        what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
-        refused = counts.dropped + counts.audit
-        if flow.expected.verdict is Verdict.ALLOWED and refused:
-            reason = DROPPED_THOUGH_ADMITTED if standing else WOULD_BE_ADMITTED
-            verb = "dropped, but admitted by" if standing else "dropped today, would be admitted by"
-            yield Contradiction(reason, key.service, f"{what}: {verb} {flow.expected.by}", refused)
+        key, counts, expected = flow.key, flow.counts, flow.expected
         # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
         passed = counts.allowed if standing else counts.came_in
-        if flow.expected.verdict is Verdict.DENIED and passed:
-            reason = NOT_ENFORCED if standing else WOULD_BE_CUT
-            verb = "let in although no policy admits it" if standing else "comes in today, would be cut by"
-            by = f" ({flow.expected.by})" if standing else f" {flow.expected.by}"
-            yield Contradiction(reason, key.service, f"{what}: {verb}{by}", passed)
-
-
-def by_service(findings: Iterable[ExposureFindings]) -> Mapping[str, tuple[ServedService, ExposureFindings]]:
-    """Each Service once, with the findings of its own entry point if it has one: its rows are the same in each."""
-    services: dict[str, tuple[ServedService, ExposureFindings]] = {}
-    for finding in findings:
-        for served in finding.services:
-            if served.name not in services or finding.exposure.owner.kind == "Service":
-                services[served.name] = served, finding
-    return services
+        against = {Verdict.ALLOWED: counts.dropped + counts.audit, Verdict.DENIED: passed}
+        if records := against.get(expected.verdict):
+            reason, words = CONTRADICTIONS[expected.verdict, standing]
+            what = f"{peer_text(key.peer)} to {key.service} at {key.protocol.lower()}/{key.port}"
+            yield Contradiction(reason, key.service, f"{what}: {words.format(by=expected.by)}", records)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from exposure.flows import calico, conntrack, hubble, netfilter, vpc
-from exposure.flows.records import Parsed, text_of
+from exposure.flows.records import Parsed
 
 Parser: TypeAlias = Callable[[bytes], Parsed]
 
@@ -18,16 +18,15 @@ FORMATS: dict[str, Callable[[], Parser]] = {
     "conntrack": lambda: conntrack.parse,
 }
 
-VPC_STATUSES = ("OK", "NODATA", "SKIPDATA")
-
 
 def detect(line: bytes) -> str | None:
     """The format that the line is in, by marks that only this format has; None: of no format, look at the next line."""
-    text = text_of(line).strip()
+    text = line.decode("utf-8", "replace").strip()
     if text.startswith("{"):
         return _json_format(text)
     parts = text.split()
-    if vpc.is_header(parts) or (len(parts) == len(vpc.DEFAULT) and parts[0] == "2" and parts[-1] in VPC_STATUSES):
+    is_record = len(parts) == len(vpc.DEFAULT) and parts[0] == "2" and parts[-1] in ("OK", "NODATA", "SKIPDATA")
+    if is_record or vpc.is_header(parts):
         return "aws-vpc"
     if "IN=" in text and "SRC=" in text and "DST=" in text:
         return "netfilter"

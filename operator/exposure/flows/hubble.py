@@ -24,7 +24,7 @@ REPORTERS: dict[object, Reporter] = {"INGRESS": "dst", "EGRESS": "src"}
 NOT_FLOWS = ("node_status", "lost_events", "agent_event", "debug_event")
 
 
-def parse(line: bytes | str) -> Parsed:
+def parse(line: bytes) -> Parsed:
     return parse_object(json.loads(line))
 
 
@@ -48,7 +48,9 @@ def parse_object(raw: Any) -> Parsed:
     ports = layer4[protocol]
     reply = flow.get("is_reply")
     if reply is None:
-        reply = _reply_by_flags(ports.get("flags"))
+        # Older Cilium leaves is_reply out: the first packet has SYN alone, its answer SYN and ACK.
+        flags = ports.get("flags") or {}
+        reply = bool(flags.get("ACK")) if flags.get("SYN") else None
     if reply:
         return Passed.REPLY
     if verdict == "dropped" and flow.get("drop_reason_desc", "") not in POLICY_DROPS:
@@ -66,18 +68,6 @@ def parse_object(raw: Any) -> Parsed:
     )
 
 
-def _reply_by_flags(flags: Any) -> bool | None:
-    """Older Cilium leaves is_reply out: the first packet has SYN alone, its answer SYN and ACK."""
-    if not flags or not flags.get("SYN"):
-        return None
-    return bool(flags.get("ACK"))
-
-
 def _end(raw: Any, address: str) -> End:
-    labels = raw.get("labels") or ()
-    return End(
-        str(address),
-        str(raw.get("namespace") or ""),
-        str(raw.get("pod_name") or ""),
-        tuple(str(label).removeprefix("k8s:") for label in labels),
-    )
+    labels = tuple(str(label).removeprefix("k8s:") for label in raw.get("labels") or ())
+    return End(str(address), str(raw.get("namespace") or ""), str(raw.get("pod_name") or ""), labels)

@@ -8,15 +8,15 @@ no verdict. The rule's prefix is all there is: one that says drop (reject, deny,
 
 import re
 
-from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of
 
 FIELDS = re.compile(r"\b(SRC|DST|PROTO|SPT|DPT)=(\S*)")
 DROPPING = re.compile(r"drop|reject|deny|denied|block", re.IGNORECASE)
 ACCEPTING = re.compile(r"accept|allow|permit|pass", re.IGNORECASE)
 
 
-def parse(line: bytes | str) -> Parsed:
-    prefix, mark, packet = text_of(line).partition("IN=")
+def parse(line: bytes) -> Parsed:
+    prefix, mark, packet = line.decode("utf-8", "replace").partition("IN=")
     if not mark:
         raise BadLine("not a packet log")
     # An ICMP error quotes the packet that it is about, in square brackets: that one is no second flow.

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from exposure.addresses import Network, inside, network
+from exposure.addresses import Network, in_any, inside
 from exposure.flows.attribution import ServedService
-from exposure.flows.findings import ExposureFindings, ObservedFlow, by_service
+from exposure.flows.findings import ExposureFindings, ObservedFlow
 from exposure.flows.prefixes import Cover, cover
 from exposure.flows.proposed_rules import egress, peers
 from exposure.flows.wording import ProposalLimits, comment, listed, many, text
 from exposure.model.exposures import Exposure, SourceKind
-from exposure.model.intent import DEFAULT_ENTRY_POINTS, ExposurePolicy, ExposureSpec
+from exposure.model.intent import DEFAULT_ENTRY_POINTS, ExposureSpec
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.evaluate import Verdict
 
@@ -25,9 +25,15 @@ NO_FLOWS = "# No flow came to, or from, a Service behind an entry point: there i
 
 def proposal(snapshot: Snapshot, findings: Iterable[ExposureFindings], limits: ProposalLimits) -> str:
     """One document for each Service that was called or that called; only the header where there is none."""
+    services: dict[str, tuple[ServedService, ExposureFindings]] = {}
+    for finding in findings:
+        for served in finding.services:
+            # Several entry points may lead to a Service. The policy is that of its own, if it has one.
+            if served.name not in services or finding.exposure.owner.kind == "Service":
+                services[served.name] = served, finding
     documents = [
         "\n".join(_policy(snapshot, served, finding, limits)) + "\n"
-        for name, (served, finding) in sorted(by_service(findings).items())
+        for name, (served, finding) in sorted(services.items())
         if served.selector is not None
         and any(name == flow.key.service for flow in (*finding.incoming, *finding.outgoing))
     ]
@@ -40,7 +46,9 @@ def _policy(
     service, exposure = served.service, finding.exposure
     incoming = [flow for flow in finding.incoming if flow.key.service == served.name]
     outgoing = [flow for flow in finding.outgoing if flow.key.service == served.name]
-    present = _present(snapshot, exposure)
+    present, ref = None, exposure.policy
+    if ref is not None and ref.kind == "ExposurePolicy":
+        present = snapshot.exposure_policies.get(ref.namespace, {}).get(ref.name)
     spec = present.spec if present is not None and isinstance(present.spec, ExposureSpec) else ExposureSpec()
     yield "apiVersion: exposure.dev/v1alpha1"
     yield "kind: ExposurePolicy"
@@ -50,7 +58,7 @@ def _policy(
         yield f"  # Changes the policy {comment(present.name)} that governs this Service now."
         yield f"  name: {text(present.name)}"
     else:
-        governs = f"; until then {exposure.policy} governs it" if exposure.policy else ""
+        governs = f"; until then {ref} governs it" if ref else ""
         yield f"  # New; names its Service, so it beats every policy that does not{comment(governs)}."
         yield f"  name: {text(f'{service.name[:52]}-from-flows')}"
     yield "spec:"
@@ -63,13 +71,6 @@ def _policy(
         yield f"  # Open and not used in this log: {comment(names)}. To close it, list under `ports` those that are."
     yield from peers(exposure, service.namespace, incoming, limits)
     yield from egress(service.namespace, outgoing, limits)
-
-
-def _present(snapshot: Snapshot, exposure: Exposure) -> ExposurePolicy | None:
-    ref = exposure.policy
-    if ref is None or ref.kind != "ExposurePolicy":
-        return None
-    return snapshot.exposure_policies.get(ref.namespace, {}).get(ref.name)
 
 
 def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
@@ -127,22 +128,18 @@ def _clients(
     no_range: Counter[str] = Counter()
     refused: set[Network] = set()
     for flow in (flow for flow in incoming if flow.key.exposed):
-        peer, counts = flow.key.peer, flow.counts
-        if peer.kind not in ("address", "prefix"):
-            no_range[peer.kind] += counts.came_in
-            continue
-        client = network(peer.address)
-        if any(inside(client, balancer) for balancer in balancers):
+        client, counts = flow.key.peer.network, flow.counts
+        if client is None:
+            no_range[flow.key.peer.kind] += counts.came_in
+        elif in_any(client, balancers):
             no_range["load balancer"] += counts.came_in
         elif counts.came_in:
             came[client] += counts.came_in
             if flow.expected.verdict is Verdict.DENIED:
                 refused.add(client)
         elif flow.wanted:
-            missed[client] += counts.refused
+            (came if limits.dropped else missed)[client] += counts.refused
     notes = [f"  # {no_range[kind]} {note}." for kind, note in NO_RANGE.items() if no_range[kind]]
-    if limits.dropped:
-        came += missed
     clients = cover(came.items(), limits.cidrs, limits.widest)
     lost = cover(missed.items(), limits.cidrs, limits.widest)
     yield from notes
@@ -151,21 +148,20 @@ def _clients(
             yield "  # No client came from outside. As it stands, the client ranges stay what they are now:"
         # An omitted list would mean everyone; the present one is no wider than what is open today.
         yield from _present_clients(spec)
-        yield from _commented(lost, limits)
+        yield from _commented(lost)
         return
     yield "  clients:"
     yield "    cidrs:"
     for prefix in clients.prefixes:
-        doubt = (
-            "; REFUSED by the policies as they are" if any(inside(client, prefix.cidr) for client in refused) else ""
-        )
+        is_refused = any(inside(client, prefix.cidr) for client in refused)
+        doubt = "; REFUSED by the policies as they are" if is_refused else ""
         yield f"      - {prefix.cidr}  # {many(prefix.networks)}, {prefix.weight} records{doubt}"
     if clients.left_out:
         yield f"      # NOT COVERED: {clients.left_out} more addresses with {clients.left_weight} records."
         yield f"      # At most {limits.cidrs} ranges, none wider than /{limits.widest[4]} (IPv6: /{limits.widest[6]}),"
         yield "      # were asked for (--max-cidrs, --max-prefix)."
         yield "      # If this entry point is meant for everyone, remove `clients`."
-    yield from _commented(lost, limits)
+    yield from _commented(lost)
     excepts = sorted(
         str(cut)
         for cut in {cut for block in spec.clients.blocks or () for cut in block.excepts}
@@ -192,8 +188,8 @@ def _present_clients(spec: ExposureSpec) -> Iterator[str]:
         yield f"    unenforceable: {spec.clients.unenforceable}"
 
 
-def _commented(lost: Cover, limits: ProposalLimits) -> Iterator[str]:
-    if lost.prefixes and not limits.dropped:
+def _commented(lost: Cover) -> Iterator[str]:
+    if lost.prefixes:
         yield "      # Dropped and perhaps wanted (--include-dropped adds them):"
-        for prefix in lost.prefixes:
-            yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"
+    for prefix in lost.prefixes:
+        yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"

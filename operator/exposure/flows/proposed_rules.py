@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from exposure.addresses import LINK_LOCAL, Network, in_any, network
+from exposure.addresses import LINK_LOCAL, Network, in_any
 from exposure.catalog.egress import METADATA
 from exposure.flows.findings import ObservedFlow, identifying
 from exposure.flows.prefixes import cover
@@ -45,13 +45,11 @@ def peers(exposure: Exposure, home: str, incoming: list[ObservedFlow], limits: P
         yield "  peers:"
     elif dropped:
         yield "  # peers:"
-    for workload in active:
+    for workload in (*active, *dropped):
         times = f", dropped {refused[workload]} times" if refused[workload] else ""
-        yield f"    # came in {came[workload]} times{times}"
-        yield f"    - {pods_peer(*workload, home)}"
-    for workload in dropped:
-        yield f"    # came in 0 times, dropped {refused[workload]} times: perhaps wanted"
-        yield f"    # - {pods_peer(*workload, home)}"
+        mark, doubt = ("", "") if workload in active else ("# ", ": perhaps wanted")
+        yield f"    # came in {came[workload]} times{times}{doubt}"
+        yield f"    {mark}- {pods_peer(*workload, home)}"
     if skipped:
         yield f"  # {skipped} workloads have no labels that a selector could name."
 
@@ -89,15 +87,15 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         workload = _workload(peer) if peer.kind == "pod" else None
         if workload is not None:
             pods.setdefault(workload, Counter())[port] += count
-        elif peer.kind in ("address", "prefix") and not _never_proposed(network(peer.address)):
-            outside.setdefault(port, Counter())[network(peer.address)] += count
+        elif peer.network is not None and not in_any(peer.network, NEVER_PROPOSED):
+            outside.setdefault(port, Counter())[peer.network] += count
         else:
             left_out += count
     yield "  # What these pods called. To leave their egress unrestricted, remove `egress`."
     yield "  egress:"
     yield f"    dns: {text(dns)}"
     yield f"    apiServer: {text(any(flow.key.peer.kind == 'api-server' for flow in called))}"
-    rules = [*_pod_rules(home, pods), *_outside_rules(outside, limits)]
+    rules = [*_rules(home, pods, outside, limits)]
     if rules:
         yield "    to:"
         for note, rule in rules[:MOST_RULES]:
@@ -109,22 +107,16 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
 
 
-def _never_proposed(destination: Network) -> bool:
-    return in_any(destination, NEVER_PROPOSED)
-
-
-def _pod_rules(home: str, pods: dict[Workload, Counter[Port]]) -> Iterator[tuple[str, str]]:
+def _rules(
+    home: str, pods: dict[Workload, Counter[Port]], outside: dict[Port, Counter[Network]], limits: ProposalLimits
+) -> Iterator[tuple[str, str]]:
+    """Notes and rules: one for each workload, then one for each port outside."""
     for workload, ports in sorted(pods.items()):
         rule = f"{{to: [{pods_peer(*workload, home)}], ports: [{listed_ports(ports)}]}}"
         yield f"called {ports.total()} times", rule
-
-
-def _outside_rules(outside: dict[Port, Counter[Network]], limits: ProposalLimits) -> Iterator[tuple[str, str]]:
     for port, destinations in sorted(outside.items()):
         prefixes = cover(destinations.items(), limits.cidrs, limits.widest)
         blocks = ", ".join(f'{{ipBlock: {{cidr: "{prefix.cidr}"}}}}' for prefix in prefixes.prefixes)
         more = f"; NOT COVERED: {prefixes.left_out} more addresses" if prefixes.left_out else ""
-        yield (
-            f"{many(len(destinations))}, called {destinations.total()} times{more}",
-            f"{{to: [{blocks}], ports: [{listed_ports([port])}]}}",
-        )
+        note = f"{many(len(destinations))}, called {destinations.total()} times{more}"
+        yield note, f"{{to: [{blocks}], ports: [{listed_ports([port])}]}}"

@@ -4,21 +4,24 @@ import gzip
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, TypeAlias, TypeGuard, cast
+from typing import IO, TypeAlias, TypeVar
 
 from exposure.flows.formats import FORMATS, Parser, detect
 from exposure.flows.records import BadLine, Flow, Parsed
+
+T = TypeVar("T")
 
 #: Bytes. No record of any format is as long; what is longer is not read whole into memory.
 LONGEST_LINE = 1 << 20
 #: Lines after which --format auto gives a file up.
 LINES_TO_DETECT = 1000
-EXAMPLES = 5
+#: Reasons that repeat nothing of the line, which may be hostile, or secret.
+REASONS: dict[type[Exception], str] = {UnicodeDecodeError: "not UTF-8", JSONDecodeError: "not JSON"}
 #: Called with the number of bytes read since the last call.
 Progress: TypeAlias = Callable[[int], None]
 
@@ -44,21 +47,26 @@ class Account:
 
     def bad_line(self, source: str, number: int, reason: str) -> None:
         self.bad += 1
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < 5:
             self.examples.append((source, number, reason))
 
-    def is_flow(self, parsed: Parsed) -> TypeGuard[Flow]:
-        """Counts what a line says: a flow, or the reason why it is passed over."""
+    def flow(self, source: str, number: int, parse: Callable[[T], Parsed], line: T) -> Flow | None:
+        """The flow that a line is. A line that is none is counted with the reason."""
+        try:
+            parsed = parse(line)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            other = REASONS.get(type(error), "not of the form that its format promises")
+            self.bad_line(source, number, str(error) if isinstance(error, BadLine) else other)
+            return None
         if isinstance(parsed, Flow):
             self.flows += 1
-            return True
+            return parsed
         self.passed[parsed.value] += 1
-        return False
+        return None
 
 
 def sources(names: Iterable[str]) -> list[str]:
-    """The files that the names mean: files as they are, folders as all files below them, sorted, and - for standard
-    input. Raises UnreadableSource."""
+    """The files that are meant: a folder is all files below it, - is standard input. Raises UnreadableSource."""
     files: list[str] = []
     for name in names:
         path = Path(name)
@@ -71,9 +79,8 @@ def sources(names: Iterable[str]) -> list[str]:
     return files
 
 
-def size_of(names: Iterable[str]) -> int | None:
+def size_of(names: Sequence[str]) -> int | None:
     """Bytes to read, as they lie on disk; None where standard input or a pipe is among them."""
-    names = list(names)
     if any(name == "-" or not Path(name).is_file() for name in names):
         return None
     return sum(Path(name).stat().st_size for name in names)
@@ -83,28 +90,19 @@ def flows(name: str, form: str, account: Account, progress: Progress | None = No
     """The flows of one source; every line is counted in `account`. Raises UnreadableSource."""
     try:
         with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb", buffering=1 << 18) as raw:
-            yield from _flows(name, raw, _unpacked(raw), form, account, progress)
+            yield from _flows(name, raw, form, account, progress)
     except OSError as error:
         raise UnreadableSource(f"{name}: {error.strerror or error}") from error
 
 
-def _unpacked(file: IO[bytes]) -> IO[bytes]:
-    peek = getattr(file, "peek", None)
-    if peek is not None and peek(2)[:2] == b"\x1f\x8b":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
-    return file
-
-
-def _flows(
-    name: str, raw: IO[bytes], lines: IO[bytes], form: str, account: Account, progress: Progress | None
-) -> Iterator[Flow]:
-    """`raw` are the bytes as they lie there, whose position is the progress; `lines` are those of the text."""
+def _flows(name: str, raw: IO[bytes], form: str, account: Account, progress: Progress | None) -> Iterator[Flow]:
+    """`raw` are the bytes as they lie there, whose position is the progress."""
     parser: Parser | None = None
     if form != "auto":
         parser = FORMATS[form]()
         account.formats[form] += 1
     reported = undetected = 0
-    for number, line in enumerate(_lines(name, lines, account), 1):
+    for number, line in enumerate(_lines(name, raw, account), 1):
         account.lines += 1
         if progress is not None and not number & 4095 and raw.seekable():
             progress(raw.tell() - reported)
@@ -127,20 +125,18 @@ def _flows(
                 continue
             parser = FORMATS[detected]()
             account.formats[detected] += 1
-        try:
-            parsed = parser(line)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            account.bad_line(name, number, _reason(error))
-            continue
-        if account.is_flow(parsed):
-            yield parsed
+        flow = account.flow(name, number, parser, line)
+        if flow is not None:
+            yield flow
     if progress is not None and raw.seekable():
         progress(raw.tell() - reported)
 
 
-def _lines(name: str, file: IO[bytes], account: Account) -> Iterator[bytes | None]:
-    """The lines; None for one that is too long, whatever its length."""
-    read = file.readline
+def _lines(name: str, raw: IO[bytes], account: Account) -> Iterator[bytes | None]:
+    """The lines, also of a gzip file; None for one that is too long, whatever its length."""
+    peek = getattr(raw, "peek", None)
+    packed = peek is not None and peek(2)[:2] == b"\x1f\x8b"
+    read = gzip.GzipFile(fileobj=raw).readline if packed else raw.readline
     try:
         while line := read(LONGEST_LINE):
             if len(line) < LONGEST_LINE or line.endswith(b"\n"):
@@ -151,16 +147,3 @@ def _lines(name: str, file: IO[bytes], account: Account) -> Iterator[bytes | Non
             yield None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         account.broken.append((name, f"the compressed file is damaged or cut off: {error}"))
-
-
-def _reason(error: Exception) -> str:
-    """A short reason that repeats nothing of the line, which may be hostile, or secret."""
-    match error:
-        case UnicodeDecodeError():
-            return "not UTF-8"
-        case JSONDecodeError():
-            return "not JSON"
-        case BadLine():
-            return str(error)
-        case _:
-            return "not of the form that its format promises"

@@ -1,13 +1,13 @@
 """What a line of any flow log says, in one shape."""
 
 from enum import StrEnum
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 #: allowed, dropped: a policy engine let it pass, or refused it. audit: let pass, and would be refused if audit mode
 #: were off. arrived: seen on the wire, and the log does not say what became of it. blocked: stopped by something other
 #: than a NetworkPolicy (a security group, a load balancer's source ranges, a broken packet).
 LogVerdict: TypeAlias = Literal["allowed", "dropped", "audit", "arrived", "blocked"]
-LOG_VERDICTS: tuple[LogVerdict, ...] = ("allowed", "dropped", "audit", "arrived", "blocked")
+LOG_VERDICTS: tuple[LogVerdict, ...] = get_args(LogVerdict)
 
 #: At which end it was recorded: "src", "dst", or "" where the log has one view only.
 Reporter: TypeAlias = Literal["src", "dst", ""]
@@ -73,18 +73,8 @@ def protocol_of(written: str) -> str:
     return name if name in PROTOCOLS.values() else ""
 
 
-def text_of(line: bytes | str) -> str:
-    return line if isinstance(line, str) else line.decode("utf-8", "replace")
-
-
 def flow_of_addresses(
-    source: str,
-    destination: str,
-    protocol: str,
-    port: object,
-    verdict: LogVerdict,
-    source_port: str = "",
-    reply: bool | None = None,
+    source: str, destination: str, protocol: str, port: str, verdict: LogVerdict, source_port: str, reply: bool | None
 ) -> Flow:
     """A flow of a log that knows addresses alone; a source port that is not readable is left out."""
     known = int(source_port) if source_port.isdecimal() else 0

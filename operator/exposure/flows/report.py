@@ -1,5 +1,6 @@
 """The findings as JSON: the shape is documented in docs/how-to/read-flow-logs.md."""
 
+from dataclasses import asdict
 from typing import Any
 
 from exposure.flows.findings import ExposureFindings, ObservedFlow, peer_text
@@ -27,8 +28,7 @@ def account_json(account: Account, attributed: int, table: FlowTable) -> Manifes
 
 def finding_json(finding: ExposureFindings, most: int) -> Manifest:
     """`most` rows of each kind, the heaviest."""
-    exposure = finding.exposure
-    policy = exposure.policy
+    exposure, policy = finding.exposure, finding.exposure.policy
     return {
         "namespace": exposure.namespace,
         "name": exposure.name,
@@ -44,15 +44,7 @@ def finding_json(finding: ExposureFindings, most: int) -> Manifest:
         ],
         "unusedGrants": [{"networkPolicy": grant.policy, "peer": grant.peer} for grant in finding.unused_grants],
         "perhapsWanted": [{**_flow(flow), "why": flow.wanted} for flow in finding.wanted[:most]],
-        "contradictions": [
-            {
-                "reason": contradiction.reason,
-                "service": contradiction.service,
-                "message": contradiction.message,
-                "records": contradiction.records,
-            }
-            for contradiction in finding.contradictions[:most]
-        ],
+        "contradictions": [asdict(contradiction) for contradiction in finding.contradictions[:most]],
     }
 
 
@@ -60,13 +52,7 @@ def _flow(flow: ObservedFlow) -> Manifest:
     key, peer = flow.key, flow.key.peer
     return {
         "service": key.service,
-        "peer": {
-            "kind": peer.kind,
-            "text": peer_text(peer),
-            "address": peer.address,
-            "namespace": peer.namespace,
-            "labels": dict(peer.labels),
-        },
+        "peer": {"kind": peer.kind, "text": peer_text(peer), **peer._asdict(), "labels": dict(peer.labels)},
         "protocol": key.protocol,
         "port": key.port,
         "exposed": key.exposed,

@@ -7,15 +7,16 @@ over all rows is the sum of what was added.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import add
 from typing import Literal, NamedTuple
 
-from exposure.addresses import network
+from exposure.addresses import Network, network
 from exposure.flows.records import LOG_VERDICTS, LogVerdict, Reporter
 
-CAPACITY = 50_000
 REPORTERS: tuple[Reporter, ...] = ("dst", "src", "")
 COLUMN = {(v, r): len(LOG_VERDICTS) * i + j for i, r in enumerate(REPORTERS) for j, v in enumerate(LOG_VERDICTS)}
 WIDTH = len(COLUMN)
+REFUSED = (LOG_VERDICTS.index("dropped"), LOG_VERDICTS.index("blocked"))
 
 
 class FlowPeer(NamedTuple):
@@ -32,10 +33,14 @@ class FlowPeer(NamedTuple):
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def network(self) -> Network | None:
+        """The addresses outside; None for every other kind."""
+        return network(self.address) if self.kind in ("address", "prefix") else None
+
 
 class FlowKey(NamedTuple):
-    """`way` in: to a pod of `service` at `port`; out: from one, to `port` of the peer. `exposed`: the port is the
-    Service's."""
+    """`way` in: to `port` of a pod of `service`; out: from one, to `port` of `peer`. `exposed`: a port of `service`."""
 
     way: str
     service: str
@@ -50,9 +55,7 @@ OTHER_SERVICES = FlowKey("in", "", OTHER, "", 0, False)
 
 
 class FlowTable:
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        if capacity < 16:
-            raise ValueError("a table has at least 16 rows")
+    def __init__(self, capacity: int = 50_000) -> None:
         self.capacity = capacity
         self.rows: dict[FlowKey, list[int]] = {}
         self.compactions = 0
@@ -92,9 +95,7 @@ class FlowTable:
             into = coarser(key)
             if into != key:
                 row = self.rows.pop(key)
-                merged = self.rows.setdefault(into, [0] * WIDTH)
-                for column, count in enumerate(row):
-                    merged[column] += count
+                self.rows[into] = list(map(add, row, self.rows.get(into, [0] * WIDTH)))
 
 
 def _one_port(key: FlowKey) -> FlowKey:
@@ -138,10 +139,6 @@ class Counts(NamedTuple):
     blocked: int = 0
 
     @property
-    def total(self) -> int:
-        return sum(self)
-
-    @property
     def came_in(self) -> int:
         """Not refused, as far as the log says."""
         return self.allowed + self.audit + self.arrived
@@ -161,9 +158,8 @@ def counts(way: str, row: list[int]) -> Counts:
     size = len(LOG_VERDICTS)
     destination, source, single = row[:size], row[size : 2 * size], row[2 * size :]
     near, far = (destination, source) if way == "in" else (source, destination)
-    merged = list(near) if any(near) else list(far)
+    merged = list(map(add, near if any(near) else far, single))
     if way == "in" and any(near):
-        for number, verdict in enumerate(LOG_VERDICTS):
-            if verdict in ("dropped", "blocked"):
-                merged[number] += far[number]
-    return Counts(*map(sum, zip(merged, single, strict=True)))
+        for column in REFUSED:
+            merged[column] += far[column]
+    return Counts(*merged)

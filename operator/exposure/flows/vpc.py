@@ -12,7 +12,7 @@ accepted here has only *arrived*.
 
 from collections.abc import Sequence
 
-from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of, text_of
+from exposure.flows.records import BadLine, LogVerdict, Parsed, Passed, flow_of_addresses, protocol_of
 
 DEFAULT = [
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
@@ -38,8 +38,8 @@ class VpcParser:
         self.status, self.flags = at.get("log-status", -1), at.get("tcp-flags", -1)
         self.enough = min(self.source, self.destination, self.port, self.protocol) >= 0
 
-    def __call__(self, line: bytes | str) -> Parsed:
-        text = text_of(line)
+    def __call__(self, line: bytes) -> Parsed:
+        text = line.decode("utf-8", "replace")
         parts = text.split()
         if "srcaddr" in text and is_header(parts):
             self._use([part.strip("${}") for part in parts])

@@ -17,8 +17,7 @@ YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "nu
 
 @dataclass(frozen=True, slots=True)
 class ProposalLimits:
-    """At most `cidrs` client ranges, none wider than the prefix lengths; `dropped` also opens what was perhaps
-    wanted."""
+    """At most `cidrs` client ranges, none wider than `widest`; `dropped` also opens what was perhaps wanted."""
 
     cidrs: int = 32
     widest: dict[int, int] = field(default_factory=lambda: {4: 16, 6: 48})

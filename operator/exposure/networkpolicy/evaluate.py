@@ -11,13 +11,14 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-tw
 What no policy can hold back (a node that calls its own pods, pods with hostNetwork) is for the caller to know.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
-from exposure.networkpolicy.matching import ConnectionEnd, Match, peers_match, pods_match, rule_matches
+from exposure.networkpolicy.matching import ConnectionEnd, Match, peer_matches, peers_match, rule_matches
 from exposure.networkpolicy.port_sets import PortClasses, PortSet
-from exposure.networkpolicy.values import Direction, NetworkPolicy, PolicyPort, Rule
+from exposure.networkpolicy.values import Direction, NetworkPolicy, Peer, PolicyPort, Rule
 
 
 class Verdict(StrEnum):
@@ -26,11 +27,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-VERDICTS: Mapping[Match, Verdict] = {
-    Match.YES: Verdict.ALLOWED,
-    Match.NO: Verdict.DENIED,
-    Match.UNKNOWN: Verdict.UNKNOWN,
-}
+VERDICTS = {Match.YES: Verdict.ALLOWED, Match.NO: Verdict.DENIED, Match.UNKNOWN: Verdict.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,9 @@ class Evaluator:
     """Some NetworkPolicies, to be asked about many connections. It remembers what does not depend on the port."""
 
     def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
-        self._policies = tuple(policies)
-        self._selecting: dict[tuple[Direction, ConnectionEnd], tuple[tuple[NetworkPolicy, Match], ...]] = {}
+        # What a policy selects is what a peer without `namespaces` names: pods of the policy's own namespace.
+        self._policies = tuple((policy, Peer(pods=policy.spec.pod_selector)) for policy in policies)
+        self._selected_by = cache(self._selecting)
         self._peers: dict[tuple[int, str, ConnectionEnd], Match] = {}
 
     def isolating(self, direction: Direction, pod: ConnectionEnd) -> tuple[NetworkPolicy, ...]:
@@ -89,16 +87,13 @@ class Evaluator:
                     opened |= ports.of(rule.ports, receiver)
         return opened
 
-    def _selected_by(self, direction: Direction, pod: ConnectionEnd) -> tuple[tuple[NetworkPolicy, Match], ...]:
-        key = direction, pod
-        if key not in self._selecting:
-            matches = (
-                (policy, pods_match(policy.spec.pod_selector, None, policy.namespace, pod))
-                for policy in self._policies
-                if policy.spec.rules(direction) is not None
-            )
-            self._selecting[key] = tuple((policy, match) for policy, match in matches if match is not Match.NO)
-        return self._selecting[key]
+    def _selecting(self, direction: Direction, pod: ConnectionEnd) -> tuple[tuple[NetworkPolicy, Match], ...]:
+        matches = (
+            (policy, peer_matches(selected, policy.namespace, pod))
+            for policy, selected in self._policies
+            if policy.spec.rules(direction) is not None
+        )
+        return tuple((policy, match) for policy, match in matches if match is not Match.NO)
 
     def _peers_match(self, rule: Rule, namespace: str, peer: ConnectionEnd) -> Match:
         # By identity: the policies kept here keep their rules alive, and hashing a rule takes longer than matching it.

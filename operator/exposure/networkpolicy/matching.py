@@ -3,7 +3,7 @@
 https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -65,15 +65,14 @@ def rule_matches(
     return ports if ports is Match.NO else min(ports, peers_match(rule.peers, namespace, peer))
 
 
-def allowed_within(rule: Rule, rules: Iterable[Rule], namespace: str, receiver: ConnectionEnd) -> bool:
+def allowed_within(rule: Rule, rules: Sequence[Rule], namespace: str, receiver: ConnectionEnd) -> bool:
     """Whether every connection that a rule allows is certainly allowed by `rules` too, all of policies in `namespace`.
 
     A peer that only several rules or several peers hold together, half each, is not found.
     """
     ends = [ConnectionEnd()] if rule.peers is None else [_everything_of(peer, namespace) for peer in rule.peers]
-    others = tuple(rules)
     return all(
-        any(rule_matches(other, namespace, end, port, receiver) is Match.YES for other in others)
+        any(rule_matches(other, namespace, end, port, receiver) is Match.YES for other in rules)
         for end in ends
         for port in rule.ports or (None,)
     )
@@ -84,12 +83,8 @@ def _everything_of(peer: Peer, namespace: str) -> ConnectionEnd:
     if peer.block is not None:
         return ConnectionEnd(addresses=(peer.block,), all_addresses=True)
     namespaces = selecting({NAMESPACE_LABEL: namespace}) if peer.namespaces is None else peer.namespaces
-    return ConnectionEnd(
-        Match.YES,
-        dict(namespaces.labels).get(NAMESPACE_LABEL),
-        EVERYTHING if peer.pods is None else peer.pods,
-        namespaces,
-    )
+    name = dict(namespaces.labels).get(NAMESPACE_LABEL)
+    return ConnectionEnd(Match.YES, name, EVERYTHING if peer.pods is None else peer.pods, namespaces)
 
 
 def peers_match(peers: tuple[Peer, ...] | None, namespace: str, end: ConnectionEnd) -> Match:
@@ -102,22 +97,15 @@ def peer_matches(peer: Peer, namespace: str, end: ConnectionEnd) -> Match:
     """Whether a peer of a policy in `namespace` matches all of `end`."""
     if peer.block is not None:
         return _addresses_match(peer.block, end)
-    return pods_match(peer.pods, peer.namespaces, namespace, end)
-
-
-def pods_match(
-    pods: LabelSelector | None, namespaces: LabelSelector | None, namespace: str, end: ConnectionEnd
-) -> Match:
-    """Whether `end` is pods that are selected; without `namespaces`, only pods of `namespace` are."""
     if end.pod is Match.NO:
         return Match.NO
-    if namespaces is not None:
-        there = selector_matches(namespaces, end.namespace_labels)
+    if peer.namespaces is not None:
+        there = selector_matches(peer.namespaces, end.namespace_labels)
     elif end.namespace is None:
         there = Match.UNKNOWN
     else:
         there = Match.YES if end.namespace == namespace else Match.NO
-    return min(end.pod, there, Match.YES if pods is None else selector_matches(pods, end.labels))
+    return min(end.pod, there, Match.YES if peer.pods is None else selector_matches(peer.pods, end.labels))
 
 
 def selector_matches(selector: LabelSelector, labels: Labels | LabelSelector) -> Match:
@@ -170,11 +158,9 @@ def port_matches(port: PolicyPort, asked: PolicyPort, receiver: ConnectionEnd) -
 
 
 def _numbers(port: PolicyPort, receiver: ConnectionEnd) -> list[range] | None:
-    match port.port:
-        case None:
-            return [range(1, LAST_PORT + 1)]
-        case str(name):
-            numbers = receiver.numbers(port.protocol, name)
-            return None if numbers is None else [range(number, number + 1) for number in numbers]
-        case number:
-            return [range(number, (port.end_port or number) + 1)]
+    if isinstance(port.port, str):
+        numbers = receiver.numbers(port.protocol, port.port)
+        return None if numbers is None else [range(number, number + 1) for number in numbers]
+    if port.port is None:
+        return [range(1, LAST_PORT + 1)]
+    return [range(port.port, (port.end_port or port.port) + 1)]

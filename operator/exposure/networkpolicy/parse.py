@@ -7,8 +7,8 @@ wanted, and named where they allow more; neither must miss one. Nothing of ours 
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from exposure.addresses import Block, Network, block, network
-from exposure.fields import Raw, each, integer, labels, mapping, meta, objects, port, sequence, text, texts
+from exposure.addresses import Network, block, network
+from exposure.fields import Raw, integer, labels, mapping, meta, objects, port, sequence, text, texts
 from exposure.labels import LabelSelector, Requirement
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
 
@@ -28,11 +28,8 @@ def optional_selector(raw: Raw, key: str) -> LabelSelector | None:
 
 
 def owners(raw: Raw) -> tuple[Owner, ...]:
-    return each(
-        meta(raw),
-        "ownerReferences",
-        lambda ref: Owner(text(ref, "apiVersion"), text(ref, "kind"), text(ref, "name"), text(ref, "uid")),
-    )
+    refs = objects(meta(raw), "ownerReferences")
+    return tuple(Owner(text(ref, "apiVersion"), text(ref, "kind"), text(ref, "name"), text(ref, "uid")) for ref in refs)
 
 
 def network_policy(raw: Raw) -> NetworkPolicy:
@@ -80,17 +77,12 @@ def _peer(raw: Any) -> Peer | None:
     if not isinstance(raw, dict):
         return None
     if isinstance(raw.get("ipBlock"), dict):
-        ip_block = _ip_block(raw["ipBlock"])
+        cidr = _network(text(raw["ipBlock"], "cidr"))
+        excepts = (_network(written) for written in texts(raw["ipBlock"], "except"))
+        ip_block = None if cidr is None else block(cidr, [cut for cut in excepts if cut is not None])
         return None if ip_block is None else Peer(block=ip_block)
     pods, namespaces = optional_selector(raw, "podSelector"), optional_selector(raw, "namespaceSelector")
     return None if pods is None and namespaces is None else Peer(pods=pods, namespaces=namespaces)
-
-
-def _ip_block(raw: Raw) -> Block | None:
-    cidr = _network(text(raw, "cidr"))
-    if cidr is None:
-        return None
-    return block(cidr, [cut for written in texts(raw, "except") if (cut := _network(written)) is not None])
 
 
 def _network(written: str) -> Network | None:

@@ -1,6 +1,8 @@
 """Sets of ports, as far as some rules tell ports apart: numbers, the ranges between them, and unresolved names."""
 
+from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -22,34 +24,25 @@ class PortClasses:
                 self._names.add((port.protocol, port.port))
             elif port.port is not None and port.protocol in self._edges:
                 self._edges[port.protocol] |= {port.port, (port.end_port or port.port) + 1}
-        self._every: dict[ConnectionEnd, PortSet] = {}
-        self._opened: dict[tuple[tuple[PolicyPort, ...], ConnectionEnd], PortSet] = {}
+        #: Every port of the pods that are called; a name that they resolve is its numbers.
+        self.every = cache(self._classes)
+        #: The ports that a rule certainly opens on the pods that are called.
+        self.of = cache(self._opened)
 
-    def every(self, receiver: ConnectionEnd) -> PortSet:
-        """Every port of the pods that are called; a name that they resolve is its numbers."""
-        if receiver not in self._every:
-            resolved = {(protocol, name): receiver.numbers(protocol, name) for protocol, name in self._names}
-            classes = {PolicyPort(*name) for name, numbers in resolved.items() if numbers is None}
-            for protocol in PROTOCOLS:
-                named = {n for (of, _), numbers in resolved.items() if of == protocol for n in numbers or ()}
-                edges = sorted(self._edges[protocol] | named | {number + 1 for number in named})
-                classes |= {
-                    PolicyPort(protocol, low, beyond - 1 if beyond - 1 > low else None)
-                    for low, beyond in pairwise(edges)
-                }
-            self._every[receiver] = frozenset(classes)
-        return self._every[receiver]
+    def _classes(self, receiver: ConnectionEnd) -> PortSet:
+        resolved = {(protocol, name): receiver.numbers(protocol, name) for protocol, name in self._names}
+        classes = {PolicyPort(*name) for name, numbers in resolved.items() if numbers is None}
+        for protocol in PROTOCOLS:
+            named = {n for (of, _), numbers in resolved.items() if of == protocol for n in numbers or ()}
+            edges = sorted(self._edges[protocol] | named | {number + 1 for number in named})
+            classes |= {
+                PolicyPort(protocol, low, beyond - 1 if beyond - 1 > low else None) for low, beyond in pairwise(edges)
+            }
+        return frozenset(classes)
 
-    def of(self, ports: tuple[PolicyPort, ...] | None, receiver: ConnectionEnd) -> PortSet:
-        """The ports that a rule certainly opens on the pods that are called."""
-        if ports is None:
-            return self.every(receiver)
-        key = ports, receiver
-        if key not in self._opened:
-            self._opened[key] = frozenset(
-                port for port in self.every(receiver) if ports_match(ports, port, receiver) is Match.YES
-            )
-        return self._opened[key]
+    def _opened(self, ports: tuple[PolicyPort, ...] | None, receiver: ConnectionEnd) -> PortSet:
+        every = self.every(receiver)
+        return every if ports is None else frozenset(p for p in every if ports_match(ports, p, receiver) is Match.YES)
 
     def text(self, ports: PortSet, receiver: ConnectionEnd) -> str:
         """`tcp/8443`, `every port`, or `every port but tcp/8443`, whichever is shortest."""
@@ -61,15 +54,11 @@ class PortClasses:
 
 def _listed(ports: PortSet) -> str:
     """Whole protocols, then numbers, then names."""
-    whole = [protocol for protocol in PROTOCOLS if _size(ports, protocol) == LAST_PORT]
+    sizes: Counter[str] = Counter()
+    for port in ports:
+        if isinstance(port.port, int):
+            sizes[port.protocol] += (port.end_port or port.port) - port.port + 1
+    whole = [protocol for protocol in PROTOCOLS if sizes[protocol] == LAST_PORT]
     rest = [port for port in ports if port.protocol not in whole]
     rest.sort(key=lambda port: (isinstance(port.port, str), port.protocol, port.port))
     return " ".join(map(str, [*map(PolicyPort, whole), *rest]))
-
-
-def _size(ports: PortSet, protocol: str) -> int:
-    return sum(
-        (port.end_port or port.port) - port.port + 1
-        for port in ports
-        if port.protocol == protocol and isinstance(port.port, int)
-    )

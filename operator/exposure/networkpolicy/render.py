@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exposure.addresses import Block
 from exposure.labels import LabelSelector
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort, Rule
 
@@ -16,7 +15,7 @@ def network_policy_manifest(policy: NetworkPolicy) -> Manifest:
     if policy.annotations:
         metadata["annotations"] = dict(policy.annotations)
     if policy.owners:
-        metadata["ownerReferences"] = [owner_reference(owner) for owner in policy.owners]
+        metadata["ownerReferences"] = list(map(owner_reference, policy.owners))
     ingress, egress = policy.spec.ingress, policy.spec.egress
     spec: Manifest = {
         "podSelector": selector(policy.spec.pod_selector),
@@ -48,12 +47,8 @@ def _rule(rule: Rule, side: str) -> Manifest:
 
 def peer(of: Peer) -> Manifest:
     pods, namespaces = (None if by is None else selector(by) for by in (of.pods, of.namespaces))
-    block = None if of.block is None else _ip_block(of.block)
+    block = of.block and _present({"cidr": str(of.block.cidr), "except": list(map(str, of.block.excepts)) or None})
     return _present({"ipBlock": block, "namespaceSelector": namespaces, "podSelector": pods})
-
-
-def _ip_block(block: Block) -> Manifest:
-    return _present({"cidr": str(block.cidr), "except": [str(cut) for cut in block.excepts] or None})
 
 
 def port(of: PolicyPort) -> Manifest:

@@ -49,10 +49,8 @@ class PolicyPort:
     end_port: int | None = None
 
     def __str__(self) -> str:
-        shown = "*" if self.port is None else str(self.port)
-        if self.end_port is not None:
-            shown = f"{shown}-{self.end_port}"
-        return f"{self.protocol.lower()}/{shown}"
+        end = "" if self.end_port is None else f"-{self.end_port}"
+        return f"{self.protocol.lower()}/{'*' if self.port is None else self.port}{end}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ ends; the policies of other namespaces stay as they are.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from exposure.model.plans import Plan
 from exposure.model.snapshot import Snapshot
@@ -46,10 +47,6 @@ class ChangedPair:
     workload: Party
     peer: Party
     ports: PortSet
-
-    @property
-    def receiver(self) -> Party:
-        return self.workload if self.direction == "ingress" else self.peer
 
 
 def after_plan(plan: Plan, live: Mapping[str, NetworkPolicy]) -> dict[str, NetworkPolicy]:
@@ -93,7 +90,7 @@ class Comparison:
         self.ports = PortClasses(port for rule in rules for port in rule.ports or ())
         self.own, self.others = parties_of(snapshot, namespace, [spec.pod_selector for spec in specs], peers, pods)
         self.outside = ranges_of(snapshot, [peer.block for peer in peers if peer.block is not None])
-        self._changing: dict[tuple[Direction, Party], bool] = {}
+        self._changes_rules = cache(self._compared_rules)
 
     def pairs(self) -> Iterator[ChangedPair]:
         """Every pair of parties that loses or gains a connection, with the ports."""
@@ -106,21 +103,21 @@ class Comparison:
                 yield from self._changes("egress", workload, peer)
 
     def differences(self) -> tuple[Difference, ...]:
-        return tuple(sorted(self._grouped(), key=lambda difference: (difference.verb != "lost", str(difference))))
-
-    def _grouped(self) -> Iterator[Difference]:
-        """Peers of one workload together, then workloads with the same peers together."""
+        """Losses first, sorted: peers of one workload together, then workloads with the same peers together."""
         by_workload: dict[tuple[str, Direction, str, str], list[Party]] = {}
         for pair in self.pairs():
-            ports = self.ports.text(pair.ports, pair.receiver.end)
+            receiver = pair.workload if pair.direction == "ingress" else pair.peer
+            ports = self.ports.text(pair.ports, receiver.end)
             by_workload.setdefault((pair.verb, pair.direction, pair.workload.short, ports), []).append(pair.peer)
         by_peers: dict[tuple[str, Direction, str, tuple[str, ...]], set[str]] = {}
         for (verb, direction, workload, ports), peers in by_workload.items():
             by_peers.setdefault((verb, direction, ports, self._named(peers)), set()).add(workload)
+        differences = []
         for (verb, direction, ports, named), names in by_peers.items():
             workloads = tuple(sorted(names))
-            sources, destinations = (named, workloads) if direction == "ingress" else (workloads, named)
-            yield Difference(verb, sources, destinations, ports)
+            ends = (named, workloads) if direction == "ingress" else (workloads, named)
+            differences.append(Difference(verb, *ends, ports))
+        return tuple(sorted(differences, key=lambda difference: (difference.verb != "lost", str(difference))))
 
     def _named(self, peers: Sequence[Party]) -> tuple[str, ...]:
         named = {peer.text for peer in peers if peer.network is None}
@@ -132,7 +129,7 @@ class Comparison:
     def _changes(self, direction: Direction, workload: Party, peer: Party) -> Iterator[ChangedPair]:
         back: Direction = "egress" if direction == "ingress" else "ingress"
         same_namespace = peer.end.namespace == workload.end.namespace
-        if not self._changes_for(direction, workload) and not (same_namespace and self._changes_for(back, peer)):
+        if not self._changes_rules(direction, workload) and not (same_namespace and self._changes_rules(back, peer)):
             return
         open_ports = []
         for policies in (self.before, self.after):
@@ -145,16 +142,13 @@ class Comparison:
         if will - was:
             yield ChangedPair("gained", direction, workload, peer, will - was)
 
-    def _changes_for(self, direction: Direction, party: Party) -> bool:
+    def _compared_rules(self, direction: Direction, party: Party) -> bool:
         """Whether the plan changes any rule that restricts a workload of the namespace."""
-        key = direction, party
-        if key not in self._changing:
-            was, will = (
-                {policy.spec.rules(direction) for policy in policies.isolating(direction, party.end)}
-                for policies in (self.before, self.after)
-            )
-            self._changing[key] = was != will
-        return self._changing[key]
+        was, will = (
+            {policy.spec.rules(direction) for policy in policies.isolating(direction, party.end)}
+            for policies in (self.before, self.after)
+        )
+        return was != will
 
 
 def _few(names: Sequence[str]) -> str:
@@ -163,11 +157,7 @@ def _few(names: Sequence[str]) -> str:
     by_place: dict[str, list[str]] = {}
     for name in names[:SHOWN]:
         what, _, place = name.partition(" in namespace ")
-        by_place.setdefault(place, []).append(what)
-    parts = [
-        f"{whats[0]}{''.join(', ' + what.removeprefix('pods ') for what in whats[1:])} in namespace {place}"
-        if place
-        else ", ".join(whats)
-        for place, whats in by_place.items()
-    ]
+        together = by_place.setdefault(place, [])
+        together.append(what.removeprefix("pods ") if place and together else what)
+    parts = (", ".join(whats) + (f" in namespace {place}" if place else "") for place, whats in by_place.items())
     return ", ".join(parts) + more

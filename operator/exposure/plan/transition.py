@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from exposure.labels import Labels, LabelSelector
 from exposure.networkpolicy.values import DIRECTIONS, Direction, PolicySpec, Rule
+from exposure.resolve.network_policies import DEFAULT_DENY
 
 Specs: TypeAlias = Mapping[str, PolicySpec]
 #: The names of policies that exist for the length of one transition only.
@@ -39,51 +40,35 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a transition leaves alone: policies of others, frozen ones, and the labels of live pods.
-
-    `default_deny`: the name of the policy that is written between what is granted and what is withdrawn.
-    """
+    """What a transition leaves alone: policies of others, frozen ones, and the labels of live pods."""
 
     policies: tuple[PolicySpec, ...] = ()
     pods: tuple[Labels, ...] = ()
-    default_deny: str = ""
 
 
 def rules_of(spec: PolicySpec | None, direction: Direction) -> tuple[Rule, ...] | None:
     return None if spec is None else spec.rules(direction)
 
 
-def with_rules(spec: PolicySpec, direction: Direction, rules: tuple[Rule, ...] | None) -> PolicySpec:
-    if direction == "ingress":
-        return PolicySpec(spec.pod_selector, rules, spec.egress)
-    return PolicySpec(spec.pod_selector, spec.ingress, rules)
-
-
-def ordered_writes(before: Specs, after: Specs, surroundings: Surroundings) -> list[Write]:
-    """The writes that lead from `before` to `after`, in order."""
-    return list(_Transition(before, after, surroundings).writes())
-
-
 @dataclass(frozen=True, slots=True)
-class _Transition:
+class Transition:
     before: Specs
     after: Specs
     surroundings: Surroundings
 
-    def writes(self) -> Iterator[Write]:
+    def writes(self) -> list[Write]:
+        """The writes that lead from `before` to `after`, in order."""
         names = {*self.before, *self.after}
         changed = sorted(name for name in names if self.before.get(name) != self.after.get(name))
         if len(changed) == 1:
-            yield Write(changed[0], self.after.get(changed[0]), (1, 0))
-            return
-        default_deny = self.surroundings.default_deny
-        writes = [write for name in changed if name != default_deny for write in self._of(name, changed)]
+            return [Write(changed[0], self.after.get(changed[0]), (1, 0))]
+        writes = [write for name in changed if name != DEFAULT_DENY for write in self._of(name, changed)]
         for name, spec in self._for_shared_pods():
             writes.append(Write(name, spec, (1, -conditions(spec.pod_selector))))
             writes.append(Write(name, None, (3, conditions(spec.pod_selector))))
-        if default_deny in changed:
-            writes.append(Write(default_deny, self.after.get(default_deny), (2, 0)))
-        yield from sorted(writes, key=lambda write: write.stage)
+        if DEFAULT_DENY in changed:
+            writes.append(Write(DEFAULT_DENY, self.after.get(DEFAULT_DENY), (2, 0)))
+        return sorted(writes, key=lambda write: write.stage)
 
     def _of(self, name: str, changed: Sequence[str]) -> Iterator[Write]:
         before, after = self.before.get(name), self.after.get(name)
@@ -107,23 +92,26 @@ class _Transition:
         return all(selector.disjoint(other) for selector in own for other in others)
 
     def _pod_selectors(self, name: str) -> list[LabelSelector]:
-        return pod_selectors(self.before.get(name), self.after.get(name))
+        return [specs[name].pod_selector for specs in (self.before, self.after) if name in specs]
 
     def _wide(self, before: PolicySpec | None, after: PolicySpec | None) -> PolicySpec:
         """A policy while others change: it allows what it did and will, and what its pods would miss meanwhile."""
-        wide = before or after
-        assert wide is not None
+        known = before or after
+        assert known is not None
+        wide: dict[Direction, tuple[Rule, ...]] = {}
         for direction in DIRECTIONS:
             old, new = rules_of(before, direction), rules_of(after, direction)
-            rules = None if old is None and new is None else _joined(old or (), new or ())
-            if old is None and new is not None:
-                rules = _joined(new, self._missing(self.before, self.after, wide.pod_selector, direction))
-            elif old is not None and new is None:
-                rules = _joined(old, self._missing(self.after, self.before, wide.pod_selector, direction))
+            if old is None and new is None:
+                continue
+            rules = _joined(old or (), new or ())
+            if old is None:
+                rules = _joined(rules, self._missing(self.before, self.after, known.pod_selector, direction))
+            elif new is None:
+                rules = _joined(rules, self._missing(self.after, self.before, known.pod_selector, direction))
             # Where one of the two already has all rules, its own order stands: no second write for an order.
-            complete = (own for own in (new, old) if own is not None and set(own) == set(rules or ()))
-            wide = with_rules(wide, direction, next(complete, rules))
-        return wide
+            complete = (own for own in (new, old) if own is not None and set(own) == set(rules))
+            wide[direction] = next(complete, rules)
+        return PolicySpec(known.pod_selector, wide.get("ingress"), wide.get("egress"))
 
     def _missing(
         self, without: Specs, having: Specs, selector: LabelSelector, direction: Direction
@@ -132,31 +120,31 @@ class _Transition:
         if any(spec.pod_selector.covers(selector) for spec in self._isolating(without, direction)):
             return ()
         covering = (spec for spec in having.values() if spec.pod_selector.covers(selector))
-        return _joined(*(rules_of(spec, direction) or () for spec in covering))
+        return _joined(*(spec.rules(direction) or () for spec in covering))
 
     def _isolating(self, specs: Specs, direction: Direction) -> Iterator[PolicySpec]:
         every = (*specs.values(), *self.surroundings.policies)
-        return (spec for spec in every if rules_of(spec, direction) is not None)
+        return (spec for spec in every if spec.rules(direction) is not None)
 
     def _for_shared_pods(self) -> Iterator[tuple[str, PolicySpec]]:
         """Interim policies for pods that several policies begin (or stop) to select at once, none narrow enough."""
-        interim: dict[tuple[str, LabelSelector], PolicySpec] = {}
+        interim: dict[tuple[str, LabelSelector], dict[Direction, tuple[Rule, ...]]] = {}
         for direction in DIRECTIONS:
             for side, without, having in (("to", self.before, self.after), ("from", self.after, self.before)):
                 isolating = tuple(self._isolating(without, direction))
                 if any(spec.pod_selector.empty for spec in isolating):
                     continue
-                changing = [spec for spec in having.values() if rules_of(spec, direction) is not None]
+                changing = [spec for spec in having.values() if spec.rules(direction) is not None]
                 for pod in self.surroundings.pods:
                     selecting = [spec for spec in changing if spec.pod_selector.matches(pod)]
                     if _has_narrowest(selecting) or any(spec.pod_selector.matches(pod) for spec in isolating):
                         continue
                     shared = conjunction(spec.pod_selector for spec in selecting)
-                    spec = interim.get((side, shared), PolicySpec(shared, None, None))
-                    granted = (rules_of(other, direction) or () for other in selecting)
-                    rules = _joined(rules_of(spec, direction) or (), *granted)
-                    interim[side, shared] = with_rules(spec, direction, rules)
-        for (side, shared), spec in interim.items():
+                    rules = interim.setdefault((side, shared), {})
+                    granted = (spec.rules(direction) or () for spec in selecting)
+                    rules[direction] = _joined(rules.get(direction, ()), *granted)
+        for (side, shared), rules in interim.items():
+            spec = PolicySpec(shared, rules.get("ingress"), rules.get("egress"))
             yield self._interim_name(f"{side} {shared}"), spec
 
     def _interim_name(self, text: str) -> str:
@@ -173,10 +161,6 @@ def _has_narrowest(specs: Sequence[PolicySpec]) -> bool:
 
 def _joined(*parts: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(rule for part in parts for rule in part))
-
-
-def pod_selectors(*specs: PolicySpec | None) -> list[LabelSelector]:
-    return [spec.pod_selector for spec in specs if spec is not None]
 
 
 def conditions(selector: LabelSelector) -> int:
