@@ -22,11 +22,11 @@ SHARED = frozenset({"kube-system", "openshift-dns", "default"})
 
 
 class Invalidation:
-    """Answers by the facts that were worked out last. Before there are any, every event affects them."""
+    """Answers by the facts that were worked out last."""
 
-    def __init__(self, facts: ClusterFacts | None) -> None:
+    def __init__(self, facts: ClusterFacts) -> None:
         self._facts = facts
-        points = [] if facts is None else [point for points in facts.ingress_points.values() for point in points]
+        points = [point for points in facts.ingress_points.values() for point in points]
         self._has_ingress_points = bool(points)
         self._proxy_namespaces = frozenset(point.proxy.service.namespace for point in points if point.proxy.service)
         self._shown_in: dict[str, set[str]] = {}
@@ -41,7 +41,7 @@ class Invalidation:
 
     def affects_facts(self, kind: Kind, key: Key, before: Any, after: Any, snapshot: Snapshot) -> bool:
         """`before` and `after`: the object's value, None where it does not exist."""
-        if self._facts is None or kind.kind in ALWAYS:
+        if kind.kind in ALWAYS:
             return True
         match after if after is not None else before:
             case Service():
@@ -62,7 +62,6 @@ class Invalidation:
 
     def _moves_pod_ranges(self, before: Any, after: Any, snapshot: Snapshot) -> bool:
         """Whether a pod address comes or goes that the known pod ranges do not account for."""
-        assert self._facts is not None
         nodes = self._facts.node_addresses
         old, new = set(_addresses(before)) - nodes, set(_addresses(after)) - nodes
         return old != new and self._facts.pod_ranges.changed_by(new - old, old - new, snapshot)

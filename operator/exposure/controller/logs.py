@@ -9,8 +9,8 @@ from typing import Any
 
 
 def fields(**values: object) -> dict[str, Mapping[str, object]]:
-    """The `extra` of a logging call. docs/reference/metrics.md explains every field."""
-    return {"fields": values}
+    """The `extra` of a logging call, without empty lists. docs/reference/metrics.md explains every field."""
+    return {"fields": {name: value for name, value in values.items() if value != []}}
 
 
 class JsonLines(logging.Formatter):
