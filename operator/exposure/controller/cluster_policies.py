@@ -41,8 +41,7 @@ class ClusterReporter:
         self._facts: ClusterFacts | None = None
 
     def refresh(self, facts: ClusterFacts) -> None:
-        """The facts as they are now. They are compared with what was reported, because a pass may have been the first
-        to ask for the new ones."""
+        """Compares the facts with what was reported, because a pass may have been the first to ask for new ones."""
         if facts is not self._facts:
             self._facts = facts
             self._enqueue()

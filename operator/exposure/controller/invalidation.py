@@ -11,12 +11,6 @@ from exposure.resolve.detection import is_agent_namespace
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import gateways_of
 
-#: Kinds of which every change affects the facts.
-ALWAYS = frozenset(
-    {"Namespace", "Node", "Ingress", "IngressClass", "Gateway", "GatewayClass", "ReferenceGrant", "IPPool"}
-    | {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "ClusterExposurePolicy"}
-    | {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
-)
 #: The namespaces of DNS and of the API server, on whose Services and endpoints all others depend.
 SHARED = frozenset({"kube-system", "openshift-dns", "default"})
 
@@ -41,19 +35,19 @@ class Invalidation:
 
     def affects_facts(self, kind: Kind, key: Key, before: Any, after: Any, snapshot: Snapshot) -> bool:
         """`before` and `after`: the object's value, None where it does not exist."""
-        if kind.kind in ALWAYS:
-            return True
-        match after if after is not None else before:
-            case Service():
+        match kind.kind:
+            case "Service":
                 return key[0] in SHARED or self._may_be_proxy(before) or self._may_be_proxy(after)
-            case Pod() | EndpointSlice():
+            case "Pod" | "EndpointSlice":
                 return (
                     key[0] in SHARED
                     or key[0] in self._proxy_namespaces
                     or is_agent_namespace(key[0])
                     or self._moves_pod_ranges(before, after, snapshot)
                 )
-        return False
+            case "NetworkPolicy" | "ExposurePolicy" | "Exposure":
+                return False
+        return True
 
     def _may_be_proxy(self, service: Service | None) -> bool:
         if not self._has_ingress_points or service is None:

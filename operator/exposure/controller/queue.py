@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class PassResult:
-    """`failures` are sentences. After any, the next pass comes after the queue's own delay, and not before
-    `retry_after` seconds."""
+    """`failures` are sentences. After one, the namespace comes again, no sooner than after `retry_after` seconds."""
 
     failures: list[str] = field(default_factory=list)
     retry_after: float = 0.0

@@ -101,7 +101,9 @@ class Reflector:
         self.table.replace(pager.items, int(version) if version.isdigit() else 0)
         self._failures = 0
         self.synced.set()
-        self._metrics.listed(self.kind.plural, len(self.table), time.monotonic() - started)
+        self._metrics.objects.labels(self.kind.plural).set(len(self.table))
+        self._metrics.list_seconds.labels(self.kind.plural).set(time.monotonic() - started)
+        self._metrics.last_sync.labels(self.kind.plural).set_to_current_time()
         return version
 
     async def _watch(self, path: str, version: str) -> None:
