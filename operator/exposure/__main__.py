@@ -92,24 +92,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     import yaml
 
     from exposure.controller import logs
-    from exposure.fields import BadField
+    from exposure.controller.errors import CannotStart
+    from exposure.controller.operator import run
     from exposure.parse.config import config
 
     logs.configure(arguments.log_level, arguments.log_format)
     try:
         raw = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) if arguments.config else None
-        settings = config(raw if raw is not None else {}, arguments.namespace)
-    except (OSError, ValueError, yaml.YAMLError, BadField) as error:
+        settings = config(raw, arguments.namespace)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         return _wrong(f"{arguments.config}: {error}")
-
-    from exposure.controller.errors import CannotStart
-    from exposure.controller.operator import OperatorOptions, run
-
-    options = OperatorOptions(
-        settings, arguments.kubeconfig, arguments.context, arguments.listen, arguments.leader_elect
-    )
     try:
-        asyncio.run(run(options))
+        asyncio.run(run(settings, arguments.kubeconfig, arguments.context, arguments.listen, arguments.leader_elect))
     except CannotStart as error:
         return _wrong(str(error))
     except Exception:

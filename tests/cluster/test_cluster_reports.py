@@ -8,7 +8,7 @@ from kubernetes.aio.client import Configuration
 
 from exposure.controller.client import Client
 from exposure.controller.cluster_policies import NamespacePart, cluster_outcome, not_programmed_message
-from exposure.controller.operator import CLUSTER, Operator, OperatorOptions
+from exposure.controller.operator import CLUSTER, Operator
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, InvalidSpec
@@ -24,7 +24,8 @@ def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
 
     async def due() -> list[bool]:
         client = Client(Configuration())
-        operator = Operator(OperatorOptions(Config(), leader_elect=False), client)
+        operator = Operator(Config(), client, (None, 8080), leader_elect=False)
+        operator.store.begun = True
         due_now = []
         for version in (1, 2):
             operator.store.tables["ClusterExposurePolicy"].put(_cluster_policy(version))

@@ -33,11 +33,15 @@ _JSON = {"Content-Type": "application/json"}
 _QUERY = {"fieldManager": FIELD_MANAGER, "timeout": f"{WRITE_SECONDS:.0f}s"}
 #: asyncio.timeout bounds the whole call. A second timer for every request would only cost time.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+#: What the library raises where a kubeconfig is not made as it expects.
+_BAD_FORM = (TypeError, AttributeError, KeyError)
 
 
 async def connect(kubeconfig: str | None, context: str | None) -> "Client":
-    """A client with the credentials of a kubeconfig and a context or, where neither is named in a pod, with those of
-    its ServiceAccount. CannotStart where they cannot be read."""
+    """With the credentials of a kubeconfig and a context or, in a pod where neither is named, of its ServiceAccount.
+
+    CannotStart where they cannot be read.
+    """
     configuration = Configuration()
     in_pod = kubeconfig is None and context is None and bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
     files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
@@ -54,15 +58,10 @@ async def connect(kubeconfig: str | None, context: str | None) -> "Client":
         configuration.connection_pool_maxsize = 0
         configuration.client_session_kwargs = {"trust_env": False, "auto_decompress": True}
         return Client(configuration)
-    except (TypeError, AttributeError, KeyError) as error:
-        raise _no_credentials(source, "it does not have the form of a kubeconfig") from error
-    except (library_config.ConfigException, OSError, ValueError, YAMLError) as error:
-        raise _no_credentials(source, str(error).rstrip(".")) from error
-
-
-def _no_credentials(source: str, reason: str) -> CannotStart:
-    cure = "Name a readable kubeconfig with --kubeconfig, and one of its contexts with --context."
-    return CannotStart(f"no credentials can be read from {source}: {reason}. {cure}")
+    except (*_BAD_FORM, library_config.ConfigException, OSError, ValueError, YAMLError) as error:
+        reason = "it does not have the form of a kubeconfig" if isinstance(error, _BAD_FORM) else str(error).rstrip(".")
+        cure = "Name a readable kubeconfig with --kubeconfig, and one of its contexts with --context."
+        raise CannotStart(f"no credentials can be read from {source}: {reason}. {cure}") from error
 
 
 class Client:
@@ -71,9 +70,8 @@ class Client:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self._api = ApiClient(configuration)
-        self._rest = self._api.rest_client
-        self._rest.pool_manager = self._rest._create_pool_manager()
-        self._session: aiohttp.ClientSession = self._rest.pool_manager
+        self._session: aiohttp.ClientSession = self._api.rest_client._create_pool_manager()
+        self._api.rest_client.pool_manager = self._session
         self._proxy: str | None = configuration.proxy
         self._host = str(configuration.host).rstrip("/")
         self._authorization: Mapping[str, str] = {}
@@ -82,39 +80,34 @@ class Client:
     async def close(self) -> None:
         await self._api.close()
 
-    async def get(
-        self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Object:
+    async def get(self, path: str, query: Mapping[str, str] = {}, headers: Mapping[str, str] = {}) -> Object:
         """An object, or one page of a collection as the API's List object."""
-        return await self._call("GET", path, query or {}, READ_SECONDS, headers=headers)
+        return await self._call("GET", path, query, headers)
 
     async def apply(self, path: str, body: Object, *, force: bool = True) -> Object:
         """Server-side apply. Returns the object as it is now. Without `force`, another owner's field is a Conflict."""
         query = {**_QUERY, "force": "true" if force else "false"}
-        return await self._call("PATCH", path, query, WRITE_SECONDS, body, _APPLY)
+        return await self._call("PATCH", path, query, _APPLY, body)
 
     async def delete(self, path: str, uid: str) -> Object:
         """Deletes the object with this uid and no other. Returns its last state, or a Status."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-        return await self._call("DELETE", path, {"timeout": _QUERY["timeout"]}, WRITE_SECONDS, body, _JSON)
+        return await self._call("DELETE", path, {"timeout": _QUERY["timeout"]}, _JSON, body)
 
-    async def send(self, method: str, path: str, body: Object, seconds: float = WRITE_SECONDS) -> Object:
+    async def send(self, method: str, path: str, body: Object) -> Object:
         """A plain POST or PUT."""
-        return await self._call(method, path, _QUERY, seconds, body, _JSON)
+        return await self._call(method, path, _QUERY, _JSON, body)
 
     async def watch(self, path: str, resource_version: str, seconds: int) -> AsyncIterator[bytes]:
         """Lines of a watch, each one JSON event, until the server ends it. A half line at the end is dropped."""
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": resource_version,
-            "timeoutSeconds": str(seconds),
-        }
+        url = URL(self._host + path).with_query(
+            watch="true", allowWatchBookmarks="true", resourceVersion=resource_version, timeoutSeconds=str(seconds)
+        )
         timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=10, sock_read=WATCH_SILENCE_SECONDS)
         request = f"WATCH {path}"
         try:
             async with self._session.get(
-                self._url(path, query), headers=await self._headers(), timeout=timeout, proxy=self._proxy
+                url, headers=await self._headers(), timeout=timeout, proxy=self._proxy
             ) as response:
                 if response.status != 200:
                     raise await self._error(response, request)
@@ -127,23 +120,17 @@ class Client:
             raise Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
 
     async def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        seconds: float,
-        body: Object | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Object | None = None
     ) -> Object:
         request = f"{method} {path}"
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(READ_SECONDS if body is None else WRITE_SECONDS):
                 response = await self._session.request(
                     method,
-                    self._url(path, query),
+                    URL(self._host + path).with_query(query),
                     data=data,
-                    headers={**await self._headers(), **(headers or {})},
+                    headers={**await self._headers(), **headers},
                     timeout=_NO_TIMEOUT,
                     proxy=self._proxy,
                 )
@@ -154,17 +141,13 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unreachable(0, f"{type(error).__name__} {error}", request=request) from error
 
-    def _url(self, path: str, query: Mapping[str, str]) -> URL:
-        url = URL(self._host + path)
-        return url.with_query(query) if query else url
-
     async def _headers(self) -> Mapping[str, str]:
         """The authorization header. The library reads a projected token again when it is rotated."""
         now = time.monotonic()
         if now - self._authorized_at > _TOKEN_SECONDS:
-            token = await self.configuration.get_api_key_with_prefix("BearerToken")
-            basic = self.configuration.get_basic_auth_token() if self.configuration.username else None
-            value = token or basic
+            value = await self.configuration.get_api_key_with_prefix("BearerToken")
+            if not value and self.configuration.username:
+                value = self.configuration.get_basic_auth_token()
             self._authorization = {"Authorization": value} if value else {}
             self._authorized_at = now
         return self._authorization

@@ -1,13 +1,15 @@
 """The status of ClusterExposurePolicies, which hold in many namespaces at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from exposure.controller.status import Reconciliation, Reporter, ReportResult
+from exposure.controller.queue import PassResult
+from exposure.controller.status import Reconciliation, Reporter
 from exposure.controller.store import Store
 from exposure.model.exposures import PolicyOutcome, PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy
 from exposure.model.snapshot import Snapshot
+from exposure.resolve import ClusterFacts
 from exposure.resolve.cluster_policies import cluster_policy_matches, with_accepted_meaning
 
 KIND = "ClusterExposurePolicy"
@@ -29,42 +31,51 @@ class NamespacePart:
 
 
 class ClusterReporter:
-    """Keeps the part of every namespace, and reports all parts together."""
+    """Keeps the part of every namespace, and reports all parts together. `enqueue` is called when a report is due."""
 
-    def __init__(self, store: Store, reporter: Reporter) -> None:
+    def __init__(self, store: Store, reporter: Reporter, enqueue: Callable[[], None]) -> None:
         self._store = store
         self._reporter = reporter
+        self._enqueue = enqueue
         self._parts: dict[str, NamespacePart] = {}
+        self._facts: ClusterFacts | None = None
 
-    def record(self, namespace: str, reconciliation: Reconciliation) -> bool:
-        """Whether the namespace's part has changed, so that the report has to be made again."""
+    def refresh(self, facts: ClusterFacts) -> None:
+        """Compares the facts with what was reported, because a pass may have been the first to ask for new ones."""
+        if facts is not self._facts:
+            self._facts = facts
+            self._enqueue()
+
+    def record(self, namespace: str, reconciliation: Reconciliation) -> None:
         refusals = {
             outcome.policy.name: outcome.verdict
             for outcome in reconciliation.resolution.outcomes
             if outcome.policy.kind == KIND and not outcome.verdict.accepted
         }
         part = NamespacePart(self._reporter.why_not_programmed(reconciliation), refusals)
-        before, self._parts[namespace] = self._parts.get(namespace), part
-        return before != part
+        if part != self._parts.get(namespace):
+            self._parts[namespace] = part
+            self._enqueue()
 
-    def forget(self, namespace: str) -> bool:
-        """Whether the namespace had a part, so that the report has to be made again."""
-        return self._parts.pop(namespace, None) is not None
+    def forget(self, namespace: str) -> None:
+        if self._parts.pop(namespace, None) is not None:
+            self._enqueue()
 
     def clear(self) -> None:
         self._parts.clear()
+        self._facts = None
 
-    def unknown(self) -> list[str]:
+    def unknown(self) -> set[str]:
         """The namespaces whose part is not known yet and would be reported as not reconciled."""
-        return [name for name in self._store.snapshot.namespaces if name not in self._parts]
+        return self._store.snapshot.namespaces.keys() - self._parts.keys()
 
-    async def report(self) -> ReportResult:
-        result = ReportResult()
+    async def report(self) -> PassResult:
+        result = PassResult()
         snapshot = self._store.snapshot
-        for name, policy in sorted(snapshot.cluster_exposure_policies.items()):
+        for _, policy in sorted(snapshot.cluster_exposure_policies.items()):
             outcome = cluster_outcome(policy, selected_namespaces(policy, snapshot), self._parts)
             message = not_programmed_message(outcome.namespaces, self._parts)
-            await self._reporter.write_policy_status(("", name), outcome, message, result)
+            await self._reporter.write_policy_status("", outcome, message, result)
         return result
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from exposure.controller.client import Client, Object
@@ -19,44 +19,40 @@ _ACCEPT = ",".join(
         "application/json",
     ]
 )
-#: group → version → plurals. None in place of the plurals: the server does not say, so it has to be tried.
-Groups: TypeAlias = Mapping[str, Mapping[str, frozenset[str] | None]]
+#: Group and version → plurals. None in place of the plurals: the server does not say, so it has to be tried.
+Served: TypeAlias = Mapping[tuple[str, str], frozenset[str] | None]
 log = logging.getLogger(__name__)
 
 
 class Discovery:
-    """`version_of` answers from the last look at the API server."""
-
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._groups: Groups | None = None
+        self._served: Served = {}
         self._changed = asyncio.Condition()
 
-    def version_of(self, kind: Kind) -> str | None:
-        """The version at which the kind is served, the preferred one first. None while it is not installed."""
-        served = (self._groups or {}).get(kind.group, {})
+    async def version_of(self, kind: Kind, on_absence: Callable[[], None]) -> str:
+        """The version at which the kind is served, the preferred one first.
+
+        Calls `on_absence` where the kind is not installed, and waits until it is.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._served)
+            if not self._version(kind):
+                on_absence()
+            return await self._changed.wait_for(lambda: self._version(kind))
+
+    def _version(self, kind: Kind) -> str:
         for version in kind.versions:
-            plurals = served.get(version, frozenset())
+            plurals = self._served.get((kind.group, version), frozenset())
             if plurals is None or kind.plural in plurals:
                 return version
-        return None
-
-    async def wait_for_version(self, kind: Kind) -> str:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.version_of(kind) is not None)
-        version = self.version_of(kind)
-        assert version is not None
-        return version
-
-    async def wait_for_look(self) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._groups is not None)
+        return ""
 
     async def look(self) -> None:
-        groups = _groups(await self._client.get("/apis", headers={"Accept": _ACCEPT}))
-        if groups != self._groups:
+        served = _served(await self._client.get("/apis", headers={"Accept": _ACCEPT}))
+        if served != self._served:
             async with self._changed:
-                self._groups = groups
+                self._served = served
                 self._changed.notify_all()
 
     async def run(self) -> None:
@@ -67,19 +63,20 @@ class Discovery:
                 log.warning("the kinds of the API server cannot be read: %s", error)
             except (KeyError, TypeError, AttributeError) as error:
                 log.warning("the API server's list of kinds has an unknown form: %r", error)
-            await asyncio.sleep(POLL_SECONDS if self._groups is not None else FIRST_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS if self._served else FIRST_POLL_SECONDS)
 
 
-def _groups(answer: Object) -> Groups:
+def _served(answer: Object) -> Served:
     if answer.get("kind") == "APIGroupList":
         return {
-            group["name"]: {version["version"]: None for version in group.get("versions", ())}
+            (group["name"], version["version"]): None
             for group in answer.get("groups", ())
-        }
-    return {
-        group["metadata"]["name"]: {
-            version["version"]: frozenset(resource["resource"] for resource in version.get("resources", ()))
             for version in group.get("versions", ())
         }
+    return {
+        (group["metadata"]["name"], version["version"]): frozenset(
+            resource["resource"] for resource in version.get("resources", ())
+        )
         for group in answer.get("items", ())
+        for version in group.get("versions", ())
     }

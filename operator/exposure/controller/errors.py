@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from exposure.fields import integer, mapping, objects, text
+
 
 class CannotStart(Exception):
     """The command line or the environment does not lead to a cluster. The message says what to change."""
@@ -11,9 +13,8 @@ class ApiError(Exception):
     """An answer that is not a success. `retry_after` in seconds, where the server names a time, else None."""
 
     def __init__(self, status: int, message: str, *, request: str, reason: str = "", retry_after: float | None = None):
-        super().__init__(f"{request}: {status} {reason or ''} {message}".replace("  ", " "))
-        self.status, self.message, self.request, self.reason = status, message, request, reason
-        self.retry_after = retry_after
+        super().__init__(f"{request}: {status} {reason} {message}".replace("  ", " "))
+        self.status, self.retry_after = status, retry_after
 
 
 class Unreachable(ApiError):
@@ -59,31 +60,24 @@ class ServerError(ApiError):
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: Invalid,
     401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     410: Gone,
     422: Invalid,
-    429: TooManyRequests,
 }
 
 
-def api_error(status: int, body: object, request: str, retry_after: str | None = None) -> ApiError:
+def api_error(status: int, body: object, request: str, retry_after: str | None) -> ApiError:
     """The error that a status code and its body, usually a metav1.Status, mean. `request`: "VERB path"."""
     answer = body if isinstance(body, dict) else {}
-    reason, message = str(answer.get("reason", "")), str(answer.get("message", "")) or str(body)[:200]
-    details = answer.get("details")
-    details = details if isinstance(details, dict) else {}
-    if retry_after is None and details.get("retryAfterSeconds"):
-        retry_after = str(details["retryAfterSeconds"])
-    seconds = float(retry_after) if retry_after and retry_after.strip().isdigit() else None
-    kind: type[ApiError]
-    if status == 403:
-        causes = [cause.get("reason") for cause in details.get("causes") or () if isinstance(cause, dict)]
-        kind = NamespaceTerminating if "NamespaceTerminating" in causes else Forbidden
-    elif status in (503, 504) and seconds is not None:
+    details = mapping(answer, "details")
+    after = retry_after or str(integer(details, "retryAfterSeconds") or "")
+    seconds = float(after) if after.strip().isdecimal() else None
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    if status == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in objects(details, "causes")):
+        kind = NamespaceTerminating
+    elif status == 429 or (status in (503, 504) and seconds is not None):
         kind = TooManyRequests
-    elif status >= 500:
-        kind = ServerError
-    else:
-        kind = _BY_STATUS.get(status, ApiError)
-    return kind(status, message, request=request, reason=reason, retry_after=seconds)
+    message = text(answer, "message") or str(body)[:200]
+    return kind(status, message, request=request, reason=text(answer, "reason"), retry_after=seconds)

@@ -4,9 +4,9 @@ import asyncio
 import datetime
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from exposure.controller.client import FIELD_MANAGER
+from exposure.controller.client import FIELD_MANAGER, Object
 from exposure.controller.errors import ApiError
 from exposure.controller.writer import NotLeading, Writer
 
@@ -17,17 +17,6 @@ CLUSTER_BURST, CLUSTER_PER_SECOND = 400.0, 10.0
 NAMESPACES_KEPT = 1000
 LONGEST_NOTE = 1000
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
-    """The object that an Event is about (`regarding`)."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str = ""
 
 
 class TokenBucket:
@@ -56,39 +45,34 @@ class EventRecorder:
         self._namespaces: dict[str, TokenBucket] = {}
         self._posting: set[asyncio.Task[None]] = set()
 
-    def post(self, regarding: ObjectReference, reason: str, note: str, *, warning: bool = False) -> None:
-        """Posts in the background. Above the rate the Event is dropped."""
+    def post(self, regarding: Mapping[str, str], reason: str, note: str, *, warning: bool = False) -> None:
+        """Posts in the background. Above the rate the Event is dropped. `regarding`: an ObjectReference of the API."""
         if len(self._namespaces) > NAMESPACES_KEPT:
             self._namespaces.clear()
-        bucket = self._namespaces.setdefault(regarding.namespace, TokenBucket(NAMESPACE_BURST, NAMESPACE_PER_SECOND))
+        namespace = regarding.get("namespace", "")
+        bucket = self._namespaces.setdefault(namespace, TokenBucket(NAMESPACE_BURST, NAMESPACE_PER_SECOND))
         if not bucket.take() or not self._cluster.take():
             return
-        task = asyncio.create_task(self._post(regarding, reason, note[:LONGEST_NOTE], warning))
-        self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
-
-    async def _post(self, regarding: ObjectReference, reason: str, note: str, warning: bool) -> None:
         # By convention, Events about cluster-scoped objects are in the namespace default.
-        namespace = regarding.namespace or "default"
+        namespace = namespace or "default"
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{regarding.name[:200]}.{time.time_ns():x}", "namespace": namespace},
+            "metadata": {"name": f"{regarding['name'][:200]}.{time.time_ns():x}", "namespace": namespace},
             "eventTime": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"exposure.dev/{FIELD_MANAGER}",
             "reportingInstance": self._instance[:128],
             "action": "Reconcile",
             "reason": reason,
-            "regarding": {
-                "apiVersion": regarding.api_version,
-                "kind": regarding.kind,
-                "name": regarding.name,
-                **({"namespace": regarding.namespace} if regarding.namespace else {}),
-                **({"uid": regarding.uid} if regarding.uid else {}),
-            },
-            "note": note,
+            "regarding": regarding,
+            "note": note[:LONGEST_NOTE],
             "type": "Warning" if warning else "Normal",
         }
+        task = asyncio.create_task(self._create(namespace, body))
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+
+    async def _create(self, namespace: str, body: Object) -> None:
         try:
             await self._writer.create("events", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body)
         except (ApiError, NotLeading) as error:

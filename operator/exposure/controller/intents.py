@@ -9,11 +9,8 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from exposure.controller.client import Client
-from exposure.controller.discovery import Discovery
 from exposure.controller.metrics import Metrics
 from exposure.controller.reflector import Reflector
-from exposure.controller.tables import ObjectTable
 from exposure.fields import Raw
 from exposure.parse.kinds import Kind
 
@@ -23,16 +20,13 @@ LIST_EVERY_SECONDS = 10.0
 class Intents:
     """`take` is called with every event of Kopf's watches. `synced` is set once both kinds have been listed."""
 
-    def __init__(self, client: Client, tables: Sequence[ObjectTable], discovery: Discovery, metrics: Metrics) -> None:
+    def __init__(self, reflectors: Sequence[Reflector], metrics: Metrics) -> None:
+        self.kinds = [reflector.kind for reflector in reflectors]
         self.synced = asyncio.Event()
         self._list_now = asyncio.Event()
-        self._reflectors = [Reflector(client, table, discovery, metrics) for table in tables]
-        self._tables = {table.kind.kind: table for table in tables}
+        self._reflectors = reflectors
+        self._tables = {reflector.kind.kind: reflector.table for reflector in reflectors}
         self._metrics = metrics
-
-    @property
-    def kinds(self) -> list[Kind]:
-        return [table.kind for table in self._tables.values()]
 
     def take(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
         """One event. Its type is ADDED, MODIFIED, DELETED, or None for an object of Kopf's own list."""
@@ -50,7 +44,7 @@ class Intents:
     async def run(self) -> None:
         while True:
             self._list_now.clear()
-            await asyncio.gather(*(reflector.fill() for reflector in self._reflectors))
+            await asyncio.gather(*(reflector.run(once=True) for reflector in self._reflectors))
             self.synced.set()
             try:
                 await asyncio.wait_for(self._list_now.wait(), LIST_EVERY_SECONDS * random.uniform(0.8, 1.2))

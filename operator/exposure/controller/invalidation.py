@@ -11,22 +11,16 @@ from exposure.resolve.detection import is_agent_namespace
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import gateways_of
 
-#: Kinds of which every change affects the facts.
-ALWAYS = frozenset(
-    {"Namespace", "Node", "Ingress", "IngressClass", "Gateway", "GatewayClass", "ReferenceGrant", "IPPool"}
-    | {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "ClusterExposurePolicy"}
-    | {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
-)
 #: The namespaces of DNS and of the API server, on whose Services and endpoints all others depend.
 SHARED = frozenset({"kube-system", "openshift-dns", "default"})
 
 
 class Invalidation:
-    """Answers by the facts that were worked out last. Before there are any, every event affects them."""
+    """Answers by the facts that were worked out last."""
 
-    def __init__(self, facts: ClusterFacts | None) -> None:
+    def __init__(self, facts: ClusterFacts) -> None:
         self._facts = facts
-        points = [] if facts is None else [point for points in facts.ingress_points.values() for point in points]
+        points = [point for points in facts.ingress_points.values() for point in points]
         self._has_ingress_points = bool(points)
         self._proxy_namespaces = frozenset(point.proxy.service.namespace for point in points if point.proxy.service)
         self._shown_in: dict[str, set[str]] = {}
@@ -41,19 +35,19 @@ class Invalidation:
 
     def affects_facts(self, kind: Kind, key: Key, before: Any, after: Any, snapshot: Snapshot) -> bool:
         """`before` and `after`: the object's value, None where it does not exist."""
-        if self._facts is None or kind.kind in ALWAYS:
-            return True
-        match after if after is not None else before:
-            case Service():
+        match kind.kind:
+            case "Service":
                 return key[0] in SHARED or self._may_be_proxy(before) or self._may_be_proxy(after)
-            case Pod() | EndpointSlice():
+            case "Pod" | "EndpointSlice":
                 return (
                     key[0] in SHARED
                     or key[0] in self._proxy_namespaces
                     or is_agent_namespace(key[0])
                     or self._moves_pod_ranges(before, after, snapshot)
                 )
-        return False
+            case "NetworkPolicy" | "ExposurePolicy" | "Exposure":
+                return False
+        return True
 
     def _may_be_proxy(self, service: Service | None) -> bool:
         if not self._has_ingress_points or service is None:
@@ -62,7 +56,6 @@ class Invalidation:
 
     def _moves_pod_ranges(self, before: Any, after: Any, snapshot: Snapshot) -> bool:
         """Whether a pod address comes or goes that the known pod ranges do not account for."""
-        assert self._facts is not None
         nodes = self._facts.node_addresses
         old, new = set(_addresses(before)) - nodes, set(_addresses(after)) - nodes
         return old != new and self._facts.pod_ranges.changed_by(new - old, old - new, snapshot)

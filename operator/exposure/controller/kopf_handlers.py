@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -29,14 +29,11 @@ async def serve(configuration: Configuration, intents: Intents, operator_loop: a
         with contextlib.suppress(RuntimeError):
             operator_loop.call_soon_threadsafe(function, *arguments)
 
-    def deliver(kind: Kind, event: kopf.RawEvent) -> None:
-        call(intents.take, kind, event["type"], event["object"])
-
     while True:
         error: BaseException | None = None
         try:
             await kopf.operator(
-                registry=handlers(configuration, intents.kinds, deliver),
+                registry=handlers(configuration, intents, call),
                 settings=kopf.OperatorSettings(),
                 clusterwide=True,
                 standalone=True,
@@ -48,9 +45,7 @@ async def serve(configuration: Configuration, intents: Intents, operator_loop: a
         await asyncio.sleep(random.uniform(0.5, 1.5))
 
 
-def handlers(
-    configuration: Configuration, kinds: Iterable[Kind], deliver: Callable[[Kind, kopf.RawEvent], None]
-) -> kopf.OperatorRegistry:
+def handlers(configuration: Configuration, intents: Intents, call: Callable[..., None]) -> kopf.OperatorRegistry:
     """What Kopf calls. Every handler returns None: Kopf would write anything else into the object's status."""
     registry = kopf.OperatorRegistry()
 
@@ -72,11 +67,11 @@ def handlers(
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await connection(configuration)
 
-    for kind in kinds:
+    for kind in intents.kinds:
 
         @kopf.on.event(kind.group, kind.versions[0], kind.plural, id=f"deliver-{kind.plural}", registry=registry)
         async def deliver_event(event: kopf.RawEvent, kind: Kind = kind, **_: Any) -> None:
-            deliver(kind, event)
+            call(intents.take, kind, event["type"], event["object"])
 
     return registry
 

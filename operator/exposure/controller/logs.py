@@ -5,12 +5,11 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
 
 
 def fields(**values: object) -> dict[str, Mapping[str, object]]:
-    """The `extra` of a logging call. docs/reference/metrics.md explains every field."""
-    return {"fields": values}
+    """The `extra` of a logging call, without empty lists. docs/reference/metrics.md explains every field."""
+    return {"fields": {name: value for name, value in values.items() if value != []}}
 
 
 class JsonLines(logging.Formatter):
@@ -20,7 +19,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_fields(record),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -29,15 +28,10 @@ class JsonLines(logging.Formatter):
 
 class PlainText(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        values = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        values = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{clock} {record.levelname.lower():7} {record.getMessage()}" + (f"  {values}" if values else "")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    values = getattr(record, "fields", None)
-    return values if isinstance(values, dict) else {}
 
 
 def configure(level: str, form: str) -> None:

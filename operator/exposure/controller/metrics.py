@@ -1,6 +1,5 @@
 """The operator's metrics, on a registry of their own. docs/reference/metrics.md is made from them."""
 
-import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 
@@ -44,11 +43,6 @@ class Metrics:
         self.canary_enforced.set(float("nan"))
         self.canary_last_run = self._gauge("canary_last_run_timestamp_seconds", "When the canary's last round ended")
         self.drift = self._counter("drift_total", "NetworkPolicies of ours that others changed and that were put back")
-
-    def listed(self, resource: str, count: int, seconds: float) -> None:
-        self.objects.labels(resource).set(count)
-        self.list_seconds.labels(resource).set(seconds)
-        self.last_sync.labels(resource).set(time.time())
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(f"exposure_{name}", description, labels, registry=self.registry)

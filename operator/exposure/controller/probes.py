@@ -19,15 +19,14 @@ class Probes:
         self._host, self._port = listen
         self._missing = missing
         self._metrics = metrics
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        """CannotStart where nothing can listen there."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics_page)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+
+    async def start(self) -> None:
+        """CannotStart where nothing can listen there."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
@@ -38,8 +37,7 @@ class Probes:
             ) from error
 
     async def stop(self) -> None:
-        if self._runner:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         # The answer comes from the loop that does the work, so it shows that this loop is alive.

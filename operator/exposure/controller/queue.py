@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exposure.controller.metrics import Metrics
@@ -24,28 +24,26 @@ REPORTS_WAIT_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The pass did everything that was to be done."""
+@dataclass(slots=True)
+class PassResult:
+    """`failures` are sentences. After one, the namespace comes again, no sooner than after `retry_after` seconds."""
+
+    failures: list[str] = field(default_factory=list)
+    retry_after: float = 0.0
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(str(error))
+        self.retry_after = max(self.retry_after, getattr(error, "retry_after", None) or 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
-    """The pass failed. The next one comes after the queue's own delay, and not before `after_seconds`."""
-
-    after_seconds: float = 0.0
-
-
-PassResult: TypeAlias = Done | RetryLater
 #: One pass over a namespace.
 Pass: TypeAlias = Callable[[str], Awaitable[PassResult]]
-DONE = Done()
 
 
 class WorkQueue:
     """One kind of pass. Namespaces start in the order of their names, at most `limit` at a time."""
 
-    def __init__(self, name: str, run_pass: Pass, limit: int, wake: asyncio.Event) -> None:
+    def __init__(self, name: str, run_pass: Pass, limit: int, wake: asyncio.Event, metrics: Metrics) -> None:
         self._name = name
         self._run_pass = run_pass
         self._limit = limit
@@ -55,6 +53,7 @@ class WorkQueue:
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        metrics.queue_depth.labels(name).set_function(lambda: len(self._waiting))
 
     def enqueue(self, namespaces: Iterable[str]) -> None:
         for namespace in namespaces:
@@ -63,11 +62,6 @@ class WorkQueue:
             else:
                 self._waiting.add(namespace)
         self._wake.set()
-
-    @property
-    def depth(self) -> int:
-        """How many namespaces wait."""
-        return len(self._waiting)
 
     @property
     def busy(self) -> bool:
@@ -84,19 +78,16 @@ class WorkQueue:
     def start_next(self) -> None:
         namespace = min(self._waiting)
         self._waiting.discard(namespace)
-        timer = self._timers.pop(namespace, None)
-        if timer is not None:
-            timer.cancel()
+        if namespace in self._timers:
+            self._timers.pop(namespace).cancel()
         self._running[namespace] = asyncio.create_task(self._pass(namespace), name=f"{self._name} {namespace}")
 
     def clear(self) -> None:
         """Drops what waits. Passes that run go on to their end."""
-        self._waiting.clear()
-        self._again.clear()
-        self._failures.clear()
         for timer in self._timers.values():
             timer.cancel()
-        self._timers.clear()
+        for waiting in (self._waiting, self._again, self._failures, self._timers):
+            waiting.clear()
 
     async def stop(self, seconds: float) -> None:
         """Gives passes that run so many seconds to end, then cancels them."""
@@ -107,34 +98,28 @@ class WorkQueue:
                 task.cancel()
 
     async def _pass(self, namespace: str) -> None:
-        result: PassResult = RetryLater()
         try:
             result = await self._run_pass(namespace)
-        except Exception:
+        except Exception as error:
             # A mistake of ours about one namespace must not end the work on all others.
             log.exception("%s of namespace %s failed", self._name, namespace)
+            result = PassResult([str(error)])
         finally:
             del self._running[namespace]
-            if isinstance(result, RetryLater):
-                self._retry(namespace, result.after_seconds)
-            else:
-                self._failures.pop(namespace, None)
-            if namespace in self._again:
-                self._again.discard(namespace)
-                self._waiting.add(namespace)
-            self._wake.set()
+        if result.failures:
+            self._retry_later(namespace, result.retry_after)
+        else:
+            self._failures.pop(namespace, None)
+        if namespace in self._again:
+            self._again.discard(namespace)
+            self._waiting.add(namespace)
+        self._wake.set()
 
-    def _retry(self, namespace: str, after_seconds: float) -> None:
+    def _retry_later(self, namespace: str, retry_after: float) -> None:
         failures = self._failures[namespace] = self._failures.get(namespace, 0) + 1
         delay = min(SHORTEST_RETRY_SECONDS * 2 ** min(failures - 1, 10), LONGEST_RETRY_SECONDS)
-        delay = max(delay * random.uniform(0.5, 1.0), min(after_seconds, LONGEST_SERVER_RETRY_SECONDS))
-        if namespace in self._timers:
-            self._timers[namespace].cancel()
-        self._timers[namespace] = asyncio.get_running_loop().call_later(delay, self._retry_now, namespace)
-
-    def _retry_now(self, namespace: str) -> None:
-        self._timers.pop(namespace, None)
-        self.enqueue((namespace,))
+        delay = max(delay * random.uniform(0.5, 1.0), min(retry_after, LONGEST_SERVER_RETRY_SECONDS))
+        self._timers[namespace] = asyncio.get_running_loop().call_later(delay, self.enqueue, (namespace,))
 
 
 class Scheduler:
@@ -152,17 +137,18 @@ class Scheduler:
         metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
-        self.policies = WorkQueue("policies", policies, POLICY_PASSES_AT_ONCE, self.wake)
-        self.reports = WorkQueue("reports", reports, REPORT_PASSES_AT_ONCE, self.wake)
+        self.policies = WorkQueue("policies", policies, POLICY_PASSES_AT_ONCE, self.wake, metrics)
+        self.reports = WorkQueue("reports", reports, REPORT_PASSES_AT_ONCE, self.wake, metrics)
         self._has_capacity = has_capacity
         self._refresh = refresh
-        self._reports_held_since: float | None = None
-        metrics.queue_depth.labels("policies").set_function(lambda: self.policies.depth)
-        metrics.queue_depth.labels("reports").set_function(lambda: self.reports.depth)
+        self._reports_held_since = 0.0
 
     def clear(self) -> None:
         self.policies.clear()
         self.reports.clear()
+
+    def has(self, namespace: str) -> bool:
+        return self.policies.has(namespace) or self.reports.has(namespace)
 
     async def stop(self, seconds: float) -> None:
         await asyncio.gather(self.policies.stop(seconds), self.reports.stop(seconds))
@@ -178,20 +164,15 @@ class Scheduler:
             while self._reports_may_start():
                 self.reports.start_next()
                 await asyncio.sleep(0)
-            reports_are_held = bool(self.reports.depth) and self.policies.busy
+            reports_are_held = self.reports.can_start and self.policies.busy
             try:
                 await asyncio.wait_for(self.wake.wait(), 0.5 if reports_are_held else None)
             except TimeoutError:
                 continue
 
     def _reports_may_start(self) -> bool:
-        if not self.reports.can_start:
-            self._reports_held_since = None if not self.reports.busy else self._reports_held_since
-            return False
-        if not self.policies.busy:
-            self._reports_held_since = None
-            return True
         now = time.monotonic()
-        if self._reports_held_since is None:
+        if not (self.reports.busy and self.policies.busy):
             self._reports_held_since = now
-        return now - self._reports_held_since > REPORTS_WAIT_SECONDS
+            return self.reports.can_start
+        return self.reports.can_start and now - self._reports_held_since > REPORTS_WAIT_SECONDS

@@ -10,7 +10,6 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
 
 from exposure.controller.client import Client
 from exposure.controller.discovery import Discovery
@@ -46,46 +45,29 @@ class Reflector:
         self._metrics = metrics
         self._failures = 0
 
-    async def run(self) -> None:
-        """Lists and watches until it is cancelled."""
+    async def run(self, *, once: bool = False) -> None:
+        """Lists and watches until it is cancelled or, with `once`, only lists until a list has succeeded."""
         while True:
-            await self._attempt(self._list_and_watch)
-
-    async def fill(self) -> None:
-        """Lists once, however long it takes until a list succeeds."""
-        while not await self._attempt(self._list):
-            continue
-
-    async def _attempt(self, read: Callable[[str], Awaitable[object]]) -> bool:
-        """Whether `read`, called with the path of the collection, came to its end. A failure is followed by a delay."""
-        path = self.kind.path(await self._version())
-        try:
-            await read(path)
-        except NotFound:
-            await self._look_again()
-        except ApiError as error:
-            await self._delay(error)
-        except Exception:
-            # Nothing in one object or one answer may end the reading of all others.
-            log.exception("reading %s failed and begins again", self.kind.plural)
-            await asyncio.sleep(random.uniform(1, 2))
-        else:
-            return True
-        return False
-
-    async def _list_and_watch(self, path: str) -> None:
-        await self._watch(path, await self._list(path))
+            path = self.kind.path(await self._version())
+            try:
+                version = await self._list(path)
+                if once:
+                    return
+                await self._watch(path, version)
+            except NotFound:
+                await self._look_again()
+            except ApiError as error:
+                await self._delay(error)
+            except Exception:
+                # Nothing in one object or one answer may end the reading of all others.
+                log.exception("reading %s failed and begins again", self.kind.plural)
+                await asyncio.sleep(random.uniform(1, 2))
 
     async def _version(self) -> str:
         """The version at which the kind is served. Waits until it is installed, where that may not be so yet."""
-        if not self.kind.optional and self.kind.group != API_GROUP:
-            return self.kind.versions[0]
-        await self._discovery.wait_for_look()
-        version = self._discovery.version_of(self.kind)
-        if version is None:
-            self._not_installed()
-            version = await self._discovery.wait_for_version(self.kind)
-        return version
+        if self.kind.optional or self.kind.group == API_GROUP:
+            return await self._discovery.version_of(self.kind, self._not_installed)
+        return self.kind.versions[0]
 
     def _not_installed(self) -> None:
         if self.kind.optional:
@@ -107,7 +89,7 @@ class Reflector:
     async def _list(self, path: str) -> str:
         """Fills the table and returns the version to watch from."""
         started = time.monotonic()
-        pager: Pager[ListedObject] = Pager(self.kind.kind, self.table.read)
+        pager: Pager[ListedObject] = Pager(self.kind.kind, self.table.listed)
         while pager.query is not None:
             try:
                 pager.add(await self._client.get(path, pager.query))
@@ -119,7 +101,9 @@ class Reflector:
         self.table.replace(pager.items, int(version) if version.isdigit() else 0)
         self._failures = 0
         self.synced.set()
-        self._metrics.listed(self.kind.plural, len(self.table), time.monotonic() - started)
+        self._metrics.objects.labels(self.kind.plural).set(len(self.table))
+        self._metrics.list_seconds.labels(self.kind.plural).set(time.monotonic() - started)
+        self._metrics.last_sync.labels(self.kind.plural).set_to_current_time()
         return version
 
     async def _watch(self, path: str, version: str) -> None:
@@ -131,25 +115,21 @@ class Reflector:
                     try:
                         event = json.loads(line)
                         event_type, raw = event["type"], event["object"]
-                        code, metadata = raw.get("code"), raw["metadata"]
+                        newest = raw["metadata"].get("resourceVersion")
                     except (ValueError, KeyError, TypeError, AttributeError):
                         log.warning("a line in the watch of %s is not an event", self.kind.plural)
                         break
                     if event_type == "ERROR":
-                        raise ErrorEvent(f"ERROR event {code} {raw.get('reason')}: {raw.get('message')}")
-                    if event_type not in KNOWN_EVENTS or not metadata.get("resourceVersion"):
+                        raise ErrorEvent(f"ERROR event {raw.get('code')} {raw.get('reason')}: {raw.get('message')}")
+                    if event_type not in KNOWN_EVENTS or not newest:
                         continue
-                    attempts = 0
-                    version = metadata["resourceVersion"]
+                    attempts, version = 0, newest
                     if event_type == "DELETED":
                         self.table.remove(raw)
                     elif event_type != "BOOKMARK":
                         self.table.put(raw)
                     self._metrics.events[self.kind.plural] += 1
                 self._metrics.watch_restarts.labels(self.kind.plural).inc()
-                if not attempts:
-                    attempts += 1
-                    continue
             except (Gone, ErrorEvent) as error:
                 self._log_relist(str(error))
                 await asyncio.sleep(random.uniform(0, 0.5))
@@ -163,9 +143,10 @@ class Reflector:
                     return
                 log.info("the watch of %s broke and goes on from version %s: %s", self.kind.plural, version, error)
                 await self._delay(error)
-            attempts += 1
             # A stream that ends at once, again and again, must not become a storm of requests.
-            await asyncio.sleep(min(0.05 * 2**attempts, LONGEST_DELAY_SECONDS) * random.random())
+            if attempts:
+                await asyncio.sleep(min(0.1 * 2**attempts, LONGEST_DELAY_SECONDS) * random.random())
+            attempts += 1
 
     def _log_relist(self, reason: str) -> None:
         log.info("%s are listed again: %s", self.kind.plural, reason)

@@ -8,18 +8,18 @@ import asyncio
 import datetime
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from exposure.controller.apply import ApplyResult, not_as_planned
+from exposure.controller.apply import ApplyResult
 from exposure.controller.client import Object
 from exposure.controller.errors import ApiError, NamespaceTerminating, NotFound
-from exposure.controller.events import EventRecorder, ObjectReference
+from exposure.controller.events import EventRecorder
 from exposure.controller.metrics import Metrics
-from exposure.controller.queue import DONE, PassResult, RetryLater
-from exposure.controller.store import Store, digest, generation_of
-from exposure.controller.tables import Key
+from exposure.controller.queue import PassResult
+from exposure.controller.store import Store, digest, is_as_wanted, without_times
+from exposure.controller.tables import Key, ObjectTable, key_of
 from exposure.controller.writer import NotLeading, Writer
+from exposure.fields import Raw, integer, mapping
 from exposure.model.exposures import Exposure, PolicyOutcome, Resolution
 from exposure.model.plans import Plan
 from exposure.parse.kinds import API_VERSION
@@ -27,10 +27,16 @@ from exposure.plan import connectivity, make_plan, plan_text
 from exposure.render import exposure_manifest, policy_status
 from exposure.render.status import conditions
 
-API = f"/apis/{API_VERSION}"
 #: The bounds of `status.planned` in the CRD.
 PLANNED_LINES = 100
 PLANNED_LENGTH = 1024
+#: The type and the status of a condition → the reason of the Event about it.
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("Accepted", "True"): "Accepted",
+    ("Accepted", "False"): "Refused",
+    ("Programmed", "True"): "Programmed",
+    ("Programmed", "False"): "NotProgrammed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,89 +48,47 @@ class Reconciliation:
     result: ApplyResult
 
 
-@dataclass(slots=True)
-class ReportResult:
-    """How the writes of one report went. `retry_after`: seconds, where the API server named a time."""
-
-    failures: list[str] = field(default_factory=list)
-    retry_after: float = 0.0
-
-    @property
-    def pass_result(self) -> PassResult:
-        return RetryLater(self.retry_after) if self.failures else DONE
-
-    def add(self, error: ApiError | NotLeading) -> None:
-        # Where the object or its namespace is gone, there is nothing to report on.
-        if isinstance(error, NamespaceTerminating | NotFound):
-            return
-        self.failures.append(str(error) or "this process does not lead")
-        if isinstance(error, ApiError):
-            self.retry_after = max(self.retry_after, error.retry_after or 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredForm:
-    """What was sent, and what the API server stored."""
-
-    sent: object
-    stored: object
-
-
-class StoredForms:
-    """The objects of which the API server stores another form than was sent: it prunes and sets defaults.
-
-    Without this memory they would be written again and again.
-    """
-
-    def __init__(self) -> None:
-        self._forms: dict[tuple[str, Key], StoredForm] = {}
-
-    def is_live(self, kind: str, key: Key, wanted: object, live: object) -> bool:
-        """Whether `live` is `wanted`, or what the API server stores when `wanted` is sent."""
-        return live == wanted or self._forms.get((kind, key)) == StoredForm(wanted, live)
-
-    def wrote(self, kind: str, key: Key, sent: object, stored: object) -> None:
-        if sent == stored:
-            self._forms.pop((kind, key), None)
-        else:
-            self._forms[kind, key] = StoredForm(sent, stored)
-
-    def forget(self, namespace: str) -> None:
-        self._forms = {owner: form for owner, form in self._forms.items() if owner[1][0] != namespace}
-
-
 class Reporter:
-    def __init__(self, store: Store, writer: Writer, events: EventRecorder, metrics: Metrics) -> None:
+    """`verified`: the condition Verified of every Exposure, by the canary. None: there is none."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        events: EventRecorder,
+        metrics: Metrics,
+        verified: Callable[[], Object | None],
+    ) -> None:
         self._store = store
         self._writer = writer
         self._events = events
         self._metrics = metrics
-        self._stored_forms = StoredForms()
+        self._verified = verified
+        #: What was sent and what the API server stored, where these differ: it prunes and sets defaults. Without this
+        #: memory such objects would be written again and again.
+        self._stored_forms: dict[tuple[str, Key], tuple[object, object]] = {}
         #: namespace → reason → how many of its Exposures have that blind spot.
         self._blind_spots: dict[str, Counter[str]] = {}
-        #: The condition Verified of every Exposure, by the canary. None: there is none.
-        self.verified: Callable[[], Object | None] = lambda: None
 
-    async def report(self, reconciliation: Reconciliation) -> ReportResult:
+    async def report(self, reconciliation: Reconciliation) -> PassResult:
         """Brings Exposures and the status of ExposurePolicies of one namespace up to date."""
-        namespace, result = reconciliation.plan.namespace, ReportResult()
+        namespace, result = reconciliation.plan.namespace, PassResult()
         message = self.why_not_programmed(reconciliation)
+        exposures = {exposure.name: exposure for exposure in reconciliation.resolution.exposures}
         async with asyncio.TaskGroup() as group:
-            wanted = {exposure.name: exposure for exposure in reconciliation.resolution.exposures}
-            for exposure in wanted.values():
+            for exposure in exposures.values():
                 body = self._due(exposure, message)
                 if body is not None:
                     group.create_task(self._write_exposure(exposure, body, result))
             for name, live in self._store.exposures.in_namespace(namespace).items():
-                if name not in wanted:
+                if name not in exposures:
                     group.create_task(self._delete_exposure((namespace, name), live.uid, result))
             planned = self._planned(reconciliation)
             for outcome in reconciliation.resolution.outcomes:
                 if outcome.policy.kind == "ExposurePolicy":
-                    key = (namespace, outcome.policy.name)
                     lines = planned if outcome.mode == "Audit" else ()
-                    group.create_task(self.write_policy_status(key, outcome, message, result, lines))
-        reasons = ({spot.reason for spot in exposure.blind_spots} for exposure in wanted.values())
+                    group.create_task(self.write_policy_status(namespace, outcome, message, result, lines))
+        reasons = [{spot.reason for spot in exposure.blind_spots} for exposure in exposures.values()]
         self._count_blind_spots(namespace, Counter(reason for of_exposure in reasons for reason in of_exposure))
         self._metrics.exposures.set(len(self._store.exposures))
         return result
@@ -137,7 +101,10 @@ class Reporter:
             return f"NetworkPolicy {names} exists, and the operator did not write it. Rename or delete it."
         if reconciliation.result.failures:
             return reconciliation.result.failures[0]
-        names = ", ".join(not_as_planned(plan, self._store))
+        live = self._store.policies.in_namespace(plan.namespace)
+        # Of several changes to one policy, the last one says what should exist.
+        planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
+        names = ", ".join(sorted(name for name in planned if not is_as_wanted(live.get(name), planned[name])))
         return f"NetworkPolicy {names} is not yet as planned." if names else ""
 
     def _planned(self, reconciliation: Reconciliation) -> list[str]:
@@ -150,119 +117,106 @@ class Reporter:
         lines = plan_text(replace(plan, changes=plan.writes)).splitlines()
         # Without Pods: what comes and goes with every rollout is no reason to write a status.
         lines += map(str, connectivity(self._store.snapshot, plan, pods=False))
-        lines = [line[:PLANNED_LENGTH] for line in lines]
-        if len(lines) <= PLANNED_LINES:
-            return lines
-        return [*lines[: PLANNED_LINES - 1], f"and {len(lines) - PLANNED_LINES + 1} more"]
+        if len(lines) > PLANNED_LINES:
+            lines[PLANNED_LINES - 1 :] = [f"and {len(lines) - PLANNED_LINES + 1} more"]
+        return [line[:PLANNED_LENGTH] for line in lines]
 
     def forget(self, namespace: str) -> None:
         self._count_blind_spots(namespace, Counter())
-        self._stored_forms.forget(namespace)
+        self._stored_forms = {owner: form for owner, form in self._stored_forms.items() if owner[1][0] != namespace}
 
     def _due(self, exposure: Exposure, message: str) -> Object | None:
         """The Exposure as it should be. None where it is so already."""
-        key = (exposure.namespace, exposure.name)
-        live = self._store.exposures.get(key)
+        live = self._store.exposures.get((exposure.namespace, exposure.name))
         previous = () if live is None else live.conditions
-        body: Object = exposure_manifest(
+        body = exposure_manifest(
             exposure, ready=not message, programmed_message=message, now=now(), previous_conditions=previous
         )
-        verified = self.verified()
+        verified = self._verified()
         if verified is not None:
             body["status"]["conditions"] += conditions([verified], previous, now())
-        if live is not None and self._stored_forms.is_live("Exposure", key, digest(body), live.digest):
-            return None
-        return body
+        return None if live is not None and self._is_live(body, live.digest) else body
 
-    async def _write_exposure(self, exposure: Exposure, body: Object, result: ReportResult) -> None:
-        key = (exposure.namespace, exposure.name)
-        before = self._store.exposures.get(key)
-        try:
-            written = await self._writer.apply("exposures", _exposure_path(key), body)
-        except (ApiError, NotLeading) as error:
-            result.add(error)
+    async def _write_exposure(self, exposure: Exposure, body: Object, result: PassResult) -> None:
+        before = self._store.exposures.get((exposure.namespace, exposure.name))
+        if not await self._write(self._store.exposures, body, result) or before is None:
             return
-        self._store.exposures.put(written, own_write=True)
-        self._stored_forms.wrote("Exposure", key, digest(body), digest(written))
-        if before is not None:
-            self._post_new_blind_spots(exposure, before.blind_spots)
+        owner = exposure.owner
+        named = {"namespace": exposure.namespace, "name": owner.name, "uid": owner.uid}
+        regarding = {"apiVersion": owner.api_version, "kind": owner.kind, **named}
+        for spot in exposure.blind_spots:
+            if spot.reason not in before.blind_spots:
+                note = f"{spot.message} {spot.cure}".strip()
+                self._events.post(regarding, spot.reason, note, warning=True)
 
-    async def _delete_exposure(self, key: Key, uid: str, result: ReportResult) -> None:
+    async def _delete_exposure(self, key: Key, uid: str, result: PassResult) -> None:
         try:
-            await self._writer.delete("exposures", _exposure_path(key), uid)
-        except NotFound:
-            pass
+            await self._writer.delete("exposures", self._store.exposures.path(key), uid)
+            self._store.exposures.forget(key, uid)
         except (ApiError, NotLeading) as error:
-            result.add(error)
-            return
-        self._store.exposures.forget(key, uid)
+            result.fail(error)
 
     async def write_policy_status(
-        self, key: Key, outcome: PolicyOutcome, message: str, result: ReportResult, planned: Sequence[str] = ()
+        self, namespace: str, outcome: PolicyOutcome, message: str, result: PassResult, planned: Sequence[str] = ()
     ) -> None:
-        """The status of an ExposurePolicy or, with key ("", name), a ClusterExposurePolicy.
+        """The status of an ExposurePolicy or, in namespace "", of a ClusterExposurePolicy.
 
         `message`: why the live policies do not equal the plan, "" where they do. `planned`: what Enforce would change.
         """
-        kind = outcome.policy.kind
+        kind, name = outcome.policy.kind, outcome.policy.name
         table = self._store.tables[kind]
-        raw = table.raw.get(key)
-        if raw is None or generation_of(raw) != outcome.generation:
+        raw = table.raw.get((namespace, name))
+        if raw is None or integer(raw["metadata"], "generation", 1) != outcome.generation:
             return  # A newer generation has arrived. The next report is about that.
         live = raw["status"]
-        previous = tuple(live.get("conditions") or ())
-        accepted = outcome.verdict.accepted
-        programmed = (not message) if accepted else None
-        status = policy_status(outcome, programmed=programmed, message=message, previous_conditions=previous, now=now())
+        previous = live.get("conditions") or ()
+        status = policy_status(
+            outcome, programmed=not message, message=message, previous_conditions=previous, now=now()
+        )
         if planned:
             status["planned"] = list(planned)
-        if accepted:
-            status["lastAccepted"] = {"generation": outcome.generation, "spec": raw["spec"] or {}}
+        if outcome.verdict.accepted:
+            status["lastAccepted"] = {"generation": outcome.generation, "spec": raw["spec"]}
         elif live.get("lastAccepted"):
             status["lastAccepted"] = live["lastAccepted"]
-        wanted = _without_times(status)
-        if self._stored_forms.is_live(kind, key, wanted, _without_times(live)):
-            return
-        namespace, name = key
-        metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-        if outcome.uid:
-            metadata["uid"] = outcome.uid
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
-        plural = table.kind.plural
-        collection = f"{API}/namespaces/{namespace}/{plural}" if namespace else f"{API}/{plural}"
+        metadata = {"name": name, "namespace": namespace, "uid": outcome.uid}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {key: value for key, value in metadata.items() if value},
+            "status": status,
+        }
+        if not self._is_live(body, without_times(live)) and await self._write(table, body, result, "/status"):
+            self._post_transitions(body, previous)
+
+    def _is_live(self, body: Object, live: object) -> bool:
+        """Whether what is `live` is what the body says, or what the API server stores when this body is sent."""
+        wanted = _shown(body)
+        return live == wanted or self._stored_forms.get((body["kind"], key_of(body))) == (wanted, live)
+
+    async def _write(self, table: ObjectTable, body: Object, result: PassResult, subresource: str = "") -> bool:
         try:
-            written = await self._writer.apply(f"{plural}/status", f"{collection}/{name}/status", body)
+            written = await self._writer.apply(table, body, subresource)
+        except (NamespaceTerminating, NotFound):
+            return False  # There is nothing left to report on.
         except (ApiError, NotLeading) as error:
-            result.add(error)
-            return
-        table.put(written, own_write=True)
-        self._stored_forms.wrote(kind, key, wanted, _without_times(written.get("status") or {}))
-        policy = ObjectReference(API_VERSION, kind, namespace, name, outcome.uid)
-        self._post_transitions(policy, previous, status["conditions"])
+            result.fail(error)
+            return False
+        sent, stored = _shown(body), _shown(written)
+        if sent != stored:
+            self._stored_forms[table.kind.kind, key_of(body)] = (sent, stored)
+        return True
 
-    def _post_transitions(
-        self, policy: ObjectReference, before: tuple[Mapping[str, Any], ...], after: list[Mapping[str, Any]]
-    ) -> None:
-        previous = {condition["type"]: condition for condition in before}
-        for condition in after:
-            was = previous.get(condition["type"])
-            if was is not None and (was["status"], was["reason"]) == (condition["status"], condition["reason"]):
-                continue
-            positive = condition["status"] == "True"
-            if condition["type"] == "Accepted":
-                reason = "Accepted" if positive else "Refused"
-            elif condition["type"] == "Programmed" and (positive or was is not None):
-                reason = "Programmed" if positive else "NotProgrammed"
-            else:
-                continue
-            self._events.post(policy, reason, condition.get("message") or reason, warning=not positive)
-
-    def _post_new_blind_spots(self, exposure: Exposure, known: frozenset[str]) -> None:
-        owner = exposure.owner
-        regarding = ObjectReference(owner.api_version, owner.kind, exposure.namespace, owner.name, owner.uid)
-        for spot in exposure.blind_spots:
-            if spot.reason not in known:
-                self._events.post(regarding, spot.reason, f"{spot.message} {spot.cure}".strip(), warning=True)
+    def _post_transitions(self, policy: Object, previous: Sequence[Raw]) -> None:
+        before = {condition["type"]: (condition["status"], condition["reason"]) for condition in previous}
+        regarding = {"apiVersion": API_VERSION, "kind": policy["kind"], **policy["metadata"]}
+        for condition in policy["status"]["conditions"]:
+            kind, status = condition["type"], condition["status"]
+            reason = TRANSITIONS.get((kind, status))
+            changed = before.get(kind) != (status, condition["reason"])
+            # Every policy begins as not programmed, which is no news.
+            if reason and changed and (kind in before or reason != "NotProgrammed"):
+                self._events.post(regarding, reason, condition["message"] or reason, warning=status != "True")
 
     def _count_blind_spots(self, namespace: str, reasons: Counter[str]) -> None:
         before = self._blind_spots.pop(namespace, Counter())
@@ -272,18 +226,9 @@ class Reporter:
             self._metrics.blind_spots.labels(reason).inc(reasons[reason] - before[reason])
 
 
-def _exposure_path(key: Key) -> str:
-    return f"{API}/namespaces/{key[0]}/exposures/{key[1]}"
-
-
-def _without_times(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A status without the times of its conditions, which are no reason to write, and without empty fields."""
-    conditions = [
-        {field: value for field, value in condition.items() if field != "lastTransitionTime"}
-        for condition in status.get("conditions") or ()
-    ]
-    filled = {field: value for field, value in status.items() if value not in (None, [], {})}
-    return {**filled, "conditions": conditions}
+def _shown(raw: Raw) -> object:
+    """What of an Exposure or of a policy's status is compared."""
+    return digest(raw) if raw["kind"] == "Exposure" else without_times(mapping(raw, "status"))
 
 
 def now() -> str:

@@ -4,16 +4,17 @@ One thread, one event loop: values are replaced in place between two awaits, so 
 is consistent.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from exposure.controller.invalidation import Invalidation
 from exposure.controller.tables import Key, ObjectTable
-from exposure.fields import Raw, integer, mapping, objects, text
+from exposure.fields import Raw, mapping, objects, text
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
@@ -21,8 +22,9 @@ from exposure.parse.kinds import API_GROUP, KINDS, Kind
 from exposure.plan import same
 from exposure.resolve.facts import ClusterFacts, cluster_facts
 
+INTENT = ("ExposurePolicy", "ClusterExposurePolicy")
 #: Kinds that the operator writes, so that answers to its writes meet events of its watches.
-WRITTEN = frozenset({"NetworkPolicy", "ExposurePolicy", "ClusterExposurePolicy"})
+WRITTEN = ("NetworkPolicy", "Exposure", *INTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,8 @@ class LiveExposure:
 
     uid: str
     digest: bytes
-    conditions: tuple[Mapping[str, Any], ...] = ()
-    blind_spots: frozenset[str] = frozenset()
-
-
-EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", lambda raw: live_exposure(raw))
+    conditions: tuple[Raw, ...]
+    blind_spots: frozenset[str]
 
 
 def live_exposure(raw: Raw) -> LiveExposure:
@@ -48,54 +47,51 @@ def live_exposure(raw: Raw) -> LiveExposure:
     )
 
 
+EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", live_exposure)
+
+
 def digest(raw: Raw) -> bytes:
     """A hash of what an Exposure shows: labels, annotations, owners, and status without the times of conditions."""
-    metadata, status = mapping(raw, "metadata"), dict(mapping(raw, "status"))
-    status["conditions"] = [
-        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
-        for condition in objects(status, "conditions")
-    ]
+    metadata = mapping(raw, "metadata")
     owners = [
         {key: value for key, value in owner.items() if value is not False}
         for owner in objects(metadata, "ownerReferences")
     ]
+    status = without_times(mapping(raw, "status"))
     shown = [status, metadata.get("labels") or {}, metadata.get("annotations") or {}, owners]
     return blake2b(json.dumps(shown, sort_keys=True, separators=(",", ":")).encode(), digest_size=16).digest()
 
 
-def generation_of(raw: Raw) -> int:
-    return integer(mapping(raw, "metadata"), "generation", 1)
+def without_times(status: Raw) -> Raw:
+    """A status without the times of its conditions, which are no reason to write, and without empty fields."""
+    conditions = [
+        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+        for condition in objects(status, "conditions")
+    ]
+    return {key: value for key, value in status.items() if value} | {"conditions": conditions}
 
 
 class Store:
-    """`tables` is kind → table. `enqueue` is called with the namespaces of which the outcome may have changed."""
+    """`tables` is kind → table. `enqueue` is called with the namespaces of which the outcome may have changed.
+
+    `begun`: every kind has been read once. From then on, changes enqueue namespaces.
+    """
 
     def __init__(self, config: Config, enqueue: Callable[[Iterable[str]], None]) -> None:
+        self.begun = False
         self._enqueue = enqueue
         self.tables = {
-            kind.kind: ObjectTable(
-                kind, self._changed, versioned=kind.kind in WRITTEN, keep_raw=kind.group == API_GROUP
-            )
-            for kind in KINDS
+            kind.kind: ObjectTable(kind, self._changed, versioned=kind.kind in WRITTEN, keep_raw=kind.kind in INTENT)
+            for kind in (*KINDS, EXPOSURE)
         }
-        self.exposures = ObjectTable(EXPOSURE, self._changed, versioned=True)
         self.snapshot = Snapshot(config, **{kind.snapshot: self.tables[kind.kind].values for kind in KINDS})
         self.policies = self.tables["NetworkPolicy"]
-        self._facts: ClusterFacts | None = None
+        self.exposures = self.tables["Exposure"]
+        self._facts = cluster_facts(self.snapshot)
         self._facts_are_stale = True
-        self._invalidation = Invalidation(None)
+        self._invalidation = Invalidation(self._facts)
         #: What our own writes under way make of a NetworkPolicy. None: they delete it.
         self._expected: dict[Key, NetworkPolicy | None] = {}
-        self._begun = False
-
-    @property
-    def all_tables(self) -> list[ObjectTable]:
-        return [*self.tables.values(), self.exposures]
-
-    def begin(self) -> None:
-        """Every kind has been read once. From now on, changes enqueue namespaces."""
-        self._begun = True
-        self.enqueue_all()
 
     def enqueue_all(self) -> None:
         self._enqueue(self.namespaces())
@@ -106,26 +102,28 @@ class Store:
 
     def cluster_facts(self) -> ClusterFacts:
         """The facts of the whole cluster, worked out again where an event has affected them since."""
-        if self._facts is None or self._facts_are_stale:
+        if self._facts_are_stale:
             before, self._facts = self._facts, cluster_facts(self.snapshot)
             self._facts_are_stale = False
             self._invalidation = Invalidation(self._facts)
-            if before is not None and before != self._facts:
+            if before != self._facts:
                 affected = self._facts.affected(before)
                 self._enqueue(self.namespaces() if affected is None else affected)
         return self._facts
 
-    def expect(self, key: Key, policy: NetworkPolicy | None) -> None:
-        """Our own write is about to make this of a NetworkPolicy (None: delete it). Its event enqueues nothing."""
+    @contextlib.contextmanager
+    def expecting(self, key: Key, policy: NetworkPolicy | None) -> Iterator[None]:
+        """Our own write makes this of a NetworkPolicy (None: deletes it), so its event enqueues nothing."""
         self._expected[key] = policy
-
-    def end_expectation(self, key: Key) -> None:
-        self._expected.pop(key, None)
+        try:
+            yield
+        finally:
+            del self._expected[key]
 
     def _changed(self, kind: Kind, key: Key, before: Any, after: Any) -> None:
         if not self._facts_are_stale and self._invalidation.affects_facts(kind, key, before, after, self.snapshot):
             self._facts_are_stale = True
-        if not self._begun:
+        if not self.begun:
             return
         match kind.kind:
             case "NetworkPolicy" if key in self._expected and is_as_wanted(after, self._expected[key]):
