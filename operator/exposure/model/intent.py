@@ -1,7 +1,7 @@
 """What people ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted, and says nothing."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from exposure.addresses import Block, Network, covered
 from exposure.labels import Labels, LabelSelector
@@ -79,26 +79,6 @@ class InvalidSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class LastAccepted(Generic[S]):
-    """The newest generation that was accepted, as status remembers it."""
-
-    generation: int
-    spec: S | InvalidSpec
-
-
-@dataclass(frozen=True, slots=True)
-class ExposurePolicy:
-    namespace: str
-    name: str
-    spec: ExposureSpec | InvalidSpec
-    created: str = ""
-    generation: int = 1
-    uid: str = ""
-    last_accepted: LastAccepted[ExposureSpec] | None = None
-    deleting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """What no policy may exceed. None limits nothing. Empty, as disjoint limits leave it, allows nothing."""
 
@@ -122,11 +102,21 @@ class ClusterSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterExposurePolicy:
+class Policy(Generic[S]):
+    """`namespace` is empty where the policy is cluster-scoped.
+
+    `last_accepted`: the newest spec that was accepted, as status remembers it. None: none was, or it is not valid now.
+    """
+
+    namespace: str
     name: str
-    spec: ClusterSpec | InvalidSpec
+    spec: S | InvalidSpec
     created: str = ""
     generation: int = 1
     uid: str = ""
-    last_accepted: LastAccepted[ClusterSpec] | None = None
-    deleting: bool = False
+    last_accepted: S | None = None
+
+
+#: Types, and no constructors: a frozen class with slots cannot be made by its alias.
+ExposurePolicy: TypeAlias = Policy[ExposureSpec]
+ClusterExposurePolicy: TypeAlias = Policy[ClusterSpec]
