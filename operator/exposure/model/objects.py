@@ -1,6 +1,6 @@
 """What the cluster says: slim, frozen projections of the objects that decide about exposure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from exposure.labels import LabelSelector, Pairs
@@ -16,6 +16,18 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaced:
+    """What every object in a namespace has."""
+
+    namespace: str
+    name: str
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +52,7 @@ class PublishedAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    namespace: str
-    name: str
+class Service(Namespaced):
     type: str = "ClusterIP"
     selector: Pairs | None = None
     ports: tuple[ServicePort, ...] = ()
@@ -50,7 +60,6 @@ class Service:
     ip_families: tuple[str, ...] = ()
     external_ips: tuple[str, ...] = ()
     load_balancer_class: str | None = None
-    load_balancer_ip: str = ""
     source_ranges: tuple[str, ...] = ()
     external_traffic_policy: str = "Cluster"
     allocates_node_ports: bool = True
@@ -60,10 +69,6 @@ class Service:
     owners: tuple[Owner, ...] = ()
     uid: str = ""
     deleting: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
     @property
     def pod_selector(self) -> LabelSelector | None:
@@ -95,9 +100,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointSlice:
-    namespace: str
-    name: str
+class EndpointSlice(Namespaced):
     service: str
     address_type: str
     ports: tuple[EndpointPort, ...]
@@ -113,9 +116,7 @@ class ContainerPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
-    namespace: str
-    name: str
+class Pod(Namespaced):
     labels: Pairs = ()
     ips: tuple[str, ...] = ()
     node: str = ""
@@ -131,7 +132,6 @@ class Namespace:
     labels: Pairs = ()
     mode: str | None = None
     deleting: bool = False
-    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,6 @@ class Node:
     provider_id: str = ""
     kubelet_version: str = ""
     annotations: Annotations = ()
-    labels: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,6 @@ class IPPool:
 
     name: str
     cidr: str
-    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +168,12 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingress:
-    namespace: str
-    name: str
+class Ingress(Namespaced):
     ingress_class: str | None = None
     backends: tuple[Backend, ...] = ()
-    tls: bool = False
     published: tuple[PublishedAddress, ...] = ()
     annotations: Annotations = ()
     uid: str = ""
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,20 +208,13 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    namespace: str
-    name: str
+class Gateway(Namespaced):
     gateway_class: str
     listeners: tuple[Listener, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
     annotations: Annotations = ()
-    labels: Pairs = ()
     uid: str = ""
     api_version: str = "gateway.networking.k8s.io/v1"
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,19 +225,13 @@ class ParentRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(Namespaced):
     """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: which Gateways it hangs on and which Services it leads to."""
 
     kind: str
-    namespace: str
-    name: str
     hostnames: tuple[str, ...] = ()
     parents: tuple[ParentRef, ...] = ()
     backends: tuple[Backend, ...] = ()
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +244,9 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceGrant:
+class ReferenceGrant(Namespaced):
     """Lets routes of some namespaces lead to Services of this one. `services` empty: every Service."""
 
-    namespace: str
-    name: str
-    sources: tuple[tuple[str, str], ...] = field(default=())
+    sources: tuple[tuple[str, str], ...] = ()
     services: tuple[str, ...] = ()
     every_service: bool = False
