@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.addresses import Block, network
-from exposure.labels import EVERYTHING
+from exposure.labels import EVERYTHING, pairs
 from exposure.model.intent import ClusterSpec, Egress, ExposureSpec, InvalidSpec, Limits
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.parse.intent import cluster_exposure_policy, exposure_policy
@@ -93,7 +93,9 @@ def test_every_field_is_read() -> None:
     spec = read(EVERY_FIELD)
     assert spec.mode == "Enforce"
     assert spec.entry_points == ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
-    assert spec.selector.matches({"app.kubernetes.io/name": "web", "empty": "", "tier": "edge", "example.com/a": ""})
+    assert spec.selector.matches(
+        pairs({"app.kubernetes.io/name": "web", "empty": "", "tier": "edge", "example.com/a": ""})
+    )
     assert spec.names is None
     assert (spec.isolation.ingress, spec.isolation.egress, spec.isolation.allow_same_namespace) == (
         True,
@@ -122,7 +124,7 @@ def test_every_field_is_read() -> None:
 def test_every_field_of_a_platform_team_is_read() -> None:
     """Each field of a ClusterExposurePolicy ends up in its place."""
     spec = read_for_cluster(CLUSTER_EVERYTHING)
-    assert spec.namespace_selector.matches({"exposed": "yes"})
+    assert spec.namespace_selector.matches(pairs({"exposed": "yes"}))
     assert ("kube-system",) == spec.include_system_namespaces
     assert spec.require_exposure_policy
     expected = Limits(

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from exposure.addresses import Block, Network, covered
-from exposure.labels import Labels, LabelSelector
+from exposure.labels import LabelSelector
+from exposure.model.objects import Service
 from exposure.networkpolicy.values import Peer, Rule
 
 S = TypeVar("S")
@@ -63,11 +64,11 @@ class ExposureSpec:
     def selected_entry_points(self) -> tuple[str, ...]:
         return DEFAULT_ENTRY_POINTS if self.entry_points is None else self.entry_points
 
-    def selects(self, service: str, labels: Labels) -> bool:
-        """Whether the spec means a Service of this name and with these labels."""
+    def selects(self, service: Service) -> bool:
+        """Whether the spec means this Service."""
         if self.names is not None:
-            return service in self.names
-        return self.selector is None or self.selector.matches(labels)
+            return service.name in self.names
+        return self.selector is None or self.selector.matches(service.labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the cluster says: slim, frozen projections of the objects that decide about exposure."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,6 +29,25 @@ class Namespaced:
     @property
     def ref(self) -> Ref:
         return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    name: str
+    protocol: str
+    port: int
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod(Namespaced):
+    labels: Pairs = ()
+    ips: tuple[str, ...] = ()
+    node: str = ""
+    host_network: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    ready: bool = False
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,13 @@ class Service(Namespaced):
         """None where it selects no pods by itself."""
         return LabelSelector(self.selector) if self.selector else None
 
+    def selected(self, pods: Iterable[Pod]) -> Iterator[Pod]:
+        """Those of the pods of its namespace that it selects and that have not finished."""
+        selector = self.pod_selector
+        if selector is None:
+            return iter(())
+        return (pod for pod in pods if not pod.finished and selector.matches(pod.labels))
+
     @property
     def has_node_ports(self) -> bool:
         """Whether its ports have node ports: allocated now, or kept from before although none are allocated now."""
@@ -105,25 +132,6 @@ class EndpointSlice(Namespaced):
     address_type: str
     ports: tuple[EndpointPort, ...]
     endpoints: tuple[Endpoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerPort:
-    name: str
-    protocol: str
-    port: int
-    host_port: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pod(Namespaced):
-    labels: Pairs = ()
-    ips: tuple[str, ...] = ()
-    node: str = ""
-    host_network: bool = False
-    ports: tuple[ContainerPort, ...] = ()
-    ready: bool = False
-    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, confi
         return False
     if is_system_namespace(namespace.name, config):
         return namespace.name in spec.include_system_namespaces
-    return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
+    return spec.namespace_selector is None or spec.namespace_selector.matches(namespace.labels)
 
 
 def is_system_namespace(name: str, config: Config) -> bool:
