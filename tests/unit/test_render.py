@@ -134,8 +134,8 @@ def test_everything_about_an_entry_point() -> None:
             delivery="node",
             cni="calico",
         ),
-        ready=True,
-        now=NOW,
+        "",
+        NOW,
     )
     assert ("exposure.dev/v1alpha1", "Exposure") == (found["apiVersion"], found["kind"])
     assert [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}] == (
@@ -163,7 +163,7 @@ def test_everything_about_an_entry_point() -> None:
 def test_an_entry_point_without_an_owner_or_a_policy() -> None:
     """A file's objects have no uid, so nothing can own; no policy shows as <none>."""
     cluster = PolicyRef("ClusterExposurePolicy", "platform")
-    found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), ready=True, now=NOW)
+    found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), "", NOW)
     assert "ownerReferences" not in found["metadata"]
     assert ("<none>", "") == (found["status"]["policy"], found["status"]["position"])
     assert "policyRef" not in found["status"]
@@ -174,21 +174,20 @@ def test_an_entry_point_without_an_owner_or_a_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    "more, ready, message, expected",
+    "more, message, expected",
     [
-        pytest.param({}, True, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
-        pytest.param({}, False, "", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="not-yet"),
-        pytest.param({}, False, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
-        pytest.param({"mode": "Audit"}, True, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
-        pytest.param({"mode": "Paused"}, True, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
-        pytest.param({"refusal": "No."}, True, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
-        pytest.param({"policy": None}, True, "", {"Ready": "Ungoverned"}, id="ungoverned"),
-        pytest.param({"policy": None, "default_deny": True}, True, "", {"Ready": "Denied"}, id="denied"),
+        pytest.param({}, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
+        pytest.param({}, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
+        pytest.param({"mode": "Audit"}, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
+        pytest.param({"mode": "Paused"}, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
+        pytest.param({"refusal": "No."}, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
+        pytest.param({"policy": None}, "", {"Ready": "Ungoverned"}, id="ungoverned"),
+        pytest.param({"policy": None, "default_deny": True}, "", {"Ready": "Denied"}, id="denied"),
     ],
 )
-def test_conditions_of_an_entry_point(more: Any, ready: bool, message: str, expected: dict[str, str]) -> None:
+def test_conditions_of_an_entry_point(more: Any, message: str, expected: dict[str, str]) -> None:
     """Ready is true where what is open is what was asked for, or where nothing is open."""
-    manifest = exposure_manifest(exposure(**more), ready=ready, programmed_message=message, now=NOW)
+    manifest = exposure_manifest(exposure(**more), message, NOW)
     found = {each["type"]: each for each in manifest["status"]["conditions"]}
     assert expected == {kind: each["reason"] for kind, each in found.items()}
     assert ("True" if expected["Ready"] in ("Ready", "Denied") else "False") == found["Ready"]["status"]
@@ -222,28 +221,25 @@ REFUSED = PolicyVerdict(False, "OutsideLimits", "spec.ports[0]: outside.")
 
 
 @pytest.mark.parametrize(
-    "verdict, mode, programmed, expected",
+    "verdict, mode, message, expected",
     [
-        pytest.param(ACCEPTED, "Enforce", True, ["Accepted", "Programmed", "Ready"], id="done"),
-        pytest.param(ACCEPTED, "Enforce", False, ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
-        pytest.param(ACCEPTED, "Enforce", None, ["Accepted", "NotProgrammed", "NotProgrammed"], id="under-way"),
-        pytest.param(ACCEPTED, "Audit", True, ["Accepted", "Audit", "Audit"], id="audit"),
-        pytest.param(ACCEPTED, "Paused", True, ["Accepted", "Paused", "Paused"], id="paused"),
-        pytest.param(REFUSED, "Enforce", True, ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
+        pytest.param(ACCEPTED, "Enforce", "", ["Accepted", "Programmed", "Ready"], id="done"),
+        pytest.param(ACCEPTED, "Enforce", "403.", ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
+        pytest.param(ACCEPTED, "Audit", "", ["Accepted", "Audit", "Audit"], id="audit"),
+        pytest.param(ACCEPTED, "Paused", "", ["Accepted", "Paused", "Paused"], id="paused"),
+        pytest.param(REFUSED, "Enforce", "", ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
     ],
 )
-def test_conditions_of_a_policy(
-    verdict: PolicyVerdict, mode: str, programmed: bool | None, expected: list[str]
-) -> None:
+def test_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str, expected: list[str]) -> None:
     """Ready only where the live policies equal the plan of this generation."""
     outcome = PolicyOutcome(EDGE, 3, verdict, mode, note="Take care.")
-    status = policy_status(outcome, programmed=programmed, message="", now=NOW)
+    status = policy_status(outcome, message, NOW)
     assert expected == [each["reason"] for each in status["conditions"]]
     assert {3} == {each["observedGeneration"] for each in status["conditions"]} | {status["observedGeneration"]}
     states = [each["status"] for each in status["conditions"]]
     assert ("True" if verdict.accepted else "False") == states[0]
     if verdict.accepted and mode == "Enforce":
-        assert [str(programmed) if programmed is not None else "Unknown"] * 2 == states[1:]
+        assert [str(not message)] * 2 == states[1:]
     else:
         assert ["False", "False"] == states[1:]
 
@@ -251,11 +247,11 @@ def test_conditions_of_a_policy(
 def test_lists_of_a_status_are_bounded() -> None:
     """As many as the CRD takes; the count beside them is whole."""
     services = tuple(ServiceOutcome(f"s{n}", "Opens.", governed=n > 0) for n in range(LISTED + 5))
-    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), programmed=True, message="", now=NOW)
+    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), "", NOW)
     assert (LISTED, LISTED + 4) == (len(status["services"]), status["serviceCount"])
     platform = PolicyRef("ClusterExposurePolicy", "platform")
     namespaces = tuple(f"n{n}" for n in range(LISTED + 5))
     whole = PolicyOutcome(platform, 1, ACCEPTED, "Enforce", namespaces=namespaces)
-    above = policy_status(whole, programmed=True, message="", now=NOW)
+    above = policy_status(whole, "", NOW)
     assert (LISTED, LISTED + 5) == (len(above["namespaces"]), above["namespaceCount"])
     assert "services" not in above
