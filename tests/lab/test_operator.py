@@ -67,7 +67,7 @@ def test_mistakes_in_what_is_written_are_caught() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list(verdicts.IN_TIME))
 def test_mistakes_in_when_it_is_written_are_caught(name: str) -> None:
-    """An operator that denies first, or writes before it has read everything, does not pass under clients that connect all the time."""
+    """One that denies first, or writes before it has read everything, fails under clients that always connect."""
     assert verdicts.wrong_of_mistaken_churn(name) > 0
 
 
