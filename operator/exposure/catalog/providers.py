@@ -231,11 +231,7 @@ ROWS: tuple[LoadBalancerProfile, ...] = (
 
 #: An unknown load balancer is assumed to proxy: then only N and what is configured is opened, never a guess.
 UNKNOWN = LoadBalancerProfile(
-    "unknown",
-    "node",
-    PROXIED,
-    "https://kubernetes.io/docs/tutorials/services/source-ip/",
-    own_addresses="configured",
+    "unknown", "node", PROXIED, "https://kubernetes.io/docs/tutorials/services/source-ip/", own_addresses="configured"
 )
 #: A node port, an external address or a host port: kube-proxy forwards, and no load balancer probes or filters.
 NO_LOAD_BALANCER = LoadBalancerProfile("none", "node", ALL, "https://kubernetes.io/docs/tutorials/services/source-ip/")

@@ -15,8 +15,8 @@ from exposure.controller.store import Store
 from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
-from exposure.plan import is_ours
-from exposure.render import network_policy_manifest
+from exposure.networkpolicy.render import network_policy_manifest
+from exposure.resolve.network_policies import is_ours
 
 #: What the API server refuses today it may accept after a change elsewhere, such as a quota.
 RETRY_INVALID_SECONDS = 5.0

@@ -9,14 +9,7 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import (
-    BackendSummary,
-    BlindSpot,
-    Exposure,
-    OpenPort,
-    Source,
-    SourceKind,
-)
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
