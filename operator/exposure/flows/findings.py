@@ -1,12 +1,13 @@
 """What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from exposure.addresses import PRIVATE, Network, in_any
 from exposure.flows.admission import Expectation, FlowAdmission
 from exposure.flows.attribution import Attribution, ServedService, target_numbers
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
+from exposure.grouping import grouped
 from exposure.labels import Pairs
 from exposure.model.exposures import Exposure, OpenPort
 from exposure.model.objects import ServicePort
@@ -65,10 +66,8 @@ def find(
     # On Cilium an ipBlock matches neither pods nor nodes:
     # https://docs.cilium.io/en/stable/network/kubernetes/policy/
     admission = FlowAdmission(snapshot, policies, ip_blocks=attribution.cni.pod_ranges != "matched-by-identity")
-    rows: dict[str, list[tuple[FlowKey, Counts]]] = {}
-    for key, counts in table:
-        rows.setdefault(key.service, []).append((key, counts))
-    observed = {name: _observed(served, rows.get(name, []), admission) for name, served in attribution.served.items()}
+    rows = grouped((key.service, (key, counts)) for key, counts in table)
+    observed = {name: _observed(served, rows.get(name, ()), admission) for name, served in attribution.served.items()}
     for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
         flows = [flow for served in services for flow in observed[served.name]]
@@ -86,7 +85,7 @@ def find(
 
 
 def _observed(
-    served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
+    served: ServedService, rows: Sequence[tuple[FlowKey, Counts]], admission: FlowAdmission
 ) -> list[ObservedFlow]:
     clients = {key.peer.network for key, counts in rows if key.way == "in" and key.exposed and counts.came_in}
     neighbourhoods = {_neighbourhood(client) for client in clients if client is not None}
