@@ -11,7 +11,6 @@ from exposure.model.exposures import (
     BackendSummary,
     BlindSpot,
     Exposure,
-    OpenPort,
     PolicyOutcome,
     PolicyRef,
     PolicyVerdict,
@@ -19,7 +18,7 @@ from exposure.model.exposures import (
     Source,
     SourceKind,
 )
-from exposure.model.objects import Ref
+from exposure.model.objects import Ref, ServicePort
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
 from exposure.render.exposures import exposure_manifest, exposure_status, from_text, open_text
 from exposure.render.status import LISTED, MESSAGE_LENGTH, condition, conditions, policy_status
@@ -42,7 +41,7 @@ def exposure(**more: Any) -> Exposure:
         "owner": OWNER,
         "entry_points": ("LoadBalancer",),
         "addresses": ("203.0.113.10",),
-        "ports": (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")),
+        "ports": (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)),
         "sources": (source("Clients", "198.51.100.0/24"),),
         "backends": (BackendSummary(Ref("shop", "web"), "app=web", 2, 3),),
         "policy": EDGE,
@@ -97,12 +96,12 @@ def test_from_cells(sources: list[Source], text: str) -> None:
     "ports, text",
     [
         pytest.param(
-            (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")), "80→web, 443→8443", id="two"
+            (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)), "80→web, 443→8443", id="two"
         ),
         pytest.param((), "nothing", id="none"),
     ],
 )
-def test_open_cells(ports: tuple[OpenPort, ...], text: str) -> None:
+def test_open_cells(ports: tuple[ServicePort, ...], text: str) -> None:
     """Service port to target port."""
     assert text == open_text(exposure(ports=ports))
 

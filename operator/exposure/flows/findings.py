@@ -9,7 +9,7 @@ from exposure.flows.attribution import Attribution, ServedService, target_number
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
 from exposure.grouping import grouped
 from exposure.labels import Pairs
-from exposure.model.exposures import Exposure, OpenPort
+from exposure.model.exposures import Exposure
 from exposure.model.objects import ServicePort
 from exposure.model.snapshot import ByNamespace, Snapshot
 from exposure.networkpolicy.evaluate import Verdict
@@ -49,7 +49,7 @@ class ExposureFindings:
     services: tuple[ServedService, ...]
     incoming: tuple[ObservedFlow, ...]
     outgoing: tuple[ObservedFlow, ...]
-    unused_ports: tuple[OpenPort, ...]
+    unused_ports: tuple[ServicePort, ...]
     unused_grants: tuple[UnusedGrant, ...]
     contradictions: tuple[Contradiction, ...]
 
@@ -159,15 +159,14 @@ def identifying(labels: Pairs) -> Pairs:
 
 def _unused_ports(
     snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
-) -> Iterator[OpenPort]:
+) -> Iterator[ServicePort]:
     used = {
         (flow.key.service, flow.key.protocol, flow.key.port)
         for flow in incoming
         if flow.key.exposed and flow.counts.came_in
     }
     for port in exposure.ports:
-        target = ServicePort(port.name, port.protocol, port.port, port.target)
-        numbers = {served.name: target_numbers(snapshot, served.service, target) for served in services}
+        numbers = {served.name: target_numbers(snapshot, served.service, port) for served in services}
         # A name that stands for no known number: any port that came in may be it.
         if not any(
             protocol == port.protocol and (not numbers[service] or number in numbers[service])

@@ -48,7 +48,7 @@ def exposure_lists(exposure: Exposure) -> dict[str, Any]:
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "ports": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            {"name": port.name, "port": port.port, "targetPort": port.target_port, "protocol": port.protocol}
             for port in exposure.ports
         ],
         "backends": [
@@ -108,7 +108,7 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def open_text(exposure: Exposure) -> str:
     """`80→http, 443→8443`: Service port to target port."""
-    return ", ".join(f"{port.port}→{port.target}" for port in exposure.ports) or "nothing"
+    return ", ".join(f"{port.port}→{port.target_port}" for port in exposure.ports) or "nothing"
 
 
 def from_text(exposure: Exposure) -> str:
