@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
@@ -13,7 +12,7 @@ from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
@@ -94,8 +93,8 @@ def service_exposures(
         carrying = view.carrying(governed)
         slices = inputs.slices.get(service.name)
         depends_on = (facts, governed, blind_spots, carrying, view.default_deny, inputs.mode, slices)
-        make = partial(_governed, view, facts, governed, blind_spots, carrying)
-        exposures.append(cached(cache.exposures, service.ref, depends_on, make))
+        made = cache.get(_governed, service.ref, depends_on, view, facts, governed, blind_spots, carrying)
+        exposures.append(made)
     return exposures
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 
 from exposure.addresses import Block, union
@@ -14,7 +14,7 @@ from exposure.model.exposures import BlindSpot, Source
 from exposure.model.intent import MODES
 from exposure.model.objects import Pod, Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import families_of
 from exposure.resolve.delivery import Case, deliveries
 from exposure.resolve.effective_policies import EffectivePolicy
@@ -74,8 +74,9 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
             inputs.pods,
             same_namespace,
         )
-        make = partial(_governed, inputs, facts, service, policy, routes, same_namespace)
-        governed[service.name] = cached(cache.governed, service.ref, depends_on, make)
+        governed[service.name] = cache.get(
+            _governed, service.ref, depends_on, inputs, facts, service, policy, routes, same_namespace
+        )
     return governed
 
 

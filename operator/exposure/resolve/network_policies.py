@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
 from exposure.model.intent import Isolation
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
 
@@ -58,7 +57,7 @@ def planned_policies(
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
     for service in governed.values():
-        policy = cached(cache.policies, service.service.ref, (service,), partial(service_policy, service))
+        policy = cache.get(service_policy, service.service.ref, (service,), service)
         if policy is not None:
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}
