@@ -14,16 +14,7 @@ from exposure.render.status import condition, conditions, programmed
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
 NONE = "<none>"
-#: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
-CELL_ORDER = (
-    SourceKind.CLIENTS,
-    SourceKind.OUTSIDE,
-    SourceKind.LOAD_BALANCER,
-    SourceKind.PROXY_PODS,
-    SourceKind.PEERS,
-    SourceKind.NODES,
-    SourceKind.HEALTH_CHECKS,
-)
+CELL_ORDER = list(SourceKind)
 
 
 def exposure_manifest(

@@ -29,12 +29,8 @@ def _intersected(left: Limits, right: Limits) -> Limits:
     return Limits(clients, ports, left.allow_public and right.allow_public, modes)
 
 
-def first_violation(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Problem | None:
-    """The first field that names something outside the limits; None where none does."""
-    return next(_violations(spec, limits, services), None)
-
-
-def _violations(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Iterator[Problem]:
+def violations(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Iterator[Problem]:
+    """Each field that names something outside the limits."""
     if limits.modes is not None and spec.mode is not None and spec.mode not in limits.modes:
         allowed = ", ".join(limits.modes) or "none"
         yield Problem("spec.mode", f"{spec.mode} is not allowed here. Allowed by limits.allowModes: {allowed}")

@@ -43,7 +43,7 @@ class NamespaceView:
         if self.inputs.mode == "Paused" or name in self.planned.frozen:
             live = self.inputs.network_policies.get(name)
             return live is not None and is_ours(live)
-        return name in self.planned.enforced_names
+        return any(policy.name == name for policy in self.planned.enforced)
 
 
 def view_of(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> NamespaceView:
