@@ -7,13 +7,13 @@ from typing import Any
 
 from exposure.cli import wording
 from exposure.cli.command import DONE
-from exposure.cli.exposure_json import exposure_json, json_text, ref_json
+from exposure.cli.exposure_json import exposure_json, json_text
 from exposure.cli.inputs import gather
 from exposure.cli.selection import NamedObject, named_object
 from exposure.cli.terminal import safe, say, wrapped
 from exposure.model.exposures import BlindSpot, Exposure, Source
 from exposure.model.intent import ClusterSpec, ExposureSpec
-from exposure.model.objects import Ref, ServicePort
+from exposure.model.objects import ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.text import policy_text
@@ -43,7 +43,7 @@ def _explained_json(exposure: Exposure, resolved: ResolvedSnapshot) -> dict[str,
     planned = resolved.planned(exposure)
     return {
         **exposure_json(exposure),
-        "plannedNetworkPolicies": [ref_json(Ref(policy.namespace, policy.name)) for policy in planned],
+        "plannedNetworkPolicies": [{"namespace": policy.namespace, "name": policy.name} for policy in planned],
         "manifests": [network_policy_manifest(policy) for policy in (*_carrying(exposure, resolved), *planned)],
     }
 

@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from exposure.model.exposures import Exposure, Source
-from exposure.model.objects import Ref
 from exposure.networkpolicy.render import peer, port
 from exposure.render.exposures import exposure_lists
 
@@ -46,7 +45,3 @@ def _source(source: Source) -> dict[str, Any]:
         "explanation": source.explanation,
         "reference": source.reference,
     }
-
-
-def ref_json(ref: Ref) -> dict[str, str]:
-    return {"namespace": ref.namespace, "name": ref.name}
