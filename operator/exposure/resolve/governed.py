@@ -93,7 +93,7 @@ def _governed(
     profile = profile_of(service, policy.spec.load_balancer, facts)
     families = families_of(service, facts.pod_ranges.families)
     exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
-    ports = target_ports(service, exposed, facts.cni, slices, selected.pods)
+    ports = target_ports(exposed, facts.cni, slices, selected.pods)
     case = Case(service, policy, inputs, facts, profile, families, selected, ports, routes)
     access = decide_access(replace(case, deliveries=deliveries(case)))
     sources = _sorted(_merged(access.sources), policy)
