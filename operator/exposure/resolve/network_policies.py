@@ -31,12 +31,14 @@ def is_ours(policy: NetworkPolicy) -> bool:
 class PlannedPolicies:
     """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
 
-    `frozen`: the names of those that a policy in mode Paused leaves as they are.
+    `frozen`: the names of those that a policy in mode Paused leaves as they are. `isolating`: the names of those that
+    isolate the namespace, planned or left standing by a pause.
     """
 
     enforced: tuple[NetworkPolicy, ...] = ()
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
+    isolating: tuple[str, ...] = ()
 
     def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
         """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
@@ -59,7 +61,9 @@ def planned_policies(
     modes = {policy.mode for policy in inputs.policies}
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
     frozen = {policy.name for policy in by_mode["Paused"]}
-    if isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused")) != isolating:
+    with_paused = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
+    names = tuple(policy.name for policy in with_paused)
+    if with_paused != isolating:
         # What isolates the namespace depends on a paused policy, so it stays as it is.
         frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
         isolating = []
@@ -69,8 +73,8 @@ def planned_policies(
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":
-        return PlannedPolicies(audited=audited)
-    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen))
+        return PlannedPolicies(audited=audited, isolating=names)
+    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen), names)
 
 
 def _sorted(policies: Iterable[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:

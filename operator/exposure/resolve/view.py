@@ -7,27 +7,16 @@ from exposure.resolve.cache import ResolveCache
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService, governed_services
 from exposure.resolve.inputs import NamespaceInputs
-from exposure.resolve.network_policies import (
-    DEFAULT_DENY,
-    TO_SERVICE,
-    PlannedPolicies,
-    is_ours,
-    isolation_policies,
-    planned_policies,
-)
+from exposure.resolve.network_policies import DEFAULT_DENY, TO_SERVICE, PlannedPolicies, is_ours, planned_policies
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceView:
-    """`isolation_names`: the NetworkPolicies that isolate the namespace.
-
-    `default_deny`: whether a default deny of ours holds for ingress, planned or left standing by a pause.
-    """
+    """`default_deny`: whether a default deny of ours holds for ingress, planned or left standing by a pause."""
 
     inputs: NamespaceInputs
     governed: dict[str, GovernedService]
     planned: PlannedPolicies
-    isolation_names: tuple[str, ...]
     default_deny: bool
 
     def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
@@ -37,7 +26,7 @@ class NamespaceView:
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
         """The names of the NetworkPolicies that a governed Service needs."""
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
-        return (*own, *self.isolation_names)
+        return (*own, *self.planned.isolating)
 
     def _stands(self, name: str) -> bool:
         if self.inputs.mode == "Paused" or name in self.planned.frozen:
@@ -48,14 +37,7 @@ class NamespaceView:
 
 def view_of(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> NamespaceView:
     governed = governed_services(inputs, facts, cache)
-    isolating = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
-    return NamespaceView(
-        inputs=inputs,
-        governed=governed,
-        planned=planned_policies(inputs, governed, cache),
-        isolation_names=tuple(policy.name for policy in isolating),
-        default_deny=_default_deny(inputs),
-    )
+    return NamespaceView(inputs, governed, planned_policies(inputs, governed, cache), _default_deny(inputs))
 
 
 def _default_deny(inputs: NamespaceInputs) -> bool:
