@@ -40,7 +40,7 @@ def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfi
     return replace(
         exposure,
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
+        ports=tuple(dict.fromkeys(exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -196,7 +196,8 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(way.port for way in known if way.port is not None),
+        # Equal ports of several Services are shown once, whatever their node ports.
+        ports=tuple(replace(way.port, node_port=0) for way in known if way.port is not None),
         sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
         backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
         policy=next(iter(governing), None),
