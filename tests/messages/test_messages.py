@@ -648,7 +648,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'Everything is left as it is.',
         'The live policies equal the plan.',
         'Not yet written.',
-        'The last accepted spec stays in force.',
+        'This spec is not written, because it is not accepted.',
     ),
     "resolve/clients": (
         'Listed: {listed}.',
@@ -657,12 +657,12 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "resolve/cluster_policies": (
         'Every field is valid and within every limit.',
-        '{spec.field}: {spec.message}. The last accepted spec stays in force.',
+        'The last accepted spec stays in force.',
+        'No earlier spec was accepted, so the policy has no effect.',
     ),
     "resolve/effective_policies": (
         '{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}',
         'No earlier spec was accepted, so nothing is granted.',
-        'The last accepted spec stays in force.',
         "{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. {_what_holds(policy)}",
     ),
     "resolve/egress": (

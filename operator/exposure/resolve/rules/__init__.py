@@ -1,9 +1,11 @@
 """The rules that decide who may reach the pods of one governed Service, in the order in which they run.
 
-A rule reads the `Case` (a Service, its effective policy, and what each entry point delivers) and what the rules before
-it decided, and adds sources and blind spots. None of them looks back, and none calls another one.
+A rule reads the `Case` (a Service, its effective policy, and what each entry point delivers) and what earlier rules
+decided. It adds sources and blind spots, or refuses. Only the last rule changes sources that others have added. No rule
+calls another one.
 
-What the limits of ClusterExposurePolicies leave of client ranges and ports is worked out before, in `limits`.
+What is worked out before the rules run: the client ranges within the limits (`clients.client_ranges`), the ports within
+the limits (`ports.exposed_ports`), and the row of the decision table that fits each delivery (`delivery`).
 """
 
 from exposure.resolve.delivery import Case
@@ -38,13 +40,14 @@ from exposure.resolve.rules.reporting import (
     report_unresolved_ports,
 )
 
-#: Every rule that adds a source or reports a blind spot, in the order in which they run.
+#: Every rule, in the order in which they run. A rule that refuses the whole Service ends the list.
 RULES: tuple[Rule, ...] = (
     # First: is there anything that a NetworkPolicy could open?
     refuse_external_name,  # a DNS alias: no pods stand behind it
     refuse_without_selector,  # an empty podSelector would open the namespace
     refuse_host_network_pods,  # no NetworkPolicy selects pods that use hostNetwork
-    allow_egress,  # what the pods may call is independent of who may call them
+    # Then: what the policy and its limits leave, before anything is admitted.
+    allow_egress,  # what the pods may call; before the next rule, which closes it and ends the list
     refuse_unaccepted_policy,  # a policy that never was accepted governs, and grants nothing
     report_unresolved_ports,  # a named target port that this CNI does not resolve
     report_source_range_problems,  # annotations that no controller reads, families that the ranges leave out
@@ -61,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     admit_host_network_proxies,  # a proxy on hostNetwork calls with its node's address
     admit_peers,  # callers in the cluster that the policy names
     # Then: what of it no NetworkPolicy can hold.
-    report_lost_client_addresses,  # nodes are admitted, so anyone who reaches a NodePort is
+    report_lost_client_addresses,  # nodes are admitted, so anyone who reaches a NodePort is admitted too
     report_dropped_cross_node_traffic,  # node addresses are needed, and withheld or not known
     report_unenforced_ranges,  # ranges that neither the load balancer, nor kube-proxy, nor the policy holds
     report_unfiltered_cluster_traffic,  # a CNI that does not filter this traffic
