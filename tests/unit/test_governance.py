@@ -386,16 +386,16 @@ def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: st
         pytest.param("Audit", {}, ["Enforce", "Audit"], "Audit", "", id="allowed"),
         pytest.param("Audit", {}, ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
         pytest.param("audit", {}, ["Enforce"], "Enforce", "is ignored", id="unknown"),
-        pytest.param("Enforce", {"mode": "Audit"}, ["Enforce", "Audit"], "Audit", "", id="enforce-lifts-no-audit"),
-        pytest.param("Enforce", {"mode": "Paused"}, ["Enforce", "Paused"], "Paused", "", id="enforce-lifts-no-pause"),
-        pytest.param("Audit", {"mode": "Paused"}, ["Audit", "Paused"], "Audit", "", id="beats-the-mode-of-a-policy"),
+        pytest.param("Enforce", {"mode": "Audit"}, None, "Audit", "", id="enforce-lifts-no-audit"),
+        pytest.param("Enforce", {"mode": "Paused"}, None, "Paused", "", id="enforce-lifts-no-pause"),
+        pytest.param("Audit", {"mode": "Paused"}, None, "Audit", "", id="beats-the-mode-of-a-policy"),
     ],
 )
-def test_the_annotation_of_a_namespace(asked: str, own: Json, allowed: list[str], mode: str, note: str) -> None:
+def test_the_annotation_of_a_namespace(asked: str, own: Json, allowed: list[str] | None, mode: str, note: str) -> None:
     """Audit and Paused hold as far as the limits allow them. What is ignored is reported."""
     annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": asked})
-    limits = cluster_policy(limits={"allowModes": allowed})
-    resolution = resolved(annotated, policy(**own), limits, service(), cni="cilium")
+    limits = [cluster_policy(limits={"allowModes": allowed})] if allowed else []
+    resolution = resolved(annotated, policy(**own), *limits, service(), cni="cilium")
     assert mode == outcome_of(resolution).mode
     assert note in outcome_of(resolution).note
     assert (mode == "Enforce") == ("exposure-to-web" in {written.name for written in resolution.policies})

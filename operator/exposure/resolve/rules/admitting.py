@@ -115,8 +115,8 @@ def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
 def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     """ServiceLB of k3s forwards by pods that masquerade, with either externalTrafficPolicy: these pods are admitted.
 
-    They enforce the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
-    not admitted.
+    They enforce the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they
+    are not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
     if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):
