@@ -9,7 +9,7 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, Source, SourceKind
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
@@ -35,14 +35,13 @@ UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+    """Every Exposure is finished here: its lists without repetition, and what is the same for all of them."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
         exposure,
-        name=exposure_name(exposure.owner),
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(exposure.ports)),
+        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -116,7 +115,7 @@ def _governed(
     )
     exposure = replace(
         shown,
-        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        ports=tuple(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
         policy=policy.ref,
         network_policies=carrying,
@@ -142,8 +141,7 @@ def _ungoverned(
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
-    ports = tuple(map(_open_port, service.ports))
-    exposure = replace(shown, ports=ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
+    exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
     return finished(exposure, facts, profile)
 
 
@@ -152,9 +150,11 @@ def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...
     kinds = view.inputs.entry_points[service.name]
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
+    owner = Owner("v1", "Service", service.name, service.uid)
     return Exposure(
         namespace=service.namespace,
-        owner=Owner("v1", "Service", service.name, service.uid),
+        name=exposure_name(owner),
+        owner=owner,
         entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
         addresses=(*published, *service.external_ips),
         backends=(_backend(view.inputs, service),),
@@ -193,10 +193,11 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     profiles = [way.profile for way in known if way.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
+        name=exposure_name(point.owner),
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
+        ports=tuple(way.port for way in known if way.port is not None),
         sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
         backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
         policy=next(iter(governing), None),
@@ -292,10 +293,6 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     detail = f"Namespace {inputs.name}: in mode Audit its default deny is planned, not written."
     cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
     return (blind_spot("NotIsolated", detail, cure=cure),)
-
-
-def _open_port(port: ServicePort) -> OpenPort:
-    return OpenPort(port.name, port.port, port.target_port, port.protocol)
 
 
 def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from exposure.catalog.blind_spots import blind_spot
+from exposure.grouping import grouped
 from exposure.model.connection_ends import pods_end
 from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Namespace
@@ -19,11 +20,12 @@ def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    by_common: dict[object, list[GovernedService]] = {}
-    for governed in services:
-        if governed.pod_selector is not None:
-            for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods)):
-                by_common.setdefault(label_or_pod, []).append(governed)
+    by_common = grouped(
+        (label_or_pod, governed)
+        for governed in services
+        if governed.pod_selector is not None
+        for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods))
+    )
     others: dict[str, set[str]] = {}
     for common, sharing in by_common.items():
         is_pod = isinstance(common, str)
