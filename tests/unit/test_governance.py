@@ -404,6 +404,7 @@ def test_the_annotation_of_a_namespace(asked: str, own: Json, allowed: list[str]
 def test_nothing_is_promised_to_stay_in_force_where_nothing_was_accepted() -> None:
     """A spec that is outside limits or invalid, with and without an earlier one: Accepted says what holds."""
     limits = cluster_policy(limits={"clients": {"cidrs": ["10.0.0.0/8"]}})
-    for spec in ({"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}):
+    specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
+    for spec in specs:
         message = outcome_of(resolved(policy(**spec), limits, service(), cni="cilium")).verdict.message
         assert message.endswith("No earlier spec was accepted, so nothing is granted.")
