@@ -15,7 +15,6 @@ from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.render import network_policy_manifest
-from exposure.resolve.network_policies import is_ours
 
 #: What the API server refuses today it may accept after a change elsewhere, such as a quota.
 RETRY_INVALID_SECONDS = 5.0
@@ -77,7 +76,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
     body = network_policy_manifest(change.policy)
     if change.verb == "update":
         live = store.policies.get(key)
-        if live is None or not is_ours(live):
+        if live is None or not live.is_ours:
             raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
@@ -92,7 +91,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
 
 async def _delete(key: Key, store: Store, writer: Writer) -> None:
     live = store.policies.get(key)
-    if live is None or live.deleting or not is_ours(live):
+    if live is None or live.deleting or not live.is_ours:
         return
     with store.expecting(key, None):
         answer = await writer.delete(store.policies.kind.plural, store.policies.path(key), live.uid)

@@ -1,5 +1,6 @@
 """What follows: one `Exposure` for each entry point, with its sources, ports, backends and blind spots."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -167,3 +168,9 @@ class Resolution:
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = field(default=frozenset())
     paused: bool = False
+
+    def written(self, live: Mapping[str, NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
+        """Those that the operator writes: not what a pause leaves as it is, nor what others hold the name of."""
+        foreign = {name for name, policy in live.items() if not policy.is_ours}
+        untouched = foreign | self.frozen
+        return () if self.paused else tuple(policy for policy in self.policies if policy.name not in untouched)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
@@ -19,7 +19,7 @@ from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.network_policies import TO_SERVICE, is_ours
+from exposure.resolve.network_policies import TO_SERVICE
 from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
@@ -91,23 +91,31 @@ def service_exposures(
             *_name_conflicts(view, governed),
             *_not_isolated(view, governed),
         )
-        carrying = view.carrying(governed)
-        slices = inputs.slices.get(service.name)
-        depends_on = (facts, governed, blind_spots, carrying, view.default_deny, inputs.mode, slices)
-        make = partial(_governed, view, facts, governed, blind_spots, carrying)
-        exposures.append(cached(cache.exposures, service.ref, depends_on, make))
+        own_inputs = ExposureInputs(
+            facts,
+            governed,
+            _shown(view, service, governed.policy.spec.selected_entry_points),
+            blind_spots,
+            view.carrying(governed),
+            inputs.mode_of(governed.policy),
+        )
+        exposures.append(cached(cache.exposures, service.ref, own_inputs, _governed))
     return exposures
 
 
-def _governed(
-    view: NamespaceView,
-    facts: ClusterFacts,
-    governed: GovernedService,
-    blind_spots: tuple[BlindSpot, ...],
-    carrying: tuple[Ref, ...],
-) -> Exposure:
-    policy = governed.policy
-    shown = _shown(view, governed.service, policy.spec.selected_entry_points)
+class ExposureInputs(NamedTuple):
+    """Everything that decides about the Exposure of a governed Service. `shown`: what it shows without any policy."""
+
+    facts: ClusterFacts
+    governed: GovernedService
+    shown: Exposure
+    blind_spots: tuple[BlindSpot, ...]
+    carrying: tuple[Ref, ...]
+    mode: str
+
+
+def _governed(inputs: ExposureInputs) -> Exposure:
+    governed, shown = inputs.governed, inputs.shown
     sources = (
         source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
         for source in governed.sources
@@ -117,13 +125,13 @@ def _governed(
         shown,
         ports=tuple(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
-        policy=policy.ref,
-        network_policies=carrying,
-        blind_spots=(*governed.blind_spots, *blind_spots),
-        mode=view.inputs.mode_of(policy),
+        policy=governed.policy.ref,
+        network_policies=inputs.carrying,
+        blind_spots=(*governed.blind_spots, *inputs.blind_spots),
+        mode=inputs.mode,
         refusal=governed.refusal,
     )
-    return finished(exposure, facts, governed.profile)
+    return finished(exposure, inputs.facts, governed.profile)
 
 
 def _ungoverned(
@@ -280,7 +288,7 @@ def _name_conflicts(view: NamespaceView, governed: GovernedService) -> tuple[Bli
     return tuple(
         blind_spot("ForeignPolicySameName", f"NetworkPolicy {policy.namespace}/{policy.name}.")
         for policy in holders
-        if policy is not None and not is_ours(policy)
+        if policy is not None and not policy.is_ours
     )
 
 

@@ -47,7 +47,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
     """Where limits.allowPublic is false, an own entry point stays closed if its clients hold a whole family."""
-    if case.inputs.limits.allow_public:
+    if case.limits.allow_public:
         return
     for delivery in case.deliveries:
         if delivery.route is None and whole_families(block.cidr for block in delivery.clients.blocks):
