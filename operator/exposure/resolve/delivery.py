@@ -53,6 +53,16 @@ class Delivery:
         return tuple(target for ports in self.ports for target in ports.targets)
 
     @property
+    def calls_from_nodes(self) -> bool:
+        """Whether a proxy that uses hostNetwork calls the pods."""
+        return self.route is not None and self.route.proxy.kind == "nodes"
+
+    @property
+    def narrower_than_service(self) -> bool:
+        """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
+        return not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
+
+    @property
     def hides_clients(self) -> bool:
         """Whether node addresses or a whole family are admitted, among which no client can be recognized."""
         return not HIDES_CLIENTS.isdisjoint(self.kinds)

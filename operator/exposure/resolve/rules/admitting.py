@@ -13,6 +13,7 @@ from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.egress import egress_rules
 from exposure.resolve.node_addresses import snat_sources
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
+from exposure.resolve.rules.withholding import withheld_host_network_proxy, withheld_service_lb
 
 EXPLANATIONS = {
     SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
@@ -119,7 +120,7 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     are not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
-    if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):
+    if proxies is None or delivery.row is None or withheld_service_lb(case, delivery):
         return
     labels = {proxies.service_name_label: service.name, proxies.service_namespace_label: service.namespace}
     pods = Peer(pods=selecting(labels), namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}))
@@ -134,7 +135,7 @@ def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
     """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
     route = delivery.route
     if route is not None and route.proxy.peer is not None and delivery.row is not None:
-        explanation = f"The proxy's pods call: {way(delivery)}."
+        explanation = f"The proxy's pods call: {delivery.route}."
         yield _source(delivery, SourceKind.PROXY_PODS, peers=(route.proxy.peer,), explanation=explanation)
 
 
@@ -144,10 +145,10 @@ def admit_host_network_proxies(case: Case, delivery: Delivery) -> Findings:
 
     Not on Cilium, whose ipBlocks match no node, and not where clients are narrower and unenforceable is Deny.
     """
-    if calls_from_nodes(delivery) and not withholds_host_network_proxy(case, delivery):
+    if delivery.calls_from_nodes and not withheld_host_network_proxy(case, delivery):
         addresses, blind_spots = _node_addresses(case)
         if addresses:
-            explanation = f"The proxy uses hostNetwork: {way(delivery)}."
+            explanation = f"The proxy uses hostNetwork: {delivery.route}."
             yield _source(delivery, SourceKind.NODES, addresses, explanation=explanation)
         yield from blind_spots
 
@@ -160,30 +161,6 @@ def admit_peers(case: Case, access: Access) -> None:
         explanation = "The policy names these callers in peers."
         own = (delivery.entry_point for delivery in case.deliveries if delivery.route is None)
         access.admit(Source(SourceKind.PEERS, (), targets, PEERS, explanation, PEERS.reference, peers, next(own, "")))
-
-
-def way(delivery: Delivery) -> str:
-    """`HTTPRoute shop/web leads here from Gateway edge/public`."""
-    assert delivery.route is not None
-    return f"{delivery.route.route} leads here from {delivery.route.ingress_point}"
-
-
-def calls_from_nodes(delivery: Delivery) -> bool:
-    return delivery.route is not None and delivery.route.proxy.kind == "nodes"
-
-
-def withholds_host_network_proxy(case: Case, delivery: Delivery) -> str:
-    """Why the nodes of a hostNetwork proxy are not admitted; "" where they are."""
-    if delivery.clients.narrow and case.denies_unenforceable:
-        return f"{way(delivery)} by its nodes, and clients.unenforceable is Deny."
-    if case.facts.cni.pod_ranges == "matched-by-identity":
-        return f"{way(delivery)} by its nodes, which no ipBlock matches on Cilium."
-    return ""
-
-
-def narrower_than_service(delivery: Delivery) -> bool:
-    """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
-    return not delivery.clients.narrowed_by.isdisjoint({"policy", "limits"})
 
 
 def _source(
