@@ -723,7 +723,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'no source',
     ),
     "resolve/overlaps": (
-        "Also selected by: {', '.join(sorted(names))}.",
+        "Also selected by: {', '.join(sorted(set(names)))}.",
         '{peers_text(rule.peers)} to {ports_text(rule.ports)}',
         'NetworkPolicy {policy.namespace}/{policy.name} admits {admits}.',
     ),
@@ -855,7 +855,6 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'the client',
         'the egress of the probe pod is restricted by {restricting}',
         'loadBalancerSourceRanges of the Service exclude {own}, before any policy',
-        '; {row_of(context, target).why}',
         "the load balancer's own addresses are not known, so the source of the connection is not, either",
         'the policies admit {_listed(passing)}{row}',
         'no policy admits {_listed(possible)}{row}',

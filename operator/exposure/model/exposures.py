@@ -21,15 +21,15 @@ class BlindSpot:
 
 
 class SourceKind(StrEnum):
-    """Who it is that arrives at the pod's port."""
+    """Who it is that arrives at the pod's port. In a short cell, whom the policy asks for stands before all others."""
 
     CLIENTS = "Clients"
-    LOAD_BALANCER = "LoadBalancer"
-    HEALTH_CHECKS = "HealthChecks"
-    NODES = "Nodes"
     OUTSIDE = "Outside"
+    LOAD_BALANCER = "LoadBalancer"
     PROXY_PODS = "ProxyPods"
     PEERS = "Peers"
+    NODES = "Nodes"
+    HEALTH_CHECKS = "HealthChecks"
 
 
 #: Whether a load balancer sends to pods, or to nodes that forward.

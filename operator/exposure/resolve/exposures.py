@@ -13,7 +13,7 @@ from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import EndpointSlice, Pod, Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
@@ -101,7 +101,7 @@ def service_exposures(
             inputs.mode_of(governed.policy),
             view.default_deny,
         )
-        exposures.append(cached(cache.exposures, service.ref, own_inputs, _governed_exposure))
+        exposures.append(cache.get(_governed_exposure, service.ref, own_inputs))
     return exposures
 
 

@@ -1,6 +1,5 @@
 """Rules that admit: each looks at what arrives by one delivery and yields the sources that are let in."""
 
-from collections.abc import Iterator
 from functools import cache
 
 from exposure.addresses import Block, blocks, everyone, of_families
@@ -9,6 +8,7 @@ from exposure.catalog.decision_table import PEERS
 from exposure.labels import NAMESPACE_LABEL, selecting
 from exposure.model.exposures import BlindSpot, Source, SourceKind
 from exposure.networkpolicy.values import Peer, PolicyPort
+from exposure.resolve.arrival import Arrival
 from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.egress import egress_rules
 from exposure.resolve.node_addresses import snat_sources
@@ -77,7 +77,7 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     arrival = delivery.arrival
     if SourceKind.HEALTH_CHECKS not in delivery.kinds or arrival is None:
         return
-    targets = _probed_targets(delivery)
+    targets, unresolved = _probed(delivery, arrival)
     if arrival.probes is None:
         admitted_anyway = not delivery.clients.narrow and set(targets) <= set(delivery.targets)
         if targets and arrival.preserved and not admitted_anyway:
@@ -86,7 +86,7 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     probes = of_families(blocks(arrival.probes), case.families)
     if probes and targets:
         yield _source(delivery, SourceKind.HEALTH_CHECKS, probes, targets)
-    for name in _unresolved_probed_names(delivery) if probes else ():
+    for name in unresolved if probes else ():
         yield blind_spot("NamedPortUnresolved", f"Health checks probe TCP of the number of {name}.")
 
 
@@ -198,23 +198,16 @@ def _node_addresses(case: Case) -> tuple[tuple[Block, ...], tuple[BlindSpot, ...
     return blocks(networks), (blind_spot("NodeRangesWidened", detail),)
 
 
-def _probed_targets(delivery: Delivery) -> tuple[PolicyPort, ...]:
-    assert delivery.arrival is not None
-    if delivery.arrival.probe_port is not None:
-        return (PolicyPort("TCP", delivery.arrival.probe_port),)
+def _probed(delivery: Delivery, arrival: Arrival) -> tuple[tuple[PolicyPort, ...], list[str]]:
+    """The targets that are probed, and the names of those that are probed on TCP of a number that is not known."""
+    if arrival.probe_port is not None:
+        return (PolicyPort("TCP", arrival.probe_port),), []
     if delivery.protocol == "TCP":
-        return delivery.targets
+        return delivery.targets, []
     if delivery.profile.delivery != "pod":
-        return ()
+        return (), []
     numbers = [target.port for target in delivery.targets if isinstance(target.port, int)]
     numbers += [number for ports in delivery.ports for number in ports.numbers]
-    return tuple(PolicyPort("TCP", number) for number in dict.fromkeys(numbers))
-
-
-def _unresolved_probed_names(delivery: Delivery) -> Iterator[str]:
-    """Named targets of another protocol than TCP that are probed on TCP of a number that is not known."""
-    assert delivery.arrival is not None
-    if delivery.protocol != "TCP" and delivery.arrival.probe_port is None and delivery.profile.delivery == "pod":
-        for ports in delivery.ports:
-            if not ports.numbers:
-                yield from (target.port for target in ports.targets if isinstance(target.port, str))
+    unknown = (target.port for ports in delivery.ports if not ports.numbers for target in ports.targets)
+    targets = tuple(PolicyPort("TCP", number) for number in dict.fromkeys(numbers))
+    return targets, [port for port in unknown if isinstance(port, str)]
