@@ -647,7 +647,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'Planned and reported, not written.',
         'Everything is left as it is.',
         'The live policies equal the plan.',
-        'The last accepted spec stays in force.',
+        'This spec is not written, because it is not accepted.',
     ),
     "resolve/clients": (
         "Listed: {', '.join(map(str, own.networks))}.",
@@ -656,12 +656,12 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "resolve/cluster_policies": (
         'Every field is valid and within every limit.',
-        '{spec.field}: {spec.message}. The last accepted spec stays in force.',
+        'The last accepted spec stays in force.',
+        'No earlier spec was accepted, so the policy has no effect.',
     ),
     "resolve/effective_policies": (
         '{_field(policy, violation.field)}: {violation.message}. {_what_holds(policy)}',
         'No earlier spec was accepted, so nothing is granted.',
-        'The last accepted spec stays in force.',
         "{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both policies. {_what_holds(policy)}",
     ),
     "resolve/egress": (
@@ -686,6 +686,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'Set mode: Enforce.',
     ),
     "resolve/ingress_points": (
+        '{self.route} leads here from {self.ingress_point}',
         'Ingress {ingress.ref}',
         'Services that publish it: {names}.',
         "its address is a node's",
@@ -744,12 +745,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Clients of the other address family arrive from the load balancer's addresses.",
         'Health checks probe TCP of the number of {name}.',
         'The pods of {proxies.title} forward to the Service and masquerade.',
-        "The proxy's pods call: {way(delivery)}.",
-        'The proxy uses hostNetwork: {way(delivery)}.',
+        "The proxy's pods call: {delivery.route}.",
+        'The proxy uses hostNetwork: {delivery.route}.',
         'The policy names these callers in peers.',
-        '{delivery.route.route} leads here from {delivery.route.ingress_point}',
-        '{way(delivery)} by its nodes, and clients.unenforceable is Deny.',
-        '{way(delivery)} by its nodes, which no ipBlock matches on Cilium.',
         '{len(networks)} ranges stand for {len(facts.snat)} node addresses.',
     ),
     "resolve/rules/refusing": (
@@ -762,16 +760,20 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "resolve/rules/reporting": (
         'Service port {ports.port.port} targets {ports.port.target_port}.',
-        '{way(delivery)}, by the addresses of its nodes.',
+        '{delivery.route}, by the addresses of its nodes.',
         "Clients asked for: {', '.join(map(str, clients.blocks))}.",
         'clients.unenforceable is Deny.',
         'No node address is known. Give the command line Nodes, or set network.nodeCIDRs.',
         'Set network.nodeCIDRs in the configuration.',
         'Cilium sees what another node SNATed as world or as a remote node, by version and routing mode.',
-        "{way(delivery)}, whoever calls that. Narrow the clients of the proxy's own Service.",
+        "{delivery.route}, whoever calls that. Narrow the clients of the proxy's own Service.",
         'the source range annotation',
         "Not enforced: {', '.join(sorted(unenforced))}.",
         '{cni.slug} does not filter it with externalTrafficPolicy Cluster.',
+    ),
+    "resolve/rules/withholding": (
+        '{delivery.route} by its nodes, and clients.unenforceable is Deny.',
+        '{delivery.route} by its nodes, which no ipBlock matches on Cilium.',
         "The pods of {proxies.title} masquerade, and hold only the Service's own ranges.",
     ),
     "resolve/selected_pods": (

@@ -1,5 +1,6 @@
 """What follows: one `Exposure` for each entry point, with its sources, ports, backends and blind spots."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -32,7 +33,7 @@ class SourceKind(StrEnum):
 
 
 #: Whether a load balancer sends to pods, or to nodes that forward.
-Delivery: TypeAlias = Literal["pod", "node"]
+Destination: TypeAlias = Literal["pod", "node"]
 #: Where a CNI filters: before or after SNAT, in a data plane that preserves addresses, or by identity (Cilium).
 Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
 
@@ -45,7 +46,7 @@ class DecisionRow:
     """
 
     id: str
-    delivery: Delivery | None
+    delivery: Destination | None
     preserved: bool | None
     traffic_policy: str | None
     positions: tuple[Position, ...] | None
@@ -53,7 +54,7 @@ class DecisionRow:
     why: str
     reference: str
 
-    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+    def fits(self, delivery: Destination, preserved: bool, traffic_policy: str, position: Position) -> bool:
         return (
             self.delivery == delivery
             and self.preserved in (None, preserved)
@@ -118,7 +119,7 @@ class Exposure(Namespaced):
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""
-    delivery: Delivery | None = None
+    delivery: Destination | None = None
     refusal: str = ""
     default_deny: bool = False
 
@@ -167,3 +168,9 @@ class Resolution:
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = field(default=frozenset())
     paused: bool = False
+
+    def written(self, live: Mapping[str, NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
+        """Those that the operator writes: not what a pause leaves as it is, nor what others hold the name of."""
+        foreign = {name for name, policy in live.items() if not policy.is_ours}
+        untouched = foreign | self.frozen
+        return () if self.paused else tuple(policy for policy in self.policies if policy.name not in untouched)

@@ -14,7 +14,7 @@ MESSAGE_LENGTH = 1024
 #: Why the plan of a mode is not written.
 HELD_BACK = {"Audit": "Planned and reported, not written.", "Paused": "Everything is left as it is."}
 PROGRAMMED = "The live policies equal the plan."
-NOT_ACCEPTED = "The last accepted spec stays in force."
+NOT_ACCEPTED = "This spec is not written, because it is not accepted."
 
 
 def condition(

@@ -6,22 +6,23 @@ from typing import Any, TypeVar
 from exposure.model.objects import Ref
 
 T = TypeVar("T")
+Inputs = TypeVar("Inputs")
 
 
 class ResolveCache:
-    """Results by what makes them, and by Service. One is used again only where every input is equal.
+    """Results by what makes them, and by Service. One is made from its inputs alone, and used where they are equal.
 
     So the cache changes no outcome. Equal inputs are mostly the same objects, so the comparison costs little.
     """
 
     def __init__(self) -> None:
-        self.entries: dict[tuple[Callable[..., Any], Ref], tuple[tuple[Any, ...], Any]] = {}
+        self.entries: dict[tuple[Callable[..., Any], Ref], tuple[Any, Any]] = {}
 
-    def get(self, make: Callable[..., T], service: Ref, inputs: tuple[Any, ...], *arguments: Any) -> T:
-        """What `make` returns for these arguments, or has returned where the inputs were equal."""
+    def get(self, make: Callable[[Inputs], T], service: Ref, inputs: Inputs) -> T:
+        """What `make` returns for these inputs, or has returned where they were equal."""
         entry = self.entries.get((make, service))
-        if entry is None or entry[0] != inputs:
-            entry = self.entries[make, service] = (inputs, make(*arguments))
+        if entry is None or (entry[0] is not inputs and entry[0] != inputs):
+            entry = self.entries[make, service] = (inputs, make(inputs))
         result: T = entry[1]
         return result
 

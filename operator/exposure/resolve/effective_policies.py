@@ -13,7 +13,7 @@ from exposure.model.intent import (
     Limits,
 )
 from exposure.model.objects import Service
-from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
+from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
 from exposure.resolve.limits import violations, within_limits
 
 
@@ -103,7 +103,7 @@ def _judged(
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
     if isinstance(written, InvalidSpec):
-        return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
+        return _with_last_accepted(replace(policy, verdict=invalid(written, _what_holds(policy))), limits)
     policy = replace(policy, spec=written)
     violation = next(violations(written, limits, services), None)
     if violation is None:
@@ -134,7 +134,7 @@ def _field(policy: EffectivePolicy, field: str) -> str:
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
         return "No earlier spec was accepted, so nothing is granted."
-    return "The last accepted spec stays in force."
+    return LAST_STAYS
 
 
 def _refused_if_audit_would_cut(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
 from exposure.model.intent import Isolation
-from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Owner, Peer, PolicySpec, Rule
 from exposure.resolve.cache import ResolveCache
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
@@ -17,14 +17,8 @@ TO_SERVICE = "exposure-to-"
 EXPLANATION = "exposure.dev/explanation"
 SERVICE_LABEL = "exposure.dev/service"
 POLICY_LABEL = "exposure.dev/policy"
-MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
 #: Addresses and pods of one source that an explanation lists.
 LISTED = 4
-
-
-def is_ours(policy: NetworkPolicy) -> bool:
-    """Whether the operator wrote this NetworkPolicy. Only then may it be changed or deleted."""
-    return MANAGED_BY in policy.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +34,6 @@ class PlannedPolicies:
     frozen: frozenset[str] = frozenset()
     isolating: tuple[str, ...] = ()
 
-    def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
-        """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
-        kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]
-        planned = self.audited or self.enforced
-        return [*kept, *(policy for policy in planned if policy.name not in self.frozen)]
-
 
 def planned_policies(
     inputs: NamespaceInputs, governed: Mapping[str, GovernedService], cache: ResolveCache
@@ -55,7 +43,7 @@ def planned_policies(
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
     for service in governed.values():
-        policy = cache.get(service_policy, service.service.ref, (service,), service)
+        policy = cache.get(service_policy, service.service.ref, service)
         if policy is not None:
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}

@@ -12,7 +12,6 @@ from exposure.networkpolicy.matching import allowed_within
 from exposure.networkpolicy.text import peers_text, ports_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.governed import GovernedService
-from exposure.resolve.network_policies import is_ours
 
 
 def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot]]:
@@ -46,7 +45,7 @@ def _nested(governed: GovernedService, other: GovernedService) -> bool:
 def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
     """NetworkPolicies that are not ours and allow connections to the Service's pods that our own may not allow."""
     for policy in sorted(policies, key=lambda policy: policy.name):
-        if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
+        if policy.is_ours or not policy.spec.ingress or not _selects(policy, governed):
             continue
         receiver = pods_end(governed.pods, Namespace(policy.namespace), ())
         for rule in policy.spec.ingress:

@@ -21,6 +21,9 @@ from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.ports import known_numbers
 
+#: Stands for the Service in a namespace that has no entry point. No Service has an empty name.
+NO_ENTRY_POINT = ""
+
 
 def webhook_blind_spots(
     inputs: NamespaceInputs,
@@ -31,8 +34,8 @@ def webhook_blind_spots(
     """By Service, the webhooks that the API server cannot reach through `policies`.
 
     Reported where a governed entry point shares the webhook's pods; where none does, at every governed entry point of
-    the namespace, else at every entry point. A namespace without any entry point (cert-manager's, say) has it under "",
-    for its policies to report.
+    the namespace, else at every entry point. A namespace without any entry point (cert-manager's, say) has it under
+    NO_ENTRY_POINT, for its policies to report.
     """
     blind_spots: dict[str, list[BlindSpot]] = {}
     evaluator = Evaluator(policies)
@@ -57,7 +60,7 @@ def webhook_blind_spots(
         exposed = [name for name, kinds in inputs.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
         here = [name for name in exposed if name in governed]
         sharing = [name for name in here if _shares(governed[name], selector)]
-        for name in sharing or here or exposed or [""]:
+        for name in sharing or here or exposed or [NO_ENTRY_POINT]:
             blind_spots.setdefault(name, []).append(_blind_spot(call.webhook, service, port, facts))
     return blind_spots
 

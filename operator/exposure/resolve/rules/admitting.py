@@ -13,6 +13,7 @@ from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.egress import egress_rules
 from exposure.resolve.node_addresses import snat_sources
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
+from exposure.resolve.rules.withholding import withheld_host_network_proxy, withheld_service_lb
 
 EXPLANATIONS = {
     SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
@@ -33,7 +34,10 @@ def allow_egress(case: Case, access: Access) -> None:
 
 @for_each_delivery
 def admit_clients(case: Case, delivery: Delivery) -> Findings:
-    """Clients are admitted by their own addresses where these are kept until the CNI filters."""
+    """Clients are admitted by their own addresses where these are kept until the CNI filters.
+
+    Rows `*-preserved` of the decision table.
+    """
     if SourceKind.CLIENTS in delivery.kinds:
         yield _source(delivery, SourceKind.CLIENTS, delivery.clients.blocks)
 
@@ -42,8 +46,9 @@ def admit_clients(case: Case, delivery: Delivery) -> Findings:
 def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
     """The load balancer's own addresses are admitted where they arrive: for all clients, or for some beside others.
 
-    Beside clients that keep their address: those of PrivateLink, and those of the other address family. Addresses that
-    are needed and not known are reported; no range is guessed.
+    Rows `*-proxied` of the decision table. In the other rows, most clients keep their address, and some may not: those
+    of PrivateLink, and those of the other address family. Addresses that are needed and not known are reported; no
+    range is guessed.
     """
     arrival, kind = delivery.arrival, SourceKind.LOAD_BALANCER
     if arrival is None:
@@ -87,7 +92,10 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_nodes(case: Case, delivery: Delivery) -> Findings:
-    """The nodes' addresses are admitted where externalTrafficPolicy Cluster makes nodes SNAT before the CNI filters."""
+    """The nodes' addresses are admitted where, with externalTrafficPolicy Cluster, the CNI sees a node's address.
+
+    Rows `node-cluster-post` (for every connection) and `node-cluster-pre-*` (for a pod on another node).
+    """
     if SourceKind.NODES in delivery.kinds:
         addresses, blind_spots = _node_addresses(case)
         yield _source(delivery, SourceKind.NODES, addresses)
@@ -96,7 +104,10 @@ def admit_nodes(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
-    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
+    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside.
+
+    Row `node-cluster-identity` of the decision table.
+    """
     if SourceKind.OUTSIDE in delivery.kinds:
         yield _source(delivery, SourceKind.OUTSIDE, everyone(case.families))
 
@@ -105,11 +116,11 @@ def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
 def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     """ServiceLB of k3s forwards by pods that masquerade, with either externalTrafficPolicy: these pods are admitted.
 
-    They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
-    not admitted.
+    They enforce the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they
+    are not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
-    if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):
+    if proxies is None or delivery.row is None or withheld_service_lb(case, delivery):
         return
     labels = {proxies.service_name_label: service.name, proxies.service_namespace_label: service.namespace}
     pods = Peer(pods=selecting(labels), namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}))
@@ -124,7 +135,7 @@ def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
     """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
     route = delivery.route
     if route is not None and route.proxy.peer is not None and delivery.row is not None:
-        explanation = f"The proxy's pods call: {way(delivery)}."
+        explanation = f"The proxy's pods call: {delivery.route}."
         yield _source(delivery, SourceKind.PROXY_PODS, peers=(route.proxy.peer,), explanation=explanation)
 
 
@@ -134,10 +145,10 @@ def admit_host_network_proxies(case: Case, delivery: Delivery) -> Findings:
 
     Not on Cilium, whose ipBlocks match no node, and not where clients are narrower and unenforceable is Deny.
     """
-    if calls_from_nodes(delivery) and not withholds_host_network_proxy(case, delivery):
+    if delivery.calls_from_nodes and not withheld_host_network_proxy(case, delivery):
         addresses, blind_spots = _node_addresses(case)
         if addresses:
-            explanation = f"The proxy uses hostNetwork: {way(delivery)}."
+            explanation = f"The proxy uses hostNetwork: {delivery.route}."
             yield _source(delivery, SourceKind.NODES, addresses, explanation=explanation)
         yield from blind_spots
 
@@ -150,30 +161,6 @@ def admit_peers(case: Case, access: Access) -> None:
         explanation = "The policy names these callers in peers."
         own = (delivery.entry_point for delivery in case.deliveries if delivery.route is None)
         access.admit(Source(SourceKind.PEERS, (), targets, PEERS, explanation, PEERS.reference, peers, next(own, "")))
-
-
-def way(delivery: Delivery) -> str:
-    """`HTTPRoute shop/web leads here from Gateway edge/public`."""
-    assert delivery.route is not None
-    return f"{delivery.route.route} leads here from {delivery.route.ingress_point}"
-
-
-def calls_from_nodes(delivery: Delivery) -> bool:
-    return delivery.route is not None and delivery.route.proxy.kind == "nodes"
-
-
-def withholds_host_network_proxy(case: Case, delivery: Delivery) -> str:
-    """Why the nodes of a hostNetwork proxy are not admitted; "" where they are."""
-    if delivery.clients.narrow and case.denies_unenforceable:
-        return f"{way(delivery)} by its nodes, and clients.unenforceable is Deny."
-    if case.facts.cni.pod_ranges == "matched-by-identity":
-        return f"{way(delivery)} by its nodes, which no ipBlock matches on Cilium."
-    return ""
-
-
-def narrower_than_service(delivery: Delivery) -> bool:
-    """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
-    return not delivery.clients.narrowed_by.isdisjoint({"policy", "limits"})
 
 
 def _source(
