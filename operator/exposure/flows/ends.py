@@ -1,6 +1,7 @@
 """Who an address or a name in a log is: a pod's workload, a node, a Service, or an address outside."""
 
 from collections.abc import Iterable
+from functools import cache
 from socket import AF_INET, inet_pton
 
 from exposure.addresses import Address, Network, address
@@ -36,6 +37,8 @@ class Ends:
         }
         endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
         self._api = {ip for endpoint in endpoints for ip in endpoint.addresses}
+        #: A pod behind the Service at an address.
+        self._backend = cache(lambda ip: next(snapshot.pods_of(self._services[ip]), None))
         self._snapshot, self._facts = snapshot, facts
         #: As numbers, by IP version: they are compared with each of millions of addresses.
         self._snat = _as_numbers(facts.snat)
@@ -80,7 +83,7 @@ class Ends:
         target = next((p.target_port for p in service.ports if (p.protocol, p.port) == (protocol, port)), port)
         if not service.selector:
             return FlowPeer("service", str(service.ref)), port
-        backend = next(self._snapshot.pods_of(service), None)
+        backend = self._backend(end.address)
         if backend is not None and isinstance(target, str):
             target = next((named.port for named in backend.ports if named.name == target), port)
         selected = FlowPeer("pod", "", service.namespace, tuple(sorted(service.selector)))

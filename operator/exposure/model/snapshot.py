@@ -58,8 +58,9 @@ class Snapshot:
 
     def slices_of(self, service: Ref) -> tuple[EndpointSlice, ...]:
         """The EndpointSlices of a Service, by name."""
-        here = sorted(self.endpoint_slices.get(service.namespace, {}).items())
-        return tuple(endpoint_slice for _, endpoint_slice in here if endpoint_slice.service == service.name)
+        here = self.endpoint_slices.get(service.namespace, {}).values()
+        own = (endpoint_slice for endpoint_slice in here if endpoint_slice.service == service.name)
+        return tuple(sorted(own, key=lambda endpoint_slice: endpoint_slice.name))
 
     def pods_of(self, service: Service) -> Iterator[Pod]:
         """The pods that a Service selects, without those that have finished."""
