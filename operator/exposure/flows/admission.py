@@ -1,5 +1,6 @@
 """What the NetworkPolicies say about a flow, as far as the log tells enough."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -37,9 +38,9 @@ class FlowAdmission:
     def __init__(self, snapshot: Snapshot, policies: ByNamespace[NetworkPolicy], *, ip_blocks: bool) -> None:
         """`policies` are those to judge by. `ip_blocks` False: the CNI's ipBlocks match neither pods nor nodes."""
         self.policies, self._snapshot, self._ip_blocks = policies, snapshot, ip_blocks
-        self._evaluators = {
-            namespace: Evaluator(policy for _, policy in sorted(named.items())) for namespace, named in policies.items()
-        }
+        self._evaluators = defaultdict(lambda: Evaluator(()))
+        for namespace, named in policies.items():
+            self._evaluators[namespace] = Evaluator(policy for _, policy in sorted(named.items()))
         pods = (pod for pods in snapshot.pods.values() for pod in pods.values())
         restricted = (pod for pod in pods if not pod.finished and not pod.host_network)
         self._pods = grouped(((pod.namespace, workload_labels(pod.labels)), pod) for pod in restricted)
@@ -66,7 +67,7 @@ class FlowAdmission:
     def _ask(
         self, direction: Direction, namespace: str, pod: ConnectionEnd, peer: ConnectionEnd, port: PolicyPort
     ) -> Expectation:
-        decision = self._evaluators.get(namespace, Evaluator(())).decide(direction, pod, peer, port)
+        decision = self._evaluators[namespace].decide(direction, pod, peer, port)
         denied = decision.verdict is Verdict.DENIED
         policies = decision.isolating if denied else [policy for policy, _ in decision.allowing]
         names = ", ".join(dict.fromkeys(policy.name for policy in policies))
