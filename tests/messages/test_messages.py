@@ -608,7 +608,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'for pods that several policies share, until these are written or deleted',
         'with what the other policies of these pods allow, until they are {others}',
         'an interim policy, no longer needed',
-        'no policy of this namespace asks for anything',
+        'no policy of this namespace enforces anything',
         'the namespace is no longer isolated',
         'no policy asks for it',
     ),

@@ -156,6 +156,13 @@ def test_a_violation_names_the_entry_of_the_list() -> None:
     assert verdict.message.startswith("spec.peers[1].ipBlock: ")
 
 
+def test_ports_with_one_target_are_shown_once() -> None:
+    """Several ports of a Service may lead to one port of its pods."""
+    two = [{"name": name, "port": port, "targetPort": 8080} for name, port in (("http", 80), ("https", 443))]
+    (source,) = the_exposure(resolved(policy(), service(ports=two), cni="calico"), "service-web").sources[:1]
+    assert ["tcp/8080"] == [*map(str, source.ports)]
+
+
 def test_a_route_to_a_service_that_does_not_exist() -> None:
     """The Exposure of an Ingress names it."""
     here = snapshot(ingress(), node(), cni="calico")

@@ -51,7 +51,7 @@ class Delivery:
 
     @property
     def targets(self) -> tuple[PolicyPort, ...]:
-        return tuple(target for ports in self.ports for target in ports.targets)
+        return tuple(dict.fromkeys(target for ports in self.ports for target in ports.targets))
 
     @property
     def hides_clients(self) -> bool:
