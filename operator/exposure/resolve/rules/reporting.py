@@ -39,7 +39,7 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
 
     Not where no node port exists and kube-proxy holds the ranges of loadBalancerSourceRanges at the load balancer.
     """
-    clients, proxies = delivery.clients, delivery.profile.proxy_pods
+    clients, proxies = delivery.clients, delivery.profile.proxy_pods if delivery.ports else None
     if not clients.narrow:
         return
     if calls_from_nodes(delivery):
@@ -54,7 +54,7 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
 @for_each_delivery
 def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Findings:
     """Connections by way of another node drop where the nodes' addresses are withheld, unknown, or not matched."""
-    proxies = delivery.profile.proxy_pods
+    proxies = delivery.profile.proxy_pods if delivery.ports else None
     if calls_from_nodes(delivery):
         why = withholds_host_network_proxy(case, delivery)
         if why:
