@@ -214,6 +214,14 @@ def test_masquerading_pods_hide_only_what_is_exposed(
     assert reported == reports(reason)(exposure)
 
 
+def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
+    """With externalTrafficPolicy Cluster, azure-npm lets in whom the refusal keeps out."""
+    disjoint = service(loadBalancerSourceRanges=["198.51.100.0/24"])
+    exposure = the_exposure(resolved(policy(clients=CLIENTS), disjoint, node(), cni="azure-npm"), "service-web")
+    assert exposure.refusal
+    assert reports("PolicyNotEnforced")(exposure)
+
+
 def test_every_rule_has_a_case() -> None:
     """A rule without one could go unnoticed."""
     assert {rule.__name__ for rule in RULES} == {*CASES, *ELSEWHERE}

@@ -97,13 +97,14 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
         yield blind_spot("SourceRangesUnenforced", f"Not enforced: {', '.join(sorted(unenforced))}.")
 
 
-@for_each_delivery
-def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Findings:
-    """Some CNIs do not filter what kube-proxy forwards with externalTrafficPolicy Cluster."""
+def report_unfiltered_cluster_traffic(case: Case, access: Access) -> None:
+    """Some CNIs do not filter what kube-proxy forwards with externalTrafficPolicy Cluster, admitted or not."""
     cni = case.facts.cni
-    forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
-    if delivery.route is None and forwarded and not cni.enforces_cluster_policy:
-        yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster.")
+    for delivery in () if cni.enforces_cluster_policy else case.deliveries:
+        forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
+        if delivery.route is None and forwarded:
+            detail = f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."
+            access.report(blind_spot("PolicyNotEnforced", detail))
 
 
 def _masquerading(proxies: ProxyPods) -> str:
