@@ -51,6 +51,7 @@ def carrying(exposure: Exposure) -> set[str]:
         pytest.param(None, {}, [], "Enforce", {"exposure-to-web"}, id="enforced"),
         pytest.param("Audit", {}, [], "Audit", set(), id="the-namespace-is-audited"),
         pytest.param(None, {"mode": "Audit"}, [], "Audit", set(), id="the-policy-is-audited"),
+        pytest.param("Enforce", {"mode": "Audit"}, [], "Audit", set(), id="the-annotation-does-not-lift-an-audit"),
         pytest.param("Paused", {}, [], "Paused", set(), id="paused-before-anything-was-written"),
         pytest.param("Paused", {}, ["exposure-to-web"], "Paused", {"exposure-to-web"}, id="paused-afterwards"),
         pytest.param(None, {"mode": "Paused"}, [], "Paused", set(), id="the-policy-is-paused-before-anything"),

@@ -104,7 +104,8 @@ def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, s
             f"The annotation exposure.dev/mode: {asked} is ignored, because limits.allowModes of a "
             f"ClusterExposurePolicy does not allow it here. Allowed: {allowed}."
         )
-    return asked, ""
+    # Enforce suspends nothing: each policy keeps its own mode.
+    return (None if asked == "Enforce" else asked), ""
 
 
 def has_host_port(pod: Pod) -> bool:

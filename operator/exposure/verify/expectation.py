@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from exposure.addresses import address, covered, family, network
 from exposure.catalog.decision_table import decide
+from exposure.fields import is_network
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.exposures import DecisionRow, Exposure, SourceKind
 from exposure.model.objects import Namespace, Pod
@@ -210,9 +211,9 @@ def _is_excluded_by_source_ranges(context: VerificationContext, target: Target, 
     own = next(iter(vantage.addresses), "")
     if target.entry_point != "LoadBalancer" or address(own) is None or _hides_client(target, vantage):
         return False
-    row, ranges = row_of(context, target), [network(text) for text in target.service.source_ranges]
+    row, written = row_of(context, target), target.service.source_ranges
     at_node = row.delivery == "node" and SourceKind.LOAD_BALANCER not in row.sources
-    return at_node and bool(ranges) and not covered(network(own), ranges)
+    return at_node and bool(written) and not covered(network(own), map(network, filter(is_network, written)))
 
 
 def _hides_client(target: Target, vantage: Vantage) -> bool:
