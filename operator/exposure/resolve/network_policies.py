@@ -39,10 +39,6 @@ class PlannedPolicies:
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
 
-    @property
-    def enforced_names(self) -> frozenset[str]:
-        return frozenset(policy.name for policy in self.enforced)
-
     def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
         """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
         kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]

@@ -19,7 +19,7 @@ from exposure.resolve.network_policies import (
 
 @dataclass(frozen=True, slots=True)
 class NamespaceView:
-    """`isolation_names`: the NetworkPolicies that isolate the namespace.
+    """`isolation_names`: the NetworkPolicies that isolate the namespace. `standing`: those that are planned or left.
 
     `default_deny`: whether a default deny of ours holds for ingress, planned or left standing by a pause.
     """
@@ -28,34 +28,38 @@ class NamespaceView:
     governed: dict[str, GovernedService]
     planned: PlannedPolicies
     isolation_names: tuple[str, ...]
+    standing: frozenset[str]
     default_deny: bool
 
     def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
         """The NetworkPolicies that carry what is open at a Service: those that are planned, or left standing."""
-        return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if self._stands(name))
+        return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if name in self.standing)
 
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
         """The names of the NetworkPolicies that a governed Service needs."""
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
         return (*own, *self.isolation_names)
 
-    def _stands(self, name: str) -> bool:
-        if self.inputs.mode == "Paused" or name in self.planned.frozen:
-            live = self.inputs.network_policies.get(name)
-            return live is not None and is_ours(live)
-        return name in self.planned.enforced_names
-
 
 def view_of(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> NamespaceView:
     governed = governed_services(inputs, facts, cache)
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
+    planned = planned_policies(inputs, governed, cache)
     return NamespaceView(
         inputs=inputs,
         governed=governed,
-        planned=planned_policies(inputs, governed, cache),
+        planned=planned,
         isolation_names=tuple(policy.name for policy in isolating),
+        standing=_standing(inputs, planned),
         default_deny=_default_deny(inputs),
     )
+
+
+def _standing(inputs: NamespaceInputs, planned: PlannedPolicies) -> frozenset[str]:
+    """The names of the NetworkPolicies of ours that are planned, or left standing by a pause."""
+    paused, ours = inputs.mode == "Paused", filter(is_ours, inputs.network_policies.values())
+    left = frozenset(policy.name for policy in ours if paused or policy.name in planned.frozen)
+    return left if paused else left.union(policy.name for policy in planned.enforced) - (planned.frozen - left)
 
 
 def _default_deny(inputs: NamespaceInputs) -> bool:
