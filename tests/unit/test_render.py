@@ -1,8 +1,10 @@
 """What people read: Exposures, conditions with their times, the status of policies, the cells of tables."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exposure.addresses import Block, network
 from exposure.catalog.decision_table import ROWS
@@ -25,6 +27,7 @@ from exposure.render import condition, conditions, exposure_manifest, from_text,
 from exposure.render.exposures import exposure_status
 from exposure.render.status import LISTED, MESSAGE_LENGTH
 
+CRDS = Path(__file__).parents[2] / "crds"
 NOW, BEFORE = "2026-02-03T04:05:06Z", "2026-01-01T00:00:00Z"
 EDGE = PolicyRef("ExposurePolicy", "edge", "shop")
 OWNER = Owner("v1", "Service", "web", "uid-web")
@@ -260,3 +263,23 @@ def test_lists_of_a_status_are_bounded() -> None:
     above = policy_status(whole, programmed=True, message="", now=NOW)
     assert (LISTED, LISTED + 5) == (len(above["namespaces"]), above["namespaceCount"])
     assert "services" not in above
+
+
+def test_lists_of_an_entry_point_are_bounded() -> None:
+    """The API server would refuse an Exposure whole for one entry more than its CRD allows, and show none at all."""
+    many = range(1500)
+    status = exposure_status(
+        exposure(
+            addresses=tuple(f"host-{n}.example" for n in many),
+            ports=tuple(OpenPort("", n, n, "TCP") for n in many),
+            sources=tuple(source("Clients", f"10.0.{n // 250}.{n % 250}/32") for n in many),
+            backends=tuple(BackendSummary(Ref("shop", f"s{n}"), "", 0, 0) for n in many),
+            network_policies=tuple(Ref("shop", f"exposure-to-s{n}") for n in many),
+            blind_spots=tuple(BlindSpot("BackendNotGranted", "Cuts", f"{n}") for n in many),
+        )
+    )
+    crd = yaml.safe_load((CRDS / "exposure.dev_exposures.yaml").read_text(encoding="utf-8"))
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    full = {name: len(entries) for name, entries in status.items() if isinstance(entries, list) and len(entries) > 6}
+    assert {name: fields[name]["maxItems"] for name in full} == full
+    assert 6 == len(full)

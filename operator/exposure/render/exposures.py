@@ -14,6 +14,8 @@ from exposure.render.status import HELD_BACK, NOT_YET, PROGRAMMED, condition, co
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
 NONE = "<none>"
+#: As many entries as the CRD allows in a list of status; `map -o json` has them all.
+LISTED, LISTED_BLIND_SPOTS = 1024, 256
 #: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
 CELL_ORDER = (
     SourceKind.CLIENTS,
@@ -71,15 +73,16 @@ def exposure_lists(exposure: Exposure) -> dict[str, Any]:
 
 def exposure_status(exposure: Exposure) -> dict[str, Any]:
     """Everything about an entry point but its conditions."""
-    policy, lists = exposure.policy, exposure_lists(exposure)
+    policy = exposure.policy
+    lists = {name: entries[:LISTED] for name, entries in exposure_lists(exposure).items()}
     status: dict[str, Any] = {
         **lists,
         "ports": list(map(_filled, lists["ports"])),
-        "blindSpots": list(map(_filled, lists["blindSpots"])),
+        "blindSpots": list(map(_filled, lists["blindSpots"][:LISTED_BLIND_SPOTS])),
         "type": ",".join(exposure.entry_points),
         "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "open": open_text(exposure),
-        "sources": [_source(source) for source in exposure.sources],
+        "sources": [_source(source) for source in exposure.sources[:LISTED]],
         "from": from_text(exposure),
         "policy": policy.name if policy else NONE,
         "cni": exposure.cni,
