@@ -52,9 +52,11 @@ class LabelSelector:
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Pairs) -> bool:
-        return all(pair in labels for pair in self.labels) and all(
-            requirement.matches(labels) for requirement in self.requirements
-        )
+        # A loop, because every Service asks about every pod, and all() of a generator takes three times as long.
+        for pair in self.labels:
+            if pair not in labels:
+                return False
+        return not self.requirements or all(requirement.matches(labels) for requirement in self.requirements)
 
     @property
     def empty(self) -> bool:

@@ -608,7 +608,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'for pods that several policies share, until these are written or deleted',
         'with what the other policies of these pods allow, until they are {others}',
         'an interim policy, no longer needed',
-        'no policy of this namespace asks for anything',
+        'no policy of this namespace enforces anything',
         'the namespace is no longer isolated',
         'no policy asks for it',
     ),
@@ -774,7 +774,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "resolve/rules/withholding": (
         '{delivery.route} by its nodes, and clients.unenforceable is Deny.',
         '{delivery.route} by its nodes, which no ipBlock matches on Cilium.',
-        "The pods of {proxies.title} masquerade, and hold only the Service's own ranges.",
+        "The pods of {delivery.profile.proxy_pods.title} masquerade, and hold only the Service's own ranges.",
     ),
     "resolve/selected_pods": (
         'its endpoints have the addresses of nodes',

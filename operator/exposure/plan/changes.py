@@ -101,7 +101,7 @@ def _why_deleted(name: str, wanted: Mapping[str, NetworkPolicy]) -> str:
     if name.startswith(INTERIM):
         return "an interim policy, no longer needed"
     if not wanted:
-        return "no policy of this namespace asks for anything"
+        return "no policy of this namespace enforces anything"
     if name == DEFAULT_DENY:
         return "the namespace is no longer isolated"
     return "no policy asks for it"

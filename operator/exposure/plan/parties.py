@@ -10,7 +10,7 @@ from exposure.model.connection_ends import address_blocks, addresses_end, pods_e
 from exposure.model.objects import Namespace, Pod
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.evaluate import Evaluator
-from exposure.networkpolicy.matching import ConnectionEnd, peer_matches
+from exposure.networkpolicy.matching import ConnectionEnd, Match, peer_matches
 from exposure.networkpolicy.values import Peer
 
 #: Labels that tell replicas apart, and not workloads.
@@ -54,10 +54,12 @@ def parties_of(
         if name != namespace
         for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods)
     )
-    alike = grouped(
-        ((*(peer_matches(peer, namespace, party.end) for peer in peers), party.text if party.policies else ""), party)
-        for party in others
-    )
+
+    def distinction(party: Party) -> tuple[object, ...]:
+        matches = (peer_matches(peer, namespace, party.end) is Match.YES for peer in peers)
+        return (*matches, party.text if party.policies else "")
+
+    alike = grouped((distinction(party), party) for party in others)
     return own, tuple(map(_together, alike.values()))
 
 
@@ -86,7 +88,7 @@ def _workloads(
         naming = tuple(selector for selector in selectors if selector.matches(pod.labels))
         selected.update(naming)
         end = pods_end([pod], home, pod.labels)
-        matches = tuple(peer_matches(peer, home.name, end) for peer in blocks)
+        matches = tuple(peer_matches(peer, home.name, end) is Match.YES for peer in blocks)
         restricting = tuple(policy.name for policy in policies if policy.spec.pod_selector.matches(pod.labels))
         groups.setdefault((naming, matches, restricting), []).append(pod)
     evaluator = Evaluator(policies) if policies else None

@@ -131,7 +131,7 @@ def _source(source: Source) -> dict[str, Any]:
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or value == 0}
 
 
 def open_text(exposure: Exposure) -> str:

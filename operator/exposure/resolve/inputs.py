@@ -100,6 +100,7 @@ def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, s
             f"The annotation exposure.dev/mode: {asked} is ignored, because limits.allowModes of a "
             f"ClusterExposurePolicy does not allow it here. Allowed: {allowed}."
         )
+    # Enforce suspends nothing: each policy keeps its own mode.
     return (None if asked == "Enforce" else asked), ""
 
 

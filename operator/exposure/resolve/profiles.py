@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
 from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, ROWS, UNKNOWN, WITHOUT_CLOUD
+from exposure.labels import Pairs
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.resolve.facts import ClusterFacts
@@ -49,13 +50,22 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: Cluste
 
     A class that no row knows is an unknown load balancer, of which the least is opened.
     """
-    traits = Traits("Service", service.load_balancer_class or "", dict(service.annotations), facts.kubelet_minor)
-    if overrides.profile is not None:
-        return _in_variant(LOAD_BALANCERS[overrides.profile], traits)
+    class_name = service.load_balancer_class or ""
+    return _profile(overrides.profile, class_name, service.annotations, facts.provider, facts.kubelet_minor)
+
+
+# Services mostly have the same annotations, of those that rows name.
+@lru_cache(maxsize=4096)
+def _profile(
+    written: str | None, class_name: str, annotations: Pairs, provider: str | None, kubernetes: tuple[int, int]
+) -> LoadBalancerProfile:
+    traits = Traits("Service", class_name, dict(annotations), kubernetes)
+    if written is not None:
+        return _in_variant(LOAD_BALANCERS[written], traits)
     chosen = _chosen_by(traits)
-    if chosen is None and traits.class_name:
+    if chosen is None and class_name:
         return UNKNOWN
-    default = WITHOUT_CLOUD if facts.provider is None else DEFAULTS.get(facts.provider, UNKNOWN)
+    default = WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
     return _in_variant(chosen or default, traits)
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from exposure.addresses import address, covered, family, network
 from exposure.catalog.decision_table import decide
+from exposure.fields import is_network
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.exposures import DecisionRow, Source, SourceKind
 from exposure.model.objects import Namespace, Pod
@@ -204,9 +205,9 @@ class Connection:
         own = next(iter(self.vantage.addresses), "")
         if self.target.entry_point != "LoadBalancer" or address(own) is None or self._hides_client():
             return False
-        ranges = [network(text) for text in self.target.service.source_ranges]
+        written = self.target.service.source_ranges
         at_node = self.row.delivery == "node" and SourceKind.LOAD_BALANCER not in self.row.sources
-        return at_node and bool(ranges) and not covered(network(own), ranges)
+        return at_node and bool(written) and not covered(network(own), map(network, filter(is_network, written)))
 
     def _hides_client(self) -> bool:
         """Whether the client's address is translated on the way: a private address calls a public one."""

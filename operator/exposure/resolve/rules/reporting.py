@@ -41,7 +41,7 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
             yield blind_spot("SourceFilterLost", f"{delivery.route}, by the addresses of its nodes.")
     elif delivery.hides_clients and not _held_before_the_pods(delivery):
         yield blind_spot("SourceFilterLost", f"Clients asked for: {', '.join(map(str, clients.blocks))}.")
-    elif delivery.profile.proxy_pods and delivery.narrower_than_service and not case.denies_unenforceable:
+    elif delivery.hidden_by_proxy_pods and not case.denies_unenforceable:
         yield blind_spot("SourceFilterLost", masquerading(delivery))
 
 
@@ -89,13 +89,14 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
         yield blind_spot("SourceRangesUnenforced", f"Not enforced: {', '.join(sorted(unenforced))}.")
 
 
-@for_each_delivery
-def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Findings:
-    """Some CNIs do not filter what kube-proxy forwards with externalTrafficPolicy Cluster."""
+def report_unfiltered_cluster_traffic(case: Case, access: Access) -> None:
+    """Some CNIs do not filter what kube-proxy forwards with externalTrafficPolicy Cluster, admitted or not."""
     cni = case.facts.cni
-    forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
-    if delivery.route is None and forwarded and not cni.enforces_cluster_policy:
-        yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster.")
+    for delivery in () if cni.enforces_cluster_policy else case.deliveries:
+        forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
+        if delivery.route is None and forwarded:
+            detail = f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."
+            access.report(blind_spot("PolicyNotEnforced", detail))
 
 
 def _held_before_the_pods(delivery: Delivery) -> bool:

@@ -13,12 +13,10 @@ def withheld_host_network_proxy(case: Case, delivery: Delivery) -> str:
 
 
 def withheld_service_lb(case: Case, delivery: Delivery) -> str:
-    """Why the pods of ServiceLB are not admitted, which hold the Service's own ranges alone; "" where they are."""
-    if delivery.narrower_than_service and case.denies_unenforceable:
-        return masquerading(delivery)
-    return ""
+    """Why the pods of ServiceLB are not admitted; "" where they are."""
+    return masquerading(delivery) if delivery.hidden_by_proxy_pods and case.denies_unenforceable else ""
 
 
 def masquerading(delivery: Delivery) -> str:
-    proxies = delivery.profile.proxy_pods
-    return f"The pods of {proxies.title} masquerade, and hold only the Service's own ranges." if proxies else ""
+    assert delivery.profile.proxy_pods is not None
+    return f"The pods of {delivery.profile.proxy_pods.title} masquerade, and hold only the Service's own ranges."
