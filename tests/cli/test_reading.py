@@ -224,7 +224,9 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
         pytest.param("a: *x\n", 1, "found undefined alias", id="an-alias"),
         pytest.param("a: &x 1\nb: &x 2\n", 2, "found duplicate anchor", id="an-anchor-twice"),
         pytest.param("a: !Ref x\n", 1, "constructor for the tag '!Ref'", id="a-tag"),
-        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first, as with helm template.", id="a-template"),
+        pytest.param(
+            "a: {{ .Values.a }}\n", 1, "Render templates first, for example with helm template.", id="a-template"
+        ),
         pytest.param('a: "\\q"\n', 1, "found unknown escape character", id="an-escape"),
         pytest.param("%YAML 3.0\n---\na: 1\n", 1, "found incompatible YAML document", id="a-newer-yaml"),
         pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),

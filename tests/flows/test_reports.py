@@ -23,7 +23,7 @@ TO           PORT     ALLOWED  DROPPED  OTHER  POLICIES SAY  NOTE
   Open and never used
     port TCP 9000 (admin)
 
-  Dropped and perhaps wanted
+  Dropped, but may be wanted
     198.51.100.9 at tcp/8080: others of 198.51.100.0/24 come in
     pods app=pay in namespace checkout at tcp/8080: a workload of this cluster
 

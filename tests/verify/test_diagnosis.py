@@ -226,7 +226,7 @@ def test_no_ready_backend(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "outcome, protocol, note",
     [
-        pytest.param("untried", "SCTP", "SCTP cannot be tried.", id="sctp"),
+        pytest.param("untried", "SCTP", "verify cannot connect over SCTP.", id="sctp"),
         pytest.param("untried", "TCP", NAME_NOT_RESOLVED, id="a-host-name"),
         pytest.param("silent", "UDP", SILENCE_OVER_UDP, id="udp"),
     ],

@@ -54,11 +54,11 @@ def _carrying(exposure: Exposure, resolved: ResolvedSnapshot) -> list[NetworkPol
 
 def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
     if named.kind != "Service":
-        return f"{named} is no entry point: no route of it leads to a Service."
+        return f"{named} is not an entry point: none of its routes leads to a Service."
     service = snapshot.services[named.ref.namespace][named.ref.name]
     return (
-        f"{named} ({service.type}) is behind no entry point: it is no load balancer, none of its node ports and "
-        "external IPs is open, and no Ingress or Gateway leads to it."
+        f"{named} ({service.type}) is not behind an entry point. It is no load balancer, has no open node ports or "
+        "external IPs, and no Ingress or Gateway leads to it."
     )
 
 
@@ -77,11 +77,11 @@ def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str
     yield from _section("Who is admitted", [line for source in exposure.sources for line in _source(source)])
     carrying, planned = _carrying(exposure, resolved), resolved.planned(exposure)
     if carrying:
-        yield from _section("NetworkPolicies that carry it", _policies(carrying))
+        yield from _section("NetworkPolicies that admit them", _policies(carrying))
     if planned:
         cure = " ".join(_cures(exposure, resolved.snapshot))
         yield from _section(
-            "NetworkPolicies planned, not written", [*_policies(planned), *_noted("cure", cure, "    ")]
+            "NetworkPolicies that are planned, but not written", [*_policies(planned), *_noted("cure", cure, "    ")]
         )
     yield from _section("Blind spots", [line for spot in exposure.blind_spots for line in _blind_spot(spot)])
 

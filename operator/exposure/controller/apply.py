@@ -84,7 +84,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
     if change.verb == "update":
         live = store.policies.get(key)
         if live is None or not is_ours(live):
-            raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
+            raise Conflict(409, "it was deleted, or no longer belongs to the operator", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
     with store.expecting(key, change.policy):

@@ -95,18 +95,18 @@ class Canary:
     async def _round(self) -> Proof:
         server = await self._start_server()
         if await self._connect(server, "o") != "open":
-            return None, "The canary's client cannot reach its server even without a policy: nothing is proven."
+            return None, "The canary's client cannot reach its server without a NetworkPolicy: nothing is proven."
         policy = await self._close_server()
         if await self._connect(server, "x") == "open":
             return False, (
-                "A connection succeeded to a pod that a NetworkPolicy closes: "
-                "the CNI of this cluster does not enforce NetworkPolicies."
+                "A connection succeeded although a NetworkPolicy denies it. "
+                "The CNI of this cluster does not enforce NetworkPolicies."
             )
         await self._delete("networkpolicies", policy)
         if await self._connect(server, "o") != "open":
-            return None, "The canary's server stopped answering: the refused connection before proves nothing."
+            return None, "The canary's server stopped answering, so the connection that failed before proves nothing."
         return True, (
-            "A connection succeeded without a policy, failed under one that denies, and succeeded again afterwards."
+            "A connection succeeded without a NetworkPolicy, failed under one that denies it, and succeeded again."
         )
 
     async def _sweep(self) -> None:

@@ -122,7 +122,7 @@ class Operator:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             for task in done - {stopping}:
-                raise RuntimeError("a part of the operator has ended") from task.exception()
+                raise RuntimeError("a part of the operator ended unexpectedly") from task.exception()
         finally:
             # No new writes begin, and those under way are answered. Then the lease goes to a standby.
             self.store.begun = False
@@ -143,7 +143,7 @@ class Operator:
         gc.freeze()
         gc.enable()
         gc.set_threshold(50_000, 20, 50)
-        log.info("everything is read", extra=fields(seconds=round(time.monotonic() - started, 3)))
+        log.info("the cluster has been read", extra=fields(seconds=round(time.monotonic() - started, 3)))
         self.store.begun = True
         self.store.enqueue_all()
         await self.scheduler.run()
@@ -172,7 +172,7 @@ class Operator:
             self.cluster_reporter.refresh(self.store.cluster_facts())
         except Exception:
             # A mistake of ours about one object must not end the process: what is live stays in force.
-            log.exception("the facts of the cluster cannot be worked out")
+            log.exception("the cluster facts cannot be computed")
             asyncio.get_running_loop().call_later(FACTS_RETRY_SECONDS, self.scheduler.wake.set)
 
     async def reconcile(self, namespace: str) -> PassResult:
@@ -214,7 +214,7 @@ class Operator:
                 del self._unreported[namespace]
             self.cluster_reporter.record(namespace, reconciliation)
         if result.failures and self.lease.leading:
-            log.warning("not everything is reported", extra=fields(namespace=namespace, failures=result.failures[:5]))
+            log.warning("reporting is incomplete", extra=fields(namespace=namespace, failures=result.failures[:5]))
         return result
 
     def _forget(self, namespace: str) -> None:
@@ -227,7 +227,7 @@ class Operator:
         self.metrics.drift.inc(len(plan.writes))
         for change in plan.writes:
             policy = {"kind": "NetworkPolicy", "namespace": plan.namespace, "name": change.name}
-            note = "Another client changed this NetworkPolicy. The operator has put it back."
+            note = "Another client changed this NetworkPolicy. The operator reverted the change."
             self.events.post({"apiVersion": "networking.k8s.io/v1", **policy}, "DriftPutBack", note, warning=True)
 
     def _count_and_log(self, reconciliation: Reconciliation, seconds: float) -> None:

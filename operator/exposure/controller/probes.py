@@ -32,8 +32,8 @@ class Probes:
             await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
         except OSError as error:
             raise CannotStart(
-                f"nothing can listen on {self._host or 'any address'}, port {self._port}: {error.strerror or error}. "
-                "Name an address of this machine and a free port with --listen."
+                f"cannot listen on {self._host or 'any address'}, port {self._port}: {error.strerror or error}. "
+                "Set --listen to an address of this machine and a free port."
             ) from error
 
     async def stop(self) -> None:

@@ -3,7 +3,7 @@
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.text import policy_text
 
-NAME_CONFLICT = "name conflict: the operator did not write it; rename or delete it"
+NAME_CONFLICT = "name conflict: the operator did not write this policy; rename or delete it"
 
 
 def plan_text(plan: Plan) -> str:

@@ -143,7 +143,7 @@ def _peer_entry(peer: Peer) -> str:
 
 def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
     if exposure.policy is None and exposure.default_deny:
-        return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
+        return [condition("Ready", True, "Denied", "A default deny holds, and no policy opens this entry point.")]
     if exposure.policy is None:
         return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
     if exposure.mode in HELD_BACK:
@@ -154,5 +154,5 @@ def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str,
         written = condition("Programmed", True, "Programmed", PROGRAMMED)
         if exposure.refusal:
             return [written, condition("Ready", False, "Refused", exposure.refusal)]
-        return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
+        return [written, condition("Ready", True, "Ready", "The NetworkPolicies admit what the policy asks for.")]
     return [written, {**written, "type": "Ready"}]

@@ -12,9 +12,9 @@ from exposure.model.exposures import PolicyOutcome
 LISTED = 100
 MESSAGE_LENGTH = 1024
 #: Why the plan of a mode is not written.
-HELD_BACK = {"Audit": "Planned and reported, not written.", "Paused": "Everything is left as it is."}
-PROGRAMMED = "The live policies equal the plan."
-NOT_YET = "Not yet written."
+HELD_BACK = {"Audit": "Planned, but not written.", "Paused": "All NetworkPolicies stay as they are."}
+PROGRAMMED = "The live NetworkPolicies match the plan."
+NOT_YET = "The NetworkPolicies are not written yet."
 NOT_ACCEPTED = "The last accepted spec stays in force."
 
 

@@ -63,7 +63,7 @@ def client_ranges(
             narrowed.add(by)
         return after
 
-    # The Service's own ranges come first: what a policy repeats is then attributed to whoever enforces it.
+    # The Service's own ranges come first: a range that a policy repeats counts as the Service's, which is enforced.
     if entry_point == "LoadBalancer":
         own = own_ranges(service, profile)
         blind_spots += own.blind_spots
@@ -116,7 +116,7 @@ def own_ranges(service: Service, profile: LoadBalancerProfile) -> OwnRanges:
     if annotated:
         return OwnRanges(tuple(annotated), "annotation", tuple(blind_spots))
     if has_annotation:
-        blind_spots.append(blind_spot("AnnotationNotEnforced", "None of its entries is a CIDR."))
+        blind_spots.append(blind_spot("AnnotationNotEnforced", "No entry of it is a CIDR."))
     return OwnRanges((), "", tuple(blind_spots))
 
 

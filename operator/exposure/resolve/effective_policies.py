@@ -120,7 +120,7 @@ def _field(policy: EffectivePolicy, field: str) -> str:
 
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
-        return "No earlier spec was accepted, so nothing is granted."
+        return "No earlier spec was accepted, so the policy opens nothing."
     return "The last accepted spec stays in force."
 
 
@@ -135,7 +135,7 @@ def _refused_if_audit_would_cut(
     if isolating is None:
         return policy
     message = (
-        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
+        f"{_field(policy, 'spec.mode')}: Audit would delete what this policy admits, while {isolating.ref} still "
         f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both "
         f"policies. {_what_holds(policy)}"
     )

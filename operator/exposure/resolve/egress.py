@@ -83,7 +83,7 @@ def api_server_rules(facts: ClusterFacts) -> tuple[list[Rule], list[BlindSpot]]:
         not facts.node_addresses or facts.node_addresses.intersection(addresses)
     ):
         return rules, [
-            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no node, and the control plane runs on one.")
+            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no nodes. The control plane runs on nodes.")
         ]
     return rules, []
 

@@ -143,7 +143,7 @@ def _ungoverned(
     if view.default_deny:
         return finished(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
-    why = "No policy governs this entry point: this is what the load balancer itself lets in."
+    why = "No policy governs this entry point. The load balancer itself admits these clients."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
     for kind in shown.entry_points:
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
@@ -260,10 +260,10 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not route.permitted:
         return "no ReferenceGrant permits it"
     if governed is None:
-        return "no policy opens it, and a default deny holds"
+        return "no policy exposes it, and its namespace has a default deny"
     kind, policy = route.ingress_point.kind, governed.policy
     if kind not in policy.spec.selected_entry_points:
-        return f"{policy.ref} does not select {kind} entry points"
+        return f"entryPoints of {policy.ref} do not list {kind}"
     if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
         # What another entry point of the Service is refused does not close this one.
         return governed.refusal.rstrip(".")
@@ -273,7 +273,7 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not any(ports.port == port and ports.targets for ports in governed.ports):
         return f"port {port.port} is not among the ports that {policy.ref} exposes"
     if route.proxy.kind in UNKNOWN_PROXIES:
-        return "its proxy is not known"
+        return "the proxy that calls it is not known"
     return ""
 
 
@@ -296,7 +296,7 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     inputs = view.inputs
     if inputs.mode_of(governed.policy) != "Audit" or not inputs.isolation("Enforce", "Audit").ingress:
         return (blind_spot("NotIsolated", f"Namespace {inputs.name}."),)
-    detail = f"Namespace {inputs.name}: in mode Audit its default deny is planned, not written."
+    detail = f"Namespace {inputs.name}: in mode Audit, the operator plans its default deny and does not write it."
     cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
     return (blind_spot("NotIsolated", detail, cure=cure),)
 

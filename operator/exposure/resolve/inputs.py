@@ -126,7 +126,7 @@ def unselected_host_ports(inputs: NamespaceInputs) -> str:
     if not host_ports:
         return ""
     listed = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(host_ports)[:LISTED_HOST_PORTS])
-    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Add a Service."
+    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Create a Service."
 
 
 def entry_points_of(

@@ -67,7 +67,7 @@ def _public(spec: ExposureSpec) -> Iterator[Problem]:
     for field, cidrs in grouped((field.partition("[")[0], cidr) for field, cidr in _named_cidrs(spec)).items():
         families = " and ".join(sorted(whole_families(cidrs)))
         if families:
-            yield Problem(field, f"holds all of {families}, and limits.allowPublic is false")
+            yield Problem(field, f"contains every {families} address, but limits.allowPublic is false")
 
 
 def _ports_outside(spec: ExposureSpec, allowed: frozenset[int], services: Iterable[Service]) -> Iterator[Problem]:

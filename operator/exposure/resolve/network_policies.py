@@ -88,12 +88,12 @@ def isolation_policies(namespace: str, isolation: Isolation) -> list[NetworkPoli
     if not directions:
         return []
     deny = PolicySpec(EVERYTHING, () if isolation.ingress else None, () if isolation.egress else None)
-    explanation = f"Denies all {' and '.join(directions)} of every pod that no other policy allows."
+    explanation = f"Denies all {' and '.join(directions)} of every pod, except what other policies allow."
     policies = [_policy(namespace, DEFAULT_DENY, deny, explanation)]
     if isolation.allow_same_namespace:
         rules = (Rule((Peer(pods=EVERYTHING),), None),)
         spec = PolicySpec(EVERYTHING, rules if isolation.ingress else None, rules if isolation.egress else None)
-        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace reach each other."))
+        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace connect to each other."))
     return policies
 
 

@@ -102,7 +102,7 @@ def pod_ranges(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
     if cni.pod_ranges == "matched-by-identity":
         return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
-        because = "Pods, nodes and load balancers share one network here."
+        because = "Pods, nodes and load balancers share one network."
         # Where it is not known which addresses are pods': private ones, and those around the nodes, because IPv6
         # networks of a cloud are public.
         suspects = configured or (*PRIVATE, *_node_addresses(snapshot))
@@ -121,7 +121,7 @@ def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
     pods = set(pod_addresses(snapshot))
     unexpected = [pod for pod in pods if not any(pod in cidr for cidr in cidrs)]
     if not pods and cni.pod_cidrs == "once-one-lies-inside":
-        because = "No pod address has been seen, and the CNI's own IPAM ignores the nodes' podCIDRs."
+        because = "No pod address is known yet, and this CNI may not use the nodes' podCIDRs."
         return PodRanges((), because, families=families, settled=())
     if not unexpected:
         return PodRanges(cidrs, families=families, settled=cidrs)

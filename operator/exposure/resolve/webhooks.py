@@ -118,9 +118,9 @@ def _blind_spot(webhook: Webhook, service: Service, port: ServicePort, facts: Cl
     )
     where = addresses or "its addresses (kubectl get endpointslices -n default kubernetes)"
     cure = (
-        f"Write a NetworkPolicy of your own that selects {service.pod_selector} in "
+        f"Create a NetworkPolicy of your own that selects {service.pod_selector} in "
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
     if facts.cni.pod_ranges == "matched-by-identity":
-        cure += " Where the control plane runs on nodes, Cilium needs a CiliumNetworkPolicy from kube-apiserver."
+        cure += " If the control plane runs on nodes, create a CiliumNetworkPolicy with fromEntities: kube-apiserver."
     return blind_spot("WebhookUnreachable", detail, cure=cure)

@@ -69,18 +69,16 @@ def expected(context: VerificationContext, target: Target, vantage: Vantage) -> 
     """The verdict that is expected, and why."""
     restricting = _restricting_probe(context, vantage)
     if restricting:
-        return Expected("unsure", f"the egress of the probe pod is restricted by {restricting}")
+        return Expected("unsure", f"NetworkPolicies restrict the egress of the probe pod: {restricting}")
     own = next(iter(vantage.addresses), "")
     if _is_excluded_by_source_ranges(context, target, vantage):
-        return Expected("denied", f"loadBalancerSourceRanges of the Service exclude {own}, before any policy")
+        return Expected("denied", f"loadBalancerSourceRanges of the Service exclude {own} before any policy applies")
     row = f"; {row_of(context, target).why}" if vantage.place == "outside" else ""
     if _hides_client(target, vantage):
         return _translated(context, target, vantage, row)
     possible = list(arrivals(context, target, vantage))
     if not possible:
-        return Expected(
-            "unsure", "the load balancer's own addresses are not known, so the source of the connection is not, either"
-        )
+        return Expected("unsure", "the load balancer's own addresses are not known, so the source address is not known")
     passing = [arrival for arrival in possible if arrival.is_intended(context)]
     if len(passing) == len(possible):
         return Expected("allowed", f"the policies admit {_listed(passing)}{row}")
@@ -101,7 +99,7 @@ def _translated(context: VerificationContext, target: Target, vantage: Vantage, 
         if not possible or not all(arrival.is_intended(context) for arrival in possible):
             return Expected(
                 "unsure",
-                "the client's address is translated on the way, so the cluster sees another one: give it with --source",
+                "NAT changes the client's address, so the cluster sees another one. Set it with --source",
             )
     return Expected("allowed", f"the policies admit the client, whatever its address is{row}")
 
@@ -194,7 +192,7 @@ def _depends(
         return Expected("allowed", f"the policies admit this client{row}")
     reason = "SourceFilterLost" if own and not own_passing else "CrossNodeTrafficDropped"
     shown = f" ({reason})" if reason in reported else ""
-    return Expected("unsure", f"it is admitted only as {_listed(passing)}{shown}{row}")
+    return Expected("unsure", f"admitted only from {_listed(passing)}{shown}{row}")
 
 
 def _restricting_probe(context: VerificationContext, vantage: Vantage) -> str:

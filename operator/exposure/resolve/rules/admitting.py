@@ -15,13 +15,13 @@ from exposure.resolve.node_addresses import snat_sources
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
 
 EXPLANATIONS = {
-    SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
-    SourceKind.LOAD_BALANCER: "The load balancer's own addresses arrive: {why}.",
-    SourceKind.HEALTH_CHECKS: "Health checks of the load balancer arrive at the pod's port.",
-    SourceKind.NODES: "Nodes SNAT to these addresses: {why}.",
-    SourceKind.OUTSIDE: "Everyone outside the cluster: {why}.",
+    SourceKind.CLIENTS: "Clients arrive with their own addresses: {why}.",
+    SourceKind.LOAD_BALANCER: "Traffic arrives with the load balancer's own addresses: {why}.",
+    SourceKind.HEALTH_CHECKS: "The load balancer sends health checks to the pod's port.",
+    SourceKind.NODES: "Nodes replace the client's address with these (SNAT): {why}.",
+    SourceKind.OUTSIDE: "Everyone outside the cluster is admitted: {why}.",
 }
-BESIDE_CLIENTS = "PrivateLink clients, and clients of the other address family, arrive from the load balancer."
+BESIDE_CLIENTS = "PrivateLink clients and clients of the other address family have the load balancer's addresses."
 
 
 def allow_egress(case: Case, access: Access) -> None:
@@ -58,7 +58,7 @@ def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
         if beside:
             yield _source(delivery, kind, beside, explanation=BESIDE_CLIENTS)
         if arrival.beside_unknown and delivery.clients.narrow:
-            detail = "Clients of the other address family arrive from the load balancer's addresses."
+            detail = "Clients of the other address family arrive with the load balancer's addresses."
             yield blind_spot("LoadBalancerAddressesRequired", detail)
 
 
@@ -82,7 +82,7 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     if probes and targets:
         yield _source(delivery, SourceKind.HEALTH_CHECKS, probes, targets)
     for name in _unresolved_probed_names(delivery) if probes else ():
-        yield blind_spot("NamedPortUnresolved", f"Health checks probe TCP of the number of {name}.")
+        yield blind_spot("NamedPortUnresolved", f"Health checks use TCP on the port number of {name}.")
 
 
 @for_each_delivery
@@ -124,7 +124,7 @@ def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
     """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
     route = delivery.route
     if route is not None and route.proxy.peer is not None and delivery.row is not None:
-        explanation = f"The proxy's pods call: {way(delivery)}."
+        explanation = f"The proxy's pods connect: {way(delivery)}."
         yield _source(delivery, SourceKind.PROXY_PODS, peers=(route.proxy.peer,), explanation=explanation)
 
 
@@ -165,9 +165,9 @@ def calls_from_nodes(delivery: Delivery) -> bool:
 def withholds_host_network_proxy(case: Case, delivery: Delivery) -> str:
     """Why the nodes of a hostNetwork proxy are not admitted; "" where they are."""
     if delivery.clients.narrow and case.denies_unenforceable:
-        return f"{way(delivery)} by its nodes, and clients.unenforceable is Deny."
+        return f"{way(delivery)}. The proxy calls with node addresses, and clients.unenforceable is Deny."
     if case.facts.cni.pod_ranges == "matched-by-identity":
-        return f"{way(delivery)} by its nodes, which no ipBlock matches on Cilium."
+        return f"{way(delivery)}. The proxy calls with node addresses, which no ipBlock matches on Cilium."
     return ""
 
 

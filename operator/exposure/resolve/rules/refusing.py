@@ -40,7 +40,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
     """
     policy = case.policy
     if policy.refused:
-        required = "A ClusterExposurePolicy requires an ExposurePolicy here, and none covers this Service."
+        required = "A ClusterExposurePolicy requires an ExposurePolicy here, but none selects this Service."
         access.refuse(required if policy.verdict.accepted else policy.verdict.message)
         access.egress = None if access.egress is None else ()
 
@@ -51,7 +51,7 @@ def refuse_public_entry_points(case: Case, access: Access) -> None:
         return
     for delivery in case.deliveries:
         if delivery.route is None and whole_families(block.cidr for block in delivery.clients.blocks):
-            refusal = f"limits.allowPublic is false, and the clients at {delivery.entry_point} are everyone."
+            refusal = f"limits.allowPublic is false, but the {delivery.entry_point} admits everyone."
             access.close(delivery.entry_point, refusal)
 
 

@@ -44,9 +44,11 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
         return
     if calls_from_nodes(delivery):
         if not withholds_host_network_proxy(case, delivery):
-            yield blind_spot("SourceFilterLost", f"{way(delivery)}, by the addresses of its nodes.")
+            yield blind_spot("SourceFilterLost", f"{way(delivery)}. The proxy calls with node addresses.")
     elif delivery.hides_clients and not _held_before_the_pods(delivery):
-        yield blind_spot("SourceFilterLost", f"Clients asked for: {', '.join(map(str, clients.blocks))}.")
+        yield blind_spot(
+            "SourceFilterLost", f"Clients that the policy should admit: {', '.join(map(str, clients.blocks))}."
+        )
     elif proxies and narrower_than_service(delivery) and not case.denies_unenforceable:
         yield blind_spot("SourceFilterLost", _masquerading(proxies))
 
@@ -64,10 +66,10 @@ def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Finding
     elif proxies and narrower_than_service(delivery) and case.denies_unenforceable:
         yield blind_spot("CrossNodeTrafficDropped", _masquerading(proxies))
     elif _needs_unknown_nodes(case, delivery):
-        detail = "No node address is known. Give the command line Nodes, or set network.nodeCIDRs."
+        detail = "No node address is known. For files, add the Nodes or set network.nodeCIDRs."
         yield blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")
     elif SourceKind.OUTSIDE in delivery.kinds and delivery.clients.narrow and not _held_before_the_pods(delivery):
-        detail = "Cilium sees what another node SNATed as world or as a remote node, by version and routing mode."
+        detail = "Cilium sees what another node SNATed as world or remote-node. That depends on version and routing."
         yield blind_spot("CrossNodeTrafficDropped", detail, effect="Unproven")
 
 
@@ -79,7 +81,7 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
         return
     if delivery.route is not None and delivery.route.proxy.kind == "pods":
         # The pods see the proxy, never who called it.
-        detail = f"{way(delivery)}, whoever calls that. Narrow the clients of the proxy's own Service."
+        detail = f"{way(delivery)}, for every client of the proxy. Narrow the clients of the proxy's own Service."
         yield blind_spot("SourceRangesUnenforced", detail)
     if arrival is None or (SourceKind.CLIENTS in delivery.kinds and not delivery.hides_clients):
         return
@@ -103,11 +105,11 @@ def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Finding
     cni = case.facts.cni
     forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
     if delivery.route is None and forwarded and not cni.enforces_cluster_policy:
-        yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not filter it with externalTrafficPolicy Cluster.")
+        yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not enforce them with externalTrafficPolicy: Cluster.")
 
 
 def _masquerading(proxies: ProxyPods) -> str:
-    return f"The pods of {proxies.title} masquerade, and hold only the Service's own ranges."
+    return f"The pods of {proxies.title} masquerade, and enforce only the Service's own ranges."
 
 
 def _held_before_the_pods(delivery: Delivery) -> bool:
