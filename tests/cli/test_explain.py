@@ -83,14 +83,14 @@ def test_the_object_that_is_meant(run: Run, arguments: list[str], name: str) -> 
     "text, message",
     [
         pytest.param(
-            "pod/web-0", "pod/web-0: pod is neither a namespace nor a kind with entry points. Write ", id="a-pod"
+            "pod/web-0", "pod/web-0: pod is neither a namespace nor a kind with entry points. Use ", id="a-pod"
         ),
         pytest.param("deployment.apps/web", "deployment.apps is neither a namespace nor a kind", id="a-deployment"),
         pytest.param("service.serving.knative.dev/web", "is neither a namespace nor a kind", id="another-group"),
         pytest.param("ingress/none", "There is no Ingress none.", id="no-such-ingress"),
         pytest.param("exposure/none", "There is no Exposure none.", id="no-such-exposure"),
         pytest.param("shop/none", "There is no Service shop/none.", id="no-such-service"),
-        pytest.param("shop/service/web", "shop/service/web is not the name of an object. Write ", id="three-parts"),
+        pytest.param("shop/service/web", "shop/service/web is not the name of an object. Use ", id="three-parts"),
         pytest.param("/web", "/web is not the name of an object.", id="no-prefix"),
         pytest.param("shop/", "shop/ is not the name of an object.", id="no-name"),
     ],

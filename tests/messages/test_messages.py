@@ -165,7 +165,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "cli/inputs": (
         '-f reads manifests, not a cluster. Remove --kubeconfig and --context.',
-        "The {place} has no namespace {arguments.namespace}. Its namespaces: {known or 'none'}.",
+        "Namespace {arguments.namespace} is not in the {place}. Namespaces: {known or 'none'}.",
     ),
     "cli/kubeconfig": (
         'The kubeconfig {names} does not exist, so there is no cluster to read. Set --kubeconfig, or use -f to read manifests without a cluster.',

@@ -56,5 +56,5 @@ def _namespaces(arguments: Namespace, snapshot: Snapshot, place: str) -> tuple[s
         return every
     if arguments.namespace not in every:
         known = ", ".join(every[:LISTED]) + (", …" if len(every) > LISTED else "")
-        raise UsageError(f"The {place} has no namespace {arguments.namespace}. Its namespaces: {known or 'none'}.")
+        raise UsageError(f"Namespace {arguments.namespace} is not in the {place}. Namespaces: {known or 'none'}.")
     return (arguments.namespace,)
