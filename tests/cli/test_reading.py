@@ -333,9 +333,7 @@ def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
     [
         pytest.param(["-f", "nowhere.yaml"], "nowhere.yaml: No such file", id="no-such-file"),
         pytest.param(["-f", "."], "this folder has no .yaml, .yml, .json file", id="an-empty-folder"),
-        pytest.param(
-            ["-f", "-", "--context", "prod"], "-f reads manifests, not a cluster", id="files-and-a-cluster"
-        ),
+        pytest.param(["-f", "-", "--context", "prod"], "-f reads manifests, not a cluster", id="files-and-a-cluster"),
         pytest.param(
             ["-f", "-", "-n", "nowhere"],
             "Namespace nowhere is not in the files. Namespaces: ",
@@ -361,7 +359,9 @@ def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
         ),
         pytest.param("network:\n  podCIDRs:\n  - 10.0.0.1/8\n", "facts.yaml:3: network.podCIDRs[0]", id="host-bits"),
         pytest.param("networks: {}\n", "facts.yaml:1: networks: is an unknown field", id="unknown-field"),
-        pytest.param("a: 1\n---\nb: 2\n", "facts.yaml:3: a configuration file contains one document", id="two-documents"),
+        pytest.param(
+            "a: 1\n---\nb: 2\n", "facts.yaml:3: a configuration file contains one document", id="two-documents"
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str, words: str) -> None:

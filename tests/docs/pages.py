@@ -397,7 +397,11 @@ def _ranges(profile: LoadBalancerProfile) -> str:
         if profile.enforces_ranges
         else "the load balancer enforces none; kube-proxy enforces spec.loadBalancerSourceRanges on VIP addresses"
     )
-    return held + (". Its controller refuses a Service that has both the field and the annotation" if profile.range_conflict else "")
+    return held + (
+        ". Its controller refuses a Service that has both the field and the annotation"
+        if profile.range_conflict
+        else ""
+    )
 
 
 def _advice(profile: LoadBalancerProfile) -> str:

@@ -1,6 +1,6 @@
 """The decision table: which sources a backend sees, by delivery, client address, externalTrafficPolicy and position.
 
-Read it top down: the first row that fits decides.
+Read it from the top: the first row that fits decides.
 
 Sources of the facts:
 https://kubernetes.io/docs/tutorials/services/source-ip/
@@ -41,7 +41,7 @@ ROWS: tuple[DecisionRow, ...] = (
     DecisionRow("node-cluster-identity",       "node", None,  "Cluster", ("identity-snat",),     (OUTSIDE,),
         "Cilium matches identities: only an ipBlock of a whole address family matches traffic that another node SNATed", CILIUM_SOURCE_IP),
 )
-#: What admits a source beside the table.
+#: Rows for sources that are admitted outside the table.
 PODS_PROXY = DecisionRow("pods-proxy", None, None, None, None, (SourceKind.PROXY_PODS,), "the proxy's pods call", INGRESS)
 NODES_PROXY = DecisionRow("nodes-proxy", None, None, None, None, (NODES,), "the proxy uses its node's network", INGRESS)
 PEERS = DecisionRow("peers", None, None, None, None, (SourceKind.PEERS,), "the policy names these callers", IP_BLOCK)
@@ -50,6 +50,6 @@ UNGOVERNED = DecisionRow("ungoverned", None, None, None, None, (CLIENTS,), "no p
 
 
 def decide(delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
-    """The row that fits. An externalTrafficPolicy that a later Kubernetes adds is treated as Cluster, which admits N."""
+    """The row that fits. An unknown externalTrafficPolicy is treated as Cluster, which admits Nodes."""
     known = traffic_policy if traffic_policy == "Local" else "Cluster"
     return next(row for row in ROWS if row.fits(delivery, preserved, known, position))

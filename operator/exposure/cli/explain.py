@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     if arguments.output == "json":
         sys.stdout.write(json_text([_explained_json(exposure, resolved) for exposure in exposures]))
     elif exposures:
-        # At most 80 columns wide where words allow.
+        # At most 80 columns wide, unless a word is longer.
         say("\n\n".join("\n".join(_entry_point(exposure, resolved)) for exposure in exposures))
     else:
         say(wrapped(_no_entry_point(named, given.snapshot)))
@@ -39,7 +39,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _explained_json(exposure: Exposure, resolved: ResolvedSnapshot) -> dict[str, Any]:
-    """As `map -o json`, with what carries the entry point, and what Audit would write."""
+    """As `map -o json`, with the NetworkPolicies in full, written or planned."""
     planned = resolved.planned(exposure)
     return {
         **exposure_json(exposure),
@@ -77,11 +77,11 @@ def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str
     yield from _section("Who is admitted", [line for source in exposure.sources for line in _source(source)])
     carrying, planned = _carrying(exposure, resolved), resolved.planned(exposure)
     if carrying:
-        yield from _section("NetworkPolicies that admit them", _policies(carrying))
+        yield from _section("NetworkPolicies", _policies(carrying))
     if planned:
         cure = " ".join(_cures(exposure, resolved.snapshot))
         yield from _section(
-            "NetworkPolicies that are planned, but not written", [*_policies(planned), *_noted("cure", cure, "    ")]
+            "NetworkPolicies planned, not written", [*_policies(planned), *_noted("cure", cure, "    ")]
         )
     yield from _section("Blind spots", [line for spot in exposure.blind_spots for line in _blind_spot(spot)])
 
@@ -117,7 +117,7 @@ def _source(source: Source) -> Iterator[str]:
 
 
 def _policies(policies: Iterable[NetworkPolicy]) -> Iterator[str]:
-    """Complete: with the peers and the egress that are asked for beside what the entry point delivers."""
+    """Each policy in full, also its peers and its egress rules."""
     for policy in policies:
         yield f"    {safe(policy.name)}"
         for sentence in policy_text(policy).split("; "):

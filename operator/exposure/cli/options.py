@@ -1,6 +1,6 @@
 """The command line: every subcommand with its options, and how the text of an option is read.
 
-It stands apart from what the subcommands do, so that a help text waits for none of their imports.
+It is apart from the subcommands, so that --help does not wait for their imports.
 """
 
 from argparse import REMAINDER, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -38,7 +38,7 @@ LONGEST_SECONDS = 30.0
 
 
 def parse(argv: Sequence[str]) -> Namespace:
-    """The options, with their `subcommand`. Leaves the process where argparse does: for --help, and for wrong use."""
+    """The options, with their `subcommand`. As argparse does, exits for --help and for incorrect usage."""
     parser = ArgumentParser(
         prog="kubectl exposure",
         description=wrapped(DESCRIPTION, width=HELP_WIDTH),
@@ -69,7 +69,7 @@ def _subcommand_first(argv: Sequence[str]) -> Sequence[str]:
     try:
         parsed, unknown = leading.parse_known_args(argv)
     except ArgumentError:
-        return argv  # The parser proper will name what is wrong.
+        return argv  # The real parser reports what is wrong.
     rest: list[str] = parsed.rest
     return [rest[0], *argv[: len(argv) - len(rest)], *rest[1:]] if rest else unknown
 
@@ -163,8 +163,8 @@ def _verify_options(parser: ArgumentParser) -> None:
         type=_places,
     )
     _switch(parser, "--dry-run", "print the connections, but make none")
-    _output(parser, ("table", "json", "junit"), "(%(default)s)")
-    _option(parser, "--timeout", "2s", "for each connection, as 2s or 500ms (default: 2s)", type=_seconds, default=2.0)
+    _output(parser, ("table", "json", "junit"), "table (the default), json, or junit")
+    _option(parser, "--timeout", "2s", "limit of one connection: 2s, 500ms (default: 2s)", type=_seconds, default=2.0)
     _option(parser, "--parallel", "N", "connections at once (default: %(default)s)", type=_number(1, 64), default=16)
     several = "connections to a target with several pods (default: %(default)s). Other targets get one"
     _option(parser, "--repeat", "N", several, type=_number(1, 9), default=4)
@@ -210,7 +210,7 @@ def _flows_options(parser: ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """`name` is also that of the module whose `run` does it."""
+    """`name`: also the name of its module, which has the function `run`."""
 
     name: str
     summary: str

@@ -41,7 +41,7 @@ class ApplyResult(PassResult):
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
-    """Never raises for what an API server may answer: the result has it."""
+    """Carries out the plan. Errors of the API server are in the result and not raised."""
     kept = len(plan.changes) - len(plan.writes)
     result = ApplyResult(done=Counter(keep=kept), name_conflicts=plan.name_conflicts)
     for _, changes in groupby(plan.writes, key=lambda change: change.step):

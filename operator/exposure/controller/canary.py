@@ -1,9 +1,9 @@
-"""The canary: a proof, by connections of the operator's own pods, that this CNI enforces NetworkPolicies at all.
+"""The canary: connections between its own pods prove whether this CNI enforces NetworkPolicies.
 
 One round, in the operator's own namespace: a server pod, and a client that must reach it; a policy that closes the
 server, and a client that must not reach it; no policy again, and a client that must. Only the whole sequence proves
-anything: a refused connection alone might mean a server that never listened. A round deletes what it made. What a crash
-leaves behind, the next round deletes first. The policy selects the server pod alone.
+anything: a refused connection alone might mean that the server never listened. A round deletes what it created. After a
+crash, the next round does. The policy selects the server pod alone.
 """
 
 import asyncio

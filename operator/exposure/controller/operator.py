@@ -171,7 +171,7 @@ class Operator:
         try:
             self.cluster_reporter.refresh(self.store.cluster_facts())
         except Exception:
-            # A mistake of ours about one object must not end the process: what is live stays in force.
+            # An internal error about one object must not end the process. What is live stays in force.
             log.exception("the cluster facts cannot be computed")
             asyncio.get_running_loop().call_later(FACTS_RETRY_SECONDS, self.scheduler.wake.set)
 

@@ -26,7 +26,7 @@ class Probes:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
-        """CannotStart where nothing can listen there."""
+        """CannotStart if the address cannot be used."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()

@@ -1,4 +1,4 @@
-"""What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
+"""What the counts mean for each entry point: who connects, what is unused or missing, what contradicts the policies."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -212,7 +212,7 @@ CONTRADICTIONS = {
 def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterator[Contradiction]:
     for flow in incoming:
         key, counts, expected = flow.key, flow.counts, flow.expected
-        # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
+        # A record that something arrived proves nothing about enforcement: no policy engine wrote it.
         passed = counts.allowed if standing else counts.came_in
         against = {Verdict.ALLOWED: counts.dropped + counts.audit, Verdict.DENIED: passed}
         if records := against.get(expected.verdict):

@@ -1,4 +1,4 @@
-"""The ExposurePolicy that would fit what was seen: YAML for a person to read, to doubt, and perhaps to apply."""
+"""The ExposurePolicy that fits a log, as YAML for a person to review."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -80,7 +80,7 @@ def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
     entry_points = spec.entry_points
     opted_in = exposure.owner.kind == "Service" and not set(exposure.entry_points) & set(DEFAULT_ENTRY_POINTS)
     if entry_points is None and opted_in:
-        # Without the names of entry points that have to be asked for, the policy would not govern this Service at all.
+        # Entry points that are off by default must be named, or the policy would not govern this Service.
         entry_points = tuple(exposure.entry_points)
     if entry_points is not None:
         yield f"  entryPoints: [{', '.join(entry_points)}]"
@@ -103,7 +103,7 @@ def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
     yield from ["  loadBalancer:", *written] if written else []
 
 
-#: What came in and can be no client range, by the kind of peer.
+#: Why records have no client range, by the kind of peer.
 NO_RANGE = {
     "load balancer": "records came from the load balancer itself. The operator admits it already",
     "node": "records came from nodes. SNAT hid the client (see externalTrafficPolicy), so there is no range for them",

@@ -1,4 +1,4 @@
-"""Files to lines to flows: streaming, bounded, and without failing on lines that are not as they should be."""
+"""Files to lines to flows: as a stream, in bounded memory, and without failing on bad lines."""
 
 import gzip
 import sys
@@ -20,7 +20,7 @@ T = TypeVar("T")
 LONGEST_LINE = 1 << 20
 #: Lines after which --format auto gives a file up.
 LINES_TO_DETECT = 1000
-#: Reasons that repeat nothing of the line, which may be hostile, or secret.
+#: Reasons that repeat nothing of the line, which may be hostile or secret.
 REASONS: dict[type[Exception], str] = {UnicodeDecodeError: "not UTF-8", JSONDecodeError: "not JSON"}
 #: Called with the number of bytes read since the last call.
 Progress: TypeAlias = Callable[[int], None]

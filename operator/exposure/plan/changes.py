@@ -54,7 +54,7 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
 
 def same(live: NetworkPolicy, wanted: NetworkPolicy) -> bool:
-    """Whether the live object is what is wanted. What others added beside it, such as labels, does not count."""
+    """Whether the live object is as wanted. What others added, such as labels, does not count."""
     return (
         live.spec == wanted.spec
         and set(wanted.labels) <= set(live.labels)

@@ -1,4 +1,4 @@
-"""Exposures as API objects: one server-side apply says the whole entry point."""
+"""Exposures as API objects. One server-side apply writes the whole object."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from exposure.render.status import HELD_BACK, NOT_YET, PROGRAMMED, condition, co
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
 NONE = "<none>"
-#: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
+#: Sources that the policy asks for come first, so that a short cell shows them.
 CELL_ORDER = (
     SourceKind.CLIENTS,
     SourceKind.OUTSIDE,
@@ -48,7 +48,7 @@ def exposure_manifest(
 
 
 def exposure_lists(exposure: Exposure) -> dict[str, Any]:
-    """What an entry point has several of. Every field is there; one without a value is empty."""
+    """The lists of an entry point. Every field is present; one without a value is empty."""
     return {
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),

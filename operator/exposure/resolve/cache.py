@@ -1,4 +1,4 @@
-"""What was worked out for a Service is kept, so that a change costs one Service and not its namespace."""
+"""Results by Service, so that a change costs the work for one Service and not for its namespace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Entry: TypeAlias = tuple[tuple[Any, ...], T]
 
 @dataclass(slots=True)
 class ResolveCache:
-    """Results by Service. One is used again only where every input is equal, so the cache changes no outcome."""
+    """Results by Service. A result is used again only if every input is equal, so the cache changes no outcome."""
 
     governed: "dict[Ref, Entry[GovernedService]]" = field(default_factory=dict)
     policies: "dict[Ref, Entry[NetworkPolicy | None]]" = field(default_factory=dict)

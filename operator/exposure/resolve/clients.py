@@ -1,4 +1,4 @@
-"""Clients: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges."""
+"""Clients: who may connect from outside, by the policy, its limits, and the Service's own ranges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def client_ranges(
     limits: Limits,
     families: tuple[Family, ...],
 ) -> ClientRanges:
-    """clients ∩ limits ∩ the Service's own ranges (at a LoadBalancer), each where it is written; else everyone."""
+    """clients ∩ limits ∩ the Service's own ranges (LoadBalancer only). What is omitted does not narrow."""
     blocks: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
     blind_spots: list[BlindSpot] = []
@@ -84,7 +84,7 @@ def client_ranges(
 
 @dataclass(frozen=True, slots=True)
 class OwnRanges:
-    """The source ranges that the Service asks for; `origin` is field, annotation, or "" where it asks for none."""
+    """The source ranges that the Service sets. `origin`: field, annotation, or "" if it sets none."""
 
     networks: tuple[Network, ...]
     origin: str

@@ -14,7 +14,7 @@ ACCEPTED = PolicyVerdict(True, "Accepted", "Every field is valid and within ever
 
 @dataclass(frozen=True, slots=True)
 class MatchingClusterPolicy:
-    """A ClusterExposurePolicy that matches a namespace. `spec` is its accepted meaning; None: it never had one."""
+    """A ClusterExposurePolicy that matches a namespace. `spec`: its accepted meaning; None: none was accepted."""
 
     policy: ClusterExposurePolicy
     spec: ClusterSpec | None
@@ -45,7 +45,7 @@ def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, confi
 
 
 def is_system_namespace(name: str, config: Config) -> bool:
-    """Whether a ClusterExposurePolicy reaches this namespace only by naming it."""
+    """Whether a ClusterExposurePolicy applies to this namespace only if it names it."""
     patterns = ("kube-*", *config.system_namespaces)
     return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
 

@@ -35,14 +35,14 @@ from exposure.resolve.view import NamespaceView
 #: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
 LONGEST_NAME, HASH_LENGTH = 253, 8
 ORDER = {reason: index for index, reason in enumerate(REASONS)}
-#: Blind spots of a Service's own entry points, which say nothing about the way through an ingress point.
+#: Blind spots of a Service's own entry points that do not apply to an ingress point.
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 #: By the kind of a proxy that is not known, the blind spot that reports it.
 UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+    """The last step of every Exposure: its name, lists without duplicates, and what all of them have."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
@@ -68,7 +68,7 @@ def exposure_name(owner: Owner) -> str:
 
 
 def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
-    """What a cluster with this CNI cannot hold at any governed entry point."""
+    """What this CNI cannot enforce at any governed entry point."""
     cni = facts.cni
     return (
         *(() if cni.enforces else (blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."),)),
@@ -137,7 +137,7 @@ def _governed(
 def _ungoverned(
     view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
-    """Without a policy: what the load balancer itself lets in, unless a default deny of ours stands."""
+    """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
     shown = _shown(view, service, ())
     if view.default_deny:
@@ -171,7 +171,7 @@ def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Where one route of an ingress point leads, and what of it is open. `service` None: there is none of that name."""
+    """Where one route of an ingress point leads, and what is open there. `service` None: it does not exist."""
 
     view: NamespaceView
     service: Service | None = None
@@ -184,10 +184,10 @@ class _Way:
 
 
 def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
-    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
+    """An Ingress or a Gateway: the backends that its proxy calls, and those that do not admit it."""
     ways = [_way(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
     known = [way for way in ways if way.service is not None]
-    # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
+    # If no route leads to a Service yet, the namespace of the ingress point itself decides.
     denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
     governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
     blind_spots = [reported for way in ways for reported in way.blind_spots]
@@ -265,7 +265,7 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if kind not in policy.spec.selected_entry_points:
         return f"entryPoints of {policy.ref} do not list {kind}"
     if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
-        # What another entry point of the Service is refused does not close this one.
+        # A refusal of another entry point of the Service does not close this one.
         return governed.refusal.rstrip(".")
     port = routed_port(service, route.backend.port)
     if port is None:
@@ -306,7 +306,7 @@ def _open_port(port: ServicePort) -> OpenPort:
 
 
 def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
-    """Ready and known endpoints, each counted once; pods where no EndpointSlice is known."""
+    """Ready and known endpoints, each counted once. Without EndpointSlices, pods are counted."""
     ready: set[str] = set()
     known: set[str] = set()
     for endpoint_slice in inputs.slices.get(service.name, ()):

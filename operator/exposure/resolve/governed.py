@@ -1,4 +1,4 @@
-"""Governed Services: each Service that a policy governs, with what the rules decided for it."""
+"""Governed Services: each Service that a policy governs, and what the rules decided for it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +110,7 @@ def _governed(
 
 
 def _merged(sources: Sequence[Source]) -> Sequence[Source]:
-    """One source for those that differ in their ports alone."""
+    """Sources that differ only in their ports become one."""
     if len({(source.kind, source.entry_point) for source in sources}) == len(sources):
         return sources
     ports_by_source: dict[Source, list[PolicyPort]] = {}

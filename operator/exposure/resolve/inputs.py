@@ -50,7 +50,7 @@ class NamespaceInputs:
         return self.namespace.name
 
     def isolation(self, *modes: str) -> Isolation:
-        """What the policies in one of these modes ask for together."""
+        """The isolation that the policies in these modes ask for together."""
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
 
     def mode_of(self, policy: EffectivePolicy) -> str:
@@ -112,7 +112,7 @@ def has_host_port(pod: Pod) -> bool:
 
 
 def unselected_host_ports(inputs: NamespaceInputs) -> str:
-    """A sentence about host ports of pods that no Service selects, which nothing can open; "" where there are none."""
+    """A sentence about host ports of pods that no Service selects; "" if there are none."""
     selectors = [service.pod_selector for service in inputs.services if service.pod_selector]
     host_ports = {
         (port.host_port, port.protocol)

@@ -1,4 +1,4 @@
-"""What isolation several policies ask for together."""
+"""The isolation that several policies ask for together."""
 
 from collections.abc import Iterable
 

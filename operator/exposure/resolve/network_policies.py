@@ -44,7 +44,7 @@ class PlannedPolicies:
         return frozenset(policy.name for policy in self.enforced)
 
     def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
-        """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
+        """Every policy after the plan is carried out (in mode Audit: would be), those of others included."""
         kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]
         planned = self.audited or self.enforced
         return [*kept, *(policy for policy in planned if policy.name not in self.frozen)]
@@ -70,7 +70,7 @@ def planned_policies(
         isolating = []
     audited: tuple[NetworkPolicy, ...] = ()
     if "Audit" in (inputs.mode, *modes):
-        # The whole picture: grants and denials as they would be, were everything that is audited enforced.
+        # Everything as it would be if all that is audited were enforced: what admits, and what denies.
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":

@@ -31,7 +31,7 @@ class NamespaceView:
     default_deny: bool
 
     def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
-        """The NetworkPolicies that carry what is open at a Service: those that are planned, or left standing."""
+        """The NetworkPolicies that open a Service and isolate its pods: planned, or kept by a pause."""
         return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if self._stands(name))
 
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def _default_deny(inputs: NamespaceInputs) -> bool:
     if inputs.mode == "Paused":
         return stands
     if live is not None and not is_ours(live):
-        # An object of this name that is not ours is never overwritten, so ours cannot be written.
+        # Another NetworkPolicy has this name and is never overwritten, so ours cannot be written.
         return False
     if inputs.isolation("Enforce").ingress:
         return True

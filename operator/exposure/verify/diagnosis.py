@@ -1,7 +1,7 @@
-"""Why a connection did not come out as expected: the cause, named, with its cure. Pure.
+"""Why the result of a connection was not expected: the cause, with its cure. Pure.
 
-Asked in this order: is a pod ready; do the live policies decide as planned; are the policies the reason at all; and if
-not, where on the way the connection stops.
+The questions, in this order: is a pod ready; do the live policies decide as planned; are the policies the reason; and
+if not, where the connection stops.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome
 OPERATOR = (
     "Check the operator's log and the ExposurePolicy's status. The operator writes missing policies within a second."
 )
-#: Every cause. Its message has fields for what is special to the case, and names no single target where many share it.
+#: Every cause. Its message has fields for the case. Many targets may share one, so few messages name a target.
 NOT_HELD = Cause(
     "NotHeld",
     "A connection was established, although the Service's loadBalancerSourceRanges exclude the client.",
@@ -152,7 +152,7 @@ def _admitted_unexpectedly(
     context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], denials_held: bool
 ) -> Cause:
     if not possible or any(arrival.is_intended(context) for arrival in possible):
-        return NOT_HELD  # The policies admit it as well: the denial was expected before them.
+        return NOT_HELD  # The policies admit it too: loadBalancerSourceRanges should have denied it before.
     decisions = [arrival.decision(context.live(target.service.namespace)) for arrival in possible]
     if not any(decision.allowed for decision in decisions):
         cause = NOT_ENFORCED_HERE if denials_held else NOT_ENFORCED

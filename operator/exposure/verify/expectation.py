@@ -24,7 +24,7 @@ PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1"
 
 @dataclass(frozen=True, slots=True)
 class PossibleArrival:
-    """One way to arrive at one backend: whom the CNI sees, as what kind of source; `always`: every CNI admits it."""
+    """One way to arrive at one backend: the sender that the CNI sees, and its kind. `always`: every CNI admits it."""
 
     backend: ReadyEndpoint
     sender: ConnectionEnd
@@ -92,7 +92,7 @@ def _listed(several: Sequence[PossibleArrival]) -> str:
 
 
 def _translated(context: VerificationContext, target: Target, vantage: Vantage, row: str) -> Expected:
-    """It arrives under a public address that is not known here: it is allowed where any would be."""
+    """It arrives with an unknown public address. It is allowed if every public address would be."""
     # A host name has no address family. IPv4 has to do.
     for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in target.address)]:
         possible = list(arrivals(context, target, replace(vantage, addresses=(public,))))
@@ -150,7 +150,7 @@ def _own_end(context: VerificationContext, target: Target, vantage: Vantage) -> 
 
 
 def _from_nodes(context: VerificationContext, target: Target, backend: ReadyEndpoint) -> Iterator[PossibleArrival]:
-    """Through another node, which replaces the source by an address of its own."""
+    """Through another node, which replaces the source address with its own."""
     own = address(backend.address or target.address)
     own_family = family(own) if own is not None else "IPv4"
     for snat in context.facts.snat:
@@ -161,7 +161,7 @@ def _from_nodes(context: VerificationContext, target: Target, backend: ReadyEndp
 
 
 def _exposure_of_service(context: VerificationContext, target: Target) -> Exposure | None:
-    """That of the Service itself, which an Ingress or a Gateway may stand before."""
+    """The Exposure of the Service itself, also for a target behind an Ingress or a Gateway."""
     return context.by_name.get(f"{target.service.namespace}/service-{target.service.name}")
 
 

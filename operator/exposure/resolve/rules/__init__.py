@@ -1,9 +1,9 @@
 """The rules that decide who may reach the pods of one governed Service, in the order in which they run.
 
 A rule reads the `Case` (a Service, its effective policy, and what each entry point delivers) and what the rules before
-it decided, and adds sources and blind spots. None of them looks back, and none calls another one.
+it decided, and adds sources and blind spots. No rule calls another one.
 
-What the limits of ClusterExposurePolicies leave of client ranges and ports is worked out before, in `limits`.
+Client ranges and ports are narrowed to the limits of ClusterExposurePolicies before, in `clients` and `ports`.
 """
 
 from exposure.resolve.delivery import Case
@@ -41,32 +41,32 @@ from exposure.resolve.rules.reporting import (
 #: Every rule that adds a source or reports a blind spot, in the order in which they run.
 RULES: tuple[Rule, ...] = (
     # First: is there anything that a NetworkPolicy could open?
-    refuse_external_name,  # a DNS alias: no pods stand behind it
+    refuse_external_name,  # a DNS alias, which has no pods
     refuse_without_selector,  # an empty podSelector would open the namespace
     refuse_host_network_pods,  # no NetworkPolicy selects pods that use hostNetwork
-    allow_egress,  # what the pods may call is independent of who may call them
-    refuse_unaccepted_policy,  # a policy that never was accepted governs, and grants nothing
+    allow_egress,  # what the pods may call, whatever the later rules decide
+    refuse_unaccepted_policy,  # a policy that was never accepted governs, and opens nothing
     report_unresolved_ports,  # a named target port that this CNI does not resolve
-    report_source_range_problems,  # annotations that no controller reads, families that the ranges leave out
+    report_source_range_problems,  # annotations that no controller reads, ranges that omit a family
     refuse_public_entry_points,  # limits.allowPublic: false
-    refuse_disjoint_client_ranges,  # what the policy, its limits and the Service ask for has nothing in common
+    refuse_disjoint_client_ranges,  # the policy, its limits and the Service have no client in common
     # Then: what arrives, by the row of the decision table (delivery × client address × externalTrafficPolicy × CNI).
     admit_clients,  # the client's address is kept
-    admit_load_balancer,  # the load balancer puts its own address in place
-    admit_health_checks,  # its probes, where they reach the pod's port
+    admit_load_balancer,  # the load balancer replaces the client's address with its own
+    admit_health_checks,  # the load balancer's probes that reach the pod
     admit_nodes,  # externalTrafficPolicy Cluster: nodes SNAT
-    admit_everyone_outside,  # Cilium: no ipBlock but a whole family matches SNATed traffic
+    admit_everyone_outside,  # Cilium: only an ipBlock of a whole family matches SNATed traffic
     admit_service_lb_pods,  # k3s: the pods of ServiceLB masquerade
     admit_proxy_pods,  # behind an Ingress or a Gateway, the proxy's pods call
     admit_host_network_proxies,  # a proxy on hostNetwork calls with its node's address
     admit_peers,  # callers in the cluster that the policy names
-    # Then: what of it no NetworkPolicy can hold.
-    report_lost_client_addresses,  # nodes are admitted, so anyone who reaches a NodePort is
+    # Then: what of this no NetworkPolicy can enforce.
+    report_lost_client_addresses,  # nodes are admitted, and so is every client of a node port
     report_dropped_cross_node_traffic,  # node addresses are needed, and withheld or not known
-    report_unenforced_ranges,  # ranges that neither the load balancer, nor kube-proxy, nor the policy holds
+    report_unenforced_ranges,  # ranges that the load balancer, kube-proxy and the policy do not enforce
     report_unfiltered_cluster_traffic,  # a CNI that does not filter this traffic
-    # Last: what is written must not admit pods that nothing names.
-    exclude_pod_ranges,  # an ipBlock that holds pod ranges would admit every pod
+    # Last: address ranges must not admit pods.
+    exclude_pod_ranges,  # an ipBlock that contains pod ranges would admit every pod
 )
 
 

@@ -1,4 +1,4 @@
-"""Rules that admit: each looks at what arrives by one delivery and yields the sources that are let in."""
+"""Rules that admit: each looks at one delivery and yields the sources that are admitted."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,7 +25,7 @@ BESIDE_CLIENTS = "PrivateLink clients and clients of the other address family ha
 
 
 def allow_egress(case: Case, access: Access) -> None:
-    """What the pods may call: DNS, the API server, and what the policy names. Omitted, egress stays unrestricted."""
+    """What the pods may call: DNS, the API server, and what the policy names. If omitted, egress is unrestricted."""
     if case.policy.spec.egress is not None:
         access.egress, blind_spots = egress_rules(case.policy.spec.egress, case.facts)
         access.report(*blind_spots)
@@ -33,17 +33,17 @@ def allow_egress(case: Case, access: Access) -> None:
 
 @for_each_delivery
 def admit_clients(case: Case, delivery: Delivery) -> Findings:
-    """Clients are admitted by their own addresses where these are kept until the CNI filters."""
+    """Clients are admitted by their own addresses if these are kept until the CNI filters."""
     if SourceKind.CLIENTS in delivery.kinds:
         yield _source(delivery, SourceKind.CLIENTS, delivery.clients.blocks)
 
 
 @for_each_delivery
 def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
-    """The load balancer's own addresses are admitted where they arrive: for all clients, or for some beside others.
+    """The load balancer's own addresses are admitted if they replace those of all clients, or of some.
 
-    Beside clients that keep their address: those of PrivateLink, and those of the other address family. Addresses that
-    are needed and not known are reported; no range is guessed.
+    Some: clients of PrivateLink, and clients of the other address family. Addresses that are needed and not known are
+    reported. No range is guessed.
     """
     arrival, kind = delivery.arrival, SourceKind.LOAD_BALANCER
     if arrival is None:
@@ -64,7 +64,7 @@ def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
-    """Health checks are admitted at the port that they probe. Over TCP: a UDP target is probed on TCP of its number.
+    """Health checks are admitted at the port that they probe. A UDP target is probed over TCP at the same number.
 
     Probes from unknown addresses are reported, unless everyone may reach that port or the load balancer's addresses
     are missing anyway.
@@ -96,16 +96,16 @@ def admit_nodes(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
-    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
+    """On Cilium with SNAT, only a whole family matches what another node forwarded, so everyone outside is admitted."""
     if SourceKind.OUTSIDE in delivery.kinds:
         yield _source(delivery, SourceKind.OUTSIDE, everyone(case.families))
 
 
 @for_each_delivery
 def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
-    """ServiceLB of k3s forwards by pods that masquerade, with either externalTrafficPolicy: these pods are admitted.
+    """ServiceLB of k3s forwards through pods that masquerade, with either externalTrafficPolicy. They are admitted.
 
-    They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
+    They enforce the Service's own ranges. If the policy or its limits are narrower and unenforceable is Deny, they are
     not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
@@ -121,7 +121,7 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
-    """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
+    """Behind an Ingress or a Gateway, the pods see only the proxy, so the proxy's pods are admitted."""
     route = delivery.route
     if route is not None and route.proxy.peer is not None and delivery.row is not None:
         explanation = f"The proxy's pods connect: {way(delivery)}."
@@ -132,7 +132,7 @@ def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
 def admit_host_network_proxies(case: Case, delivery: Delivery) -> Findings:
     """A proxy that uses hostNetwork calls with its node's address: the nodes' addresses are admitted.
 
-    Not on Cilium, whose ipBlocks match no node, and not where clients are narrower and unenforceable is Deny.
+    Not on Cilium, where ipBlocks match no nodes, and not if clients are narrower and unenforceable is Deny.
     """
     if calls_from_nodes(delivery) and not withholds_host_network_proxy(case, delivery):
         addresses, blind_spots = _node_addresses(case)
@@ -163,7 +163,7 @@ def calls_from_nodes(delivery: Delivery) -> bool:
 
 
 def withholds_host_network_proxy(case: Case, delivery: Delivery) -> str:
-    """Why the nodes of a hostNetwork proxy are not admitted; "" where they are."""
+    """Why the nodes of a hostNetwork proxy are not admitted; "" if they are."""
     if delivery.clients.narrow and case.denies_unenforceable:
         return f"{way(delivery)}. The proxy calls with node addresses, and clients.unenforceable is Deny."
     if case.facts.cni.pod_ranges == "matched-by-identity":

@@ -8,7 +8,7 @@ from exposure.resolve.rules.access import Access
 
 
 def refuse_external_name(case: Case, access: Access) -> None:
-    """An ExternalName Service is a DNS alias. No pods stand behind it, so no NetworkPolicy is written."""
+    """An ExternalName Service is a DNS alias without pods, so no NetworkPolicy is written."""
     if case.service.type == "ExternalName":
         _refuse_pods(access, blind_spot("ExternalName", f"Service {case.service.ref}."))
 
@@ -20,9 +20,9 @@ def refuse_without_selector(case: Case, access: Access) -> None:
 
 
 def refuse_host_network_pods(case: Case, access: Access) -> None:
-    """No NetworkPolicy selects pods that use hostNetwork. Where all pods do, none is written.
+    """No NetworkPolicy selects pods that use hostNetwork. If all pods do, none is written.
 
-    Where only some pods use hostNetwork, the others are opened, and the blind spot is reported.
+    If only some pods use hostNetwork, the others are opened, and the blind spot is reported.
     """
     selected = case.selected
     if selected.only_host_network:
@@ -34,9 +34,9 @@ def refuse_host_network_pods(case: Case, access: Access) -> None:
 
 
 def refuse_unaccepted_policy(case: Case, access: Access) -> None:
-    """A policy that never was accepted still governs: nothing is opened, and the egress that it restricts stays closed.
+    """A policy that was never accepted still governs: nothing is opened, and the egress that it restricts stays closed.
 
-    So it is where a ClusterExposurePolicy requires an ExposurePolicy and none covers the Service.
+    The same holds if a ClusterExposurePolicy requires an ExposurePolicy and none selects the Service.
     """
     policy = case.policy
     if policy.refused:
@@ -46,7 +46,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
-    """Where limits.allowPublic is false, an own entry point stays closed if its clients hold a whole family."""
+    """If limits.allowPublic is false, an entry point of the Service stays closed if its clients are a whole family."""
     if case.inputs.limits.allow_public:
         return
     for delivery in case.deliveries:
@@ -56,11 +56,11 @@ def refuse_public_entry_points(case: Case, access: Access) -> None:
 
 
 def refuse_disjoint_client_ranges(case: Case, access: Access) -> None:
-    """Where the policy's clients, its limits and the Service's ranges have no address in common, none is admitted."""
+    """If the policy's clients, its limits and the Service's ranges have no address in common, none is admitted."""
     refusal = "The clients of the policy, its limits and the Service's source ranges have no address in common."
     for delivery in case.deliveries:
         if not delivery.clients.blocks:
-            # Behind a proxy the ranges cannot be held anyway: the entry point of the proxy says who may come in.
+            # Behind a proxy the ranges cannot be enforced anyway: the proxy's own entry point decides about clients.
             access.close(delivery.entry_point, refusal if delivery.route is None else "")
 
 
