@@ -406,7 +406,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         '1 while this process leads and may write, else 0',
         'Entry points of the cluster',
         'Exposures with this blind spot',
-        '1 if the canary proved that policies are enforced, 0 if it proved that they are not, else NaN',
+        '1 if the canary proved that policies are enforced, 0 if it proved the opposite, else NaN',
         "When the canary's last round ended",
         'NetworkPolicies that others changed and the operator reverted',
         'Watch events received',

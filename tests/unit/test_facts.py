@@ -15,7 +15,7 @@ from exposure.catalog.cnis import CNIS, NODE_ANNOTATION_MARKS, CNIProfile
 from exposure.catalog.decision_table import ROWS
 from exposure.catalog.egress import METADATA
 from exposure.catalog.profile import LoadBalancerProfile
-from exposure.catalog.providers import ANNOTATION_MARKS, DEFAULTS, LOAD_BALANCERS, SLUGS
+from exposure.catalog.providers import ANNOTATION_MARKS, DEFAULTS, LOAD_BALANCERS
 from tests.crds.api import schema
 
 PACKAGE = Path(__file__).parents[2] / "operator" / "exposure"
@@ -91,7 +91,7 @@ def test_a_policy_can_name_each_profile(plural: str) -> None:
     """The CRDs' enum is the provider rows, and `auto`."""
     spec = schema(plural)["properties"]["spec"]["properties"]
     where = spec if "loadBalancer" in spec else spec["defaults"]["properties"]
-    assert {"auto", *SLUGS} == set(where["loadBalancer"]["properties"]["profile"]["enum"])
+    assert {"auto", *LOAD_BALANCERS} == set(where["loadBalancer"]["properties"]["profile"]["enum"])
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.slug) for row in cnis.ROWS])

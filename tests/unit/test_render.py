@@ -21,9 +21,8 @@ from exposure.model.exposures import (
 )
 from exposure.model.objects import Ref
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
-from exposure.render import condition, conditions, exposure_manifest, from_text, open_text, policy_status
-from exposure.render.exposures import exposure_status
-from exposure.render.status import LISTED, MESSAGE_LENGTH
+from exposure.render.exposures import exposure_manifest, exposure_status, from_text, open_text
+from exposure.render.status import LISTED, MESSAGE_LENGTH, condition, conditions, policy_status
 
 NOW, BEFORE = "2026-02-03T04:05:06Z", "2026-01-01T00:00:00Z"
 EDGE = PolicyRef("ExposurePolicy", "edge", "shop")

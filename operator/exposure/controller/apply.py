@@ -11,12 +11,12 @@ from itertools import groupby
 
 from exposure.controller.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
 from exposure.controller.queue import PassResult
-from exposure.controller.store import Store, is_as_wanted
+from exposure.controller.store import Store
 from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
-from exposure.plan import is_ours
-from exposure.render import network_policy_manifest
+from exposure.networkpolicy.render import network_policy_manifest
+from exposure.resolve.network_policies import is_ours
 
 #: What the API server refuses today it may accept after a change elsewhere, such as a quota.
 RETRY_INVALID_SECONDS = 5.0
@@ -106,11 +106,3 @@ async def _delete(key: Key, store: Store, writer: Writer) -> None:
         store.policies.put(answer)
     else:
         store.policies.forget(key, live.uid)
-
-
-def not_as_planned(plan: Plan, store: Store) -> list[str]:
-    """The names of policies that are not live as the plan has them, by what was read back."""
-    live = store.policies.in_namespace(plan.namespace)
-    # Of several changes to one policy, the last one says what should exist.
-    planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
-    return sorted(name for name, policy in planned.items() if not is_as_wanted(live.get(name), policy))

@@ -38,7 +38,7 @@ class Metrics:
         # NaN until the canary has proven something, and for good where it is switched off.
         self.canary_enforced = self._gauge(
             "canary_enforced",
-            "1 if the canary proved that policies are enforced, 0 if it proved that they are not, else NaN",
+            "1 if the canary proved that policies are enforced, 0 if it proved the opposite, else NaN",
         )
         self.canary_enforced.set(float("nan"))
         self.canary_last_run = self._gauge("canary_last_run_timestamp_seconds", "When the canary's last round ended")

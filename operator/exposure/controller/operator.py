@@ -33,7 +33,7 @@ from exposure.controller.writer import Writer
 from exposure.model.config import Config
 from exposure.model.plans import Plan
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan import make_plan
+from exposure.plan.changes import make_plan
 from exposure.resolve import ResolveCache, resolve
 
 #: Of the ten seconds that a stop may take: for writes under way.

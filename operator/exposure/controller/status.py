@@ -23,9 +23,11 @@ from exposure.fields import Raw, integer, mapping
 from exposure.model.exposures import Exposure, PolicyOutcome, Resolution
 from exposure.model.plans import Plan
 from exposure.parse.kinds import API_VERSION
-from exposure.plan import connectivity, make_plan, plan_text
-from exposure.render import exposure_manifest, policy_status
-from exposure.render.status import conditions
+from exposure.plan.changes import make_plan
+from exposure.plan.connectivity import connectivity
+from exposure.plan.text import plan_text
+from exposure.render.exposures import exposure_manifest
+from exposure.render.status import conditions, policy_status
 
 #: The bounds of `status.planned` in the CRD.
 PLANNED_LINES = 100

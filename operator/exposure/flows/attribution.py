@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from exposure.addresses import address
-from exposure.flows.ends import Ends, pods_behind
+from exposure.flows.ends import Ends
 from exposure.flows.records import End, Flow
 from exposure.flows.table import FlowKey
-from exposure.labels import LabelSelector, Pairs, selecting
+from exposure.labels import LabelSelector, Pairs
 from exposure.model.exposures import Exposure
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.model.snapshot import Snapshot
@@ -97,9 +97,8 @@ class Attribution:
         return self._by_address.get(end.address, ())
 
     def _selected(self, namespace: str, labels: Pairs) -> tuple[str, ...]:
-        pod_labels = dict(labels)
         services = self._by_namespace.get(namespace, ())
-        return tuple(served.name for served in services if served.selector and served.selector.matches(pod_labels))
+        return tuple(served.name for served in services if served.selector and served.selector.matches(labels))
 
 
 def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[ServedService]:
@@ -114,19 +113,16 @@ def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[Serve
         service = snapshot.services.get(ref.namespace, {}).get(ref.name)
         if service is None:
             continue
-        selector = selecting(dict(service.selector)) if service.selector else None
         targets = {port: target_numbers(snapshot, service, port) for port in service.ports}
         ports = frozenset((port.protocol, number) for port, numbers in targets.items() for number in numbers or (0,))
-        yield ServedService(service, selector, tuple(entry_points), targets, ports)
+        yield ServedService(service, service.pod_selector, tuple(entry_points), targets, ports)
 
 
 def target_numbers(snapshot: Snapshot, service: Service, port: ServicePort) -> frozenset[int]:
     """The numbers behind a target port: itself, or for a name what the EndpointSlices list, else the pods."""
     if isinstance(port.target_port, int):
         return frozenset({port.target_port})
-    slices = snapshot.endpoint_slices.get(service.namespace, {}).values()
-    own_slices = (endpoint_slice for endpoint_slice in slices if endpoint_slice.service == service.name)
-    return frozenset(known_numbers(port, own_slices, pods_behind(service, snapshot)))
+    return frozenset(known_numbers(port, snapshot.slices_of(service.ref), snapshot.pods_of(service)))
 
 
 def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService]) -> dict[str, tuple[str, ...]]:

@@ -68,7 +68,7 @@ def _namespace_allowed(snapshot: Snapshot, gateway: Gateway, listener: Listener,
             return (
                 namespace is not None
                 and listener.allowed_selector is not None
-                and listener.allowed_selector.matches(dict(namespace.labels))
+                and listener.allowed_selector.matches(namespace.labels)
             )
         case _:
             return False

@@ -3,17 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.addresses import (
-    Block,
-    Family,
-    Network,
-    admits_everyone,
-    everyone,
-    family,
-    intersection,
-    network,
-    union,
-)
+from exposure.addresses import Block, Family, Network, admits_everyone, everyone, family, intersection, network, union
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import RANGE_ANNOTATIONS

@@ -30,10 +30,9 @@ def matching_cluster_policies(snapshot: Snapshot, namespace: Namespace) -> tuple
 
 def with_accepted_meaning(policy: ClusterExposurePolicy) -> MatchingClusterPolicy:
     """The policy with its spec or, where that is invalid, with the last spec that was accepted."""
-    if isinstance(policy.spec, ClusterSpec):
-        return MatchingClusterPolicy(policy, policy.spec, ACCEPTED)
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    return MatchingClusterPolicy(policy, last if isinstance(last, ClusterSpec) else None, invalid(policy.spec))
+    if isinstance(policy.spec, InvalidSpec):
+        return MatchingClusterPolicy(policy, policy.last_accepted, invalid(policy.spec))
+    return MatchingClusterPolicy(policy, policy.spec, ACCEPTED)
 
 
 def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, config: Config) -> bool:
@@ -41,7 +40,7 @@ def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, confi
         return False
     if is_system_namespace(namespace.name, config):
         return namespace.name in spec.include_system_namespaces
-    return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
+    return spec.namespace_selector is None or spec.namespace_selector.matches(namespace.labels)
 
 
 def is_system_namespace(name: str, config: Config) -> bool:

@@ -53,19 +53,15 @@ def effective_policies(
 
 
 def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
-    last = policy.last_accepted.spec if policy.last_accepted else None
     ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
-    return _judged(
-        _effective(ref, policy, last if isinstance(last, ExposureSpec) else None), policy.spec, limits, services
-    )
+    return _judged(_effective(ref, policy, policy.last_accepted), policy.spec, limits, services)
 
 
 def _cluster_policy(matching: MatchingClusterPolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
     policy = matching.policy
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    ref = PolicyRef("ClusterExposurePolicy", policy.name)
-    effective = _effective(ref, policy, _defaults(last) if isinstance(last, ClusterSpec) else None)
+    last = None if policy.last_accepted is None else _defaults(policy.last_accepted)
+    effective = _effective(PolicyRef("ClusterExposurePolicy", policy.name), policy, last)
     # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
     own_limits = replace(limits, modes=None)
     effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)

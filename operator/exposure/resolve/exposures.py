@@ -9,14 +9,7 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import (
-    BackendSummary,
-    BlindSpot,
-    Exposure,
-    OpenPort,
-    Source,
-    SourceKind,
-)
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
@@ -28,7 +21,7 @@ from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.network_policies import TO_SERVICE, is_ours
 from exposure.resolve.overlaps import additive, shared_pods
-from exposure.resolve.ports import routed_port, selected
+from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
 from exposure.resolve.view import NamespaceView
 
@@ -319,6 +312,6 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
     if selector is None:
         return BackendSummary(service.ref, "", len(ready), len(known))
     if not known:
-        pods = selected(inputs.pods, selector)
+        pods = list(service.selected(inputs.pods))
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
     return BackendSummary(service.ref, str(selector), len(ready), len(known))

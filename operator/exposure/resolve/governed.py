@@ -69,7 +69,7 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
             inputs.entry_points[service.name],
             routes,
             inputs.slices.get(service.name, ()),
-            inputs.all_pods,
+            inputs.pods,
             same_namespace,
         )
         make = partial(_governed, inputs, facts, service, policy, routes, same_namespace)

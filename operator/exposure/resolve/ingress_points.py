@@ -197,7 +197,7 @@ class _Proxies:
         selector = service.pod_selector
         if selector is None:
             return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
-        pods = self.snapshot.pods_of(service)
+        pods = tuple(self.snapshot.pods_of(service))
         if pods and all(pod.host_network for pod in pods):
             return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} use hostNetwork")
         return Proxy(

@@ -46,7 +46,7 @@ def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> It
     for policy in sorted(policies, key=lambda policy: policy.name):
         if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
             continue
-        receiver = pods_end(governed.pods, Namespace(policy.namespace), {})
+        receiver = pods_end(governed.pods, Namespace(policy.namespace), ())
         for rule in policy.spec.ingress:
             if not allowed_within(rule, governed.ingress, policy.namespace, receiver):
                 admits = f"{peers_text(rule.peers)} to {ports_text(rule.ports)}"
@@ -59,4 +59,4 @@ def _selects(policy: NetworkPolicy, governed: GovernedService) -> bool:
     if governed.pod_selector is None:
         return False
     label_sets = (governed.pod_selector.labels, *(pod.labels for pod in governed.pods))
-    return any(policy.spec.pod_selector.matches(dict(labels)) for labels in label_sets)
+    return any(policy.spec.pod_selector.matches(labels) for labels in label_sets)
