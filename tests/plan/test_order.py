@@ -50,8 +50,8 @@ create shop/exposure-default-deny  deny all ingress to every pod
         pytest.param(
             [WALL, WEB], [], [],
             """\
-delete shop/exposure-default-deny  no ExposurePolicy or ClusterExposurePolicy applies to this namespace
-delete shop/exposure-to-web        no ExposurePolicy or ClusterExposurePolicy applies to this namespace
+delete shop/exposure-default-deny  no policy enforces anything in this namespace
+delete shop/exposure-to-web        no policy enforces anything in this namespace
 """,
             id="releasing-takes-the-wall-before-the-entry-point",
         ),
@@ -85,8 +85,8 @@ update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (th
             [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
             """\
 update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods allow, until they are deleted)
-delete shop/exposure-to-web  no ExposurePolicy or ClusterExposurePolicy applies to this namespace
-delete shop/exposure-to-all  no ExposurePolicy or ClusterExposurePolicy applies to this namespace
+delete shop/exposure-to-web  no policy enforces anything in this namespace
+delete shop/exposure-to-all  no policy enforces anything in this namespace
 """,  # noqa: E501
             id="the-last-to-go-holds-what-the-others-gave",
         ),

@@ -119,7 +119,7 @@ def _flows(name: str, raw: IO[bytes], form: str, account: Account, progress: Pro
                 undetected += 1
                 account.bad_line(name, number, "in no known format")
                 if undetected >= LINES_TO_DETECT:
-                    reason = f"the first {LINES_TO_DETECT} lines are in no known format. Set it with --format"
+                    reason = f"the first {LINES_TO_DETECT} lines are in no known format. Set --format"
                     account.broken.append((name, reason))
                     return
                 continue

@@ -102,7 +102,7 @@ def _why_deleted(name: str, wanted: Mapping[str, NetworkPolicy]) -> str:
     if name.startswith(INTERIM):
         return "an interim policy, no longer needed"
     if not wanted:
-        return "no ExposurePolicy or ClusterExposurePolicy applies to this namespace"
+        return "no policy enforces anything in this namespace"
     if name == DEFAULT_DENY:
         return "the namespace is no longer isolated"
     return "no policy asks for it"

@@ -12,7 +12,7 @@ from exposure.model.exposures import PolicyOutcome
 LISTED = 100
 MESSAGE_LENGTH = 1024
 #: Why the plan of a mode is not written.
-HELD_BACK = {"Audit": "Planned, but not written.", "Paused": "All NetworkPolicies stay as they are."}
+HELD_BACK = {"Audit": "NetworkPolicies are planned, but not written.", "Paused": "NetworkPolicies stay as they are."}
 PROGRAMMED = "The live NetworkPolicies match the plan."
 NOT_YET = "The NetworkPolicies are not written yet."
 NOT_ACCEPTED = "The last accepted spec stays in force."

@@ -106,7 +106,7 @@ def own_ranges(service: Service, profile: LoadBalancerProfile) -> OwnRanges:
     if annotated:
         return OwnRanges(tuple(annotated), "annotation", tuple(blind_spots))
     if has_annotation:
-        blind_spots.append(blind_spot("AnnotationNotEnforced", "No entry of it is a CIDR."))
+        blind_spots.append(blind_spot("AnnotationNotEnforced", "The annotation contains no CIDR."))
     return OwnRanges((), "", tuple(blind_spots))
 
 

@@ -122,5 +122,5 @@ def _blind_spot(webhook: Webhook, service: Service, port: ServicePort, facts: Cl
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
     if facts.cni.pod_ranges == "matched-by-identity":
-        cure += " If the control plane runs on nodes, create a CiliumNetworkPolicy with fromEntities: kube-apiserver."
+        cure += " If the control plane runs on nodes, use a CiliumNetworkPolicy with fromEntities: kube-apiserver."
     return blind_spot("WebhookUnreachable", detail, cure=cure)
