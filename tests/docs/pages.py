@@ -213,8 +213,8 @@ def blind_spot_page() -> str:
         "Unproven": "it is not known what is admitted",
     }
     parts = [
-        f"## {reason.name}\n\n**{reason.effect}**: {effects[reason.effect]}.\n\n{reason.meaning}\n\n*Cure:* {reason.cure}"
-        for reason in REASONS.values()
+        f"## {spot.reason}\n\n**{spot.effect}**: {effects[spot.effect]}.\n\n{spot.message}\n\n*Cure:* {spot.cure}"
+        for spot in REASONS.values()
     ]
     body = "\n\n".join(parts)
     return f"""# Blind spots

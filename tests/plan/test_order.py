@@ -6,10 +6,10 @@ from exposure.addresses import block, network
 from exposure.labels import EVERYTHING, selecting
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
-from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
 from exposure.plan.changes import make_plan
 from exposure.plan.text import plan_text
-from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
+from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE
 
 
 def rule(cidr: str, port: int = 8443) -> Rule:

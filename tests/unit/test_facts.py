@@ -45,16 +45,16 @@ def test_reasons_explain_themselves(name: str) -> None:
     """What it means and what to do, as sentences, short enough for a condition's message."""
     reason = REASONS[name]
     assert reason.effect in ("Opens", "Cuts", "Unproven")
-    assert reason.meaning.endswith(".")
+    assert reason.message.endswith(".")
     assert reason.cure.endswith(".")
-    assert len(reason.meaning) < 512
+    assert len(reason.message) < 512
 
 
 def test_a_blind_spot_says_what_is_special() -> None:
     """The meaning first, the case after it; effect and cure only where the case differs."""
     plain = blind_spot("NotIsolated")
     special = blind_spot("NotIsolated", "Namespace shop.", effect="Unproven", cure="Ask.")
-    assert (REASONS["NotIsolated"].meaning, "Opens", REASONS["NotIsolated"].cure) == (
+    assert (REASONS["NotIsolated"].message, "Opens", REASONS["NotIsolated"].cure) == (
         plain.message,
         plain.effect,
         plain.cure,

@@ -11,7 +11,6 @@ from exposure.model.exposures import (
     BackendSummary,
     BlindSpot,
     Exposure,
-    OpenPort,
     PolicyOutcome,
     PolicyRef,
     PolicyVerdict,
@@ -19,7 +18,7 @@ from exposure.model.exposures import (
     Source,
     SourceKind,
 )
-from exposure.model.objects import Ref
+from exposure.model.objects import Ref, ServicePort
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
 from exposure.render.exposures import exposure_manifest, exposure_status, from_text, open_text
 from exposure.render.status import LISTED, MESSAGE_LENGTH, condition, conditions, policy_status
@@ -42,7 +41,7 @@ def exposure(**more: Any) -> Exposure:
         "owner": OWNER,
         "entry_points": ("LoadBalancer",),
         "addresses": ("203.0.113.10",),
-        "ports": (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")),
+        "ports": (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)),
         "sources": (source("Clients", "198.51.100.0/24"),),
         "backends": (BackendSummary(Ref("shop", "web"), "app=web", 2, 3),),
         "policy": EDGE,
@@ -97,12 +96,12 @@ def test_from_cells(sources: list[Source], text: str) -> None:
     "ports, text",
     [
         pytest.param(
-            (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")), "80→web, 443→8443", id="two"
+            (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)), "80→web, 443→8443", id="two"
         ),
         pytest.param((), "nothing", id="none"),
     ],
 )
-def test_open_cells(ports: tuple[OpenPort, ...], text: str) -> None:
+def test_open_cells(ports: tuple[ServicePort, ...], text: str) -> None:
     """Service port to target port."""
     assert text == open_text(exposure(ports=ports))
 
@@ -134,8 +133,8 @@ def test_everything_about_an_entry_point() -> None:
             delivery="node",
             cni="calico",
         ),
-        ready=True,
-        now=NOW,
+        "",
+        NOW,
     )
     assert ("exposure.dev/v1alpha1", "Exposure") == (found["apiVersion"], found["kind"])
     assert [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}] == (
@@ -163,7 +162,7 @@ def test_everything_about_an_entry_point() -> None:
 def test_an_entry_point_without_an_owner_or_a_policy() -> None:
     """A file's objects have no uid, so nothing can own; no policy shows as <none>."""
     cluster = PolicyRef("ClusterExposurePolicy", "platform")
-    found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), ready=True, now=NOW)
+    found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), "", NOW)
     assert "ownerReferences" not in found["metadata"]
     assert ("<none>", "") == (found["status"]["policy"], found["status"]["position"])
     assert "policyRef" not in found["status"]
@@ -174,21 +173,20 @@ def test_an_entry_point_without_an_owner_or_a_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    "more, ready, message, expected",
+    "more, message, expected",
     [
-        pytest.param({}, True, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
-        pytest.param({}, False, "", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="not-yet"),
-        pytest.param({}, False, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
-        pytest.param({"mode": "Audit"}, True, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
-        pytest.param({"mode": "Paused"}, True, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
-        pytest.param({"refusal": "No."}, True, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
-        pytest.param({"policy": None}, True, "", {"Ready": "Ungoverned"}, id="ungoverned"),
-        pytest.param({"policy": None, "default_deny": True}, True, "", {"Ready": "Denied"}, id="denied"),
+        pytest.param({}, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
+        pytest.param({}, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
+        pytest.param({"mode": "Audit"}, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
+        pytest.param({"mode": "Paused"}, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
+        pytest.param({"refusal": "No."}, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
+        pytest.param({"policy": None}, "", {"Ready": "Ungoverned"}, id="ungoverned"),
+        pytest.param({"policy": None, "default_deny": True}, "", {"Ready": "Denied"}, id="denied"),
     ],
 )
-def test_conditions_of_an_entry_point(more: Any, ready: bool, message: str, expected: dict[str, str]) -> None:
+def test_conditions_of_an_entry_point(more: Any, message: str, expected: dict[str, str]) -> None:
     """Ready is true where what is open is what was asked for, or where nothing is open."""
-    manifest = exposure_manifest(exposure(**more), ready=ready, programmed_message=message, now=NOW)
+    manifest = exposure_manifest(exposure(**more), message, NOW)
     found = {each["type"]: each for each in manifest["status"]["conditions"]}
     assert expected == {kind: each["reason"] for kind, each in found.items()}
     assert ("True" if expected["Ready"] in ("Ready", "Denied") else "False") == found["Ready"]["status"]
@@ -222,28 +220,25 @@ REFUSED = PolicyVerdict(False, "OutsideLimits", "spec.ports[0]: outside.")
 
 
 @pytest.mark.parametrize(
-    "verdict, mode, programmed, expected",
+    "verdict, mode, message, expected",
     [
-        pytest.param(ACCEPTED, "Enforce", True, ["Accepted", "Programmed", "Ready"], id="done"),
-        pytest.param(ACCEPTED, "Enforce", False, ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
-        pytest.param(ACCEPTED, "Enforce", None, ["Accepted", "NotProgrammed", "NotProgrammed"], id="under-way"),
-        pytest.param(ACCEPTED, "Audit", True, ["Accepted", "Audit", "Audit"], id="audit"),
-        pytest.param(ACCEPTED, "Paused", True, ["Accepted", "Paused", "Paused"], id="paused"),
-        pytest.param(REFUSED, "Enforce", True, ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
+        pytest.param(ACCEPTED, "Enforce", "", ["Accepted", "Programmed", "Ready"], id="done"),
+        pytest.param(ACCEPTED, "Enforce", "403.", ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
+        pytest.param(ACCEPTED, "Audit", "", ["Accepted", "Audit", "Audit"], id="audit"),
+        pytest.param(ACCEPTED, "Paused", "", ["Accepted", "Paused", "Paused"], id="paused"),
+        pytest.param(REFUSED, "Enforce", "", ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
     ],
 )
-def test_conditions_of_a_policy(
-    verdict: PolicyVerdict, mode: str, programmed: bool | None, expected: list[str]
-) -> None:
+def test_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str, expected: list[str]) -> None:
     """Ready only where the live policies equal the plan of this generation."""
     outcome = PolicyOutcome(EDGE, 3, verdict, mode, note="Take care.")
-    status = policy_status(outcome, programmed=programmed, message="", now=NOW)
+    status = policy_status(outcome, message, NOW)
     assert expected == [each["reason"] for each in status["conditions"]]
     assert {3} == {each["observedGeneration"] for each in status["conditions"]} | {status["observedGeneration"]}
     states = [each["status"] for each in status["conditions"]]
     assert ("True" if verdict.accepted else "False") == states[0]
     if verdict.accepted and mode == "Enforce":
-        assert [str(programmed) if programmed is not None else "Unknown"] * 2 == states[1:]
+        assert [str(not message)] * 2 == states[1:]
     else:
         assert ["False", "False"] == states[1:]
 
@@ -251,11 +246,11 @@ def test_conditions_of_a_policy(
 def test_lists_of_a_status_are_bounded() -> None:
     """As many as the CRD takes; the count beside them is whole."""
     services = tuple(ServiceOutcome(f"s{n}", "Opens.", governed=n > 0) for n in range(LISTED + 5))
-    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), programmed=True, message="", now=NOW)
+    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), "", NOW)
     assert (LISTED, LISTED + 4) == (len(status["services"]), status["serviceCount"])
     platform = PolicyRef("ClusterExposurePolicy", "platform")
     namespaces = tuple(f"n{n}" for n in range(LISTED + 5))
     whole = PolicyOutcome(platform, 1, ACCEPTED, "Enforce", namespaces=namespaces)
-    above = policy_status(whole, programmed=True, message="", now=NOW)
+    above = policy_status(whole, "", NOW)
     assert (LISTED, LISTED + 5) == (len(above["namespaces"]), above["namespaceCount"])
     assert "services" not in above

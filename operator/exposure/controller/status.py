@@ -131,9 +131,7 @@ class Reporter:
         """The Exposure as it should be. None where it is so already."""
         live = self._store.exposures.get((exposure.namespace, exposure.name))
         previous = () if live is None else live.conditions
-        body = exposure_manifest(
-            exposure, ready=not message, programmed_message=message, now=now(), previous_conditions=previous
-        )
+        body = exposure_manifest(exposure, message, now(), previous)
         verified = self._verified()
         if verified is not None:
             body["status"]["conditions"] += conditions([verified], previous, now())
@@ -172,9 +170,7 @@ class Reporter:
             return  # A newer generation has arrived. The next report is about that.
         live = raw["status"]
         previous = live.get("conditions") or ()
-        status = policy_status(
-            outcome, programmed=not message, message=message, previous_conditions=previous, now=now()
-        )
+        status = policy_status(outcome, message, now(), previous)
         if planned:
             status["planned"] = list(planned)
         if outcome.verdict.accepted:

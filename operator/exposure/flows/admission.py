@@ -9,6 +9,7 @@ from exposure.addresses import Block
 from exposure.flows.attribution import ServedService
 from exposure.flows.ends import workload_labels
 from exposure.flows.table import FlowKey, FlowPeer
+from exposure.grouping import grouped
 from exposure.labels import Pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
@@ -39,10 +40,9 @@ class FlowAdmission:
         self._evaluators = {
             namespace: Evaluator(policy for _, policy in sorted(named.items())) for namespace, named in policies.items()
         }
-        self._pods: dict[tuple[str, Pairs], list[Pod]] = {}
-        for pod in (pod for pods in snapshot.pods.values() for pod in pods.values()):
-            if not pod.finished and not pod.host_network:
-                self._pods.setdefault((pod.namespace, workload_labels(pod.labels)), []).append(pod)
+        pods = (pod for pods in snapshot.pods.values() for pod in pods.values())
+        restricted = (pod for pod in pods if not pod.finished and not pod.host_network)
+        self._pods = grouped(((pod.namespace, workload_labels(pod.labels)), pod) for pod in restricted)
         self._workload_end = cache(self._made_workload_end)
         self._service_end = cache(self._made_service_end)
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
-from exposure.networkpolicy.values import NetworkPolicy
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy
 from exposure.plan.directions import writes_by_direction
 from exposure.plan.transition import INTERIM, Specs, Surroundings, Write
-from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION, MANAGED_BY, is_ours
+from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION
 
 INTERIM_EXPLANATION = (
     EXPLANATION,
@@ -22,15 +22,14 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
     `pods` of the namespace make it exact where Services' selectors overlap without one covering the other.
     """
-    foreign = {name for name, policy in live.items() if not is_ours(policy)}
+    foreign = {name for name, policy in live.items() if not policy.is_ours}
     conflicts = tuple(policy.name for policy in resolution.policies if policy.name in foreign)
     ours = {name: live[name] for name in sorted(live) if name not in foreign and not live[name].deleting}
     if resolution.paused:
         kept = [Change("keep", policy, "paused") for policy in ours.values()]
         return Plan(resolution.namespace, tuple(kept), conflicts)
-    untouched = {*foreign, *resolution.frozen}
-    wanted = {policy.name: policy for policy in resolution.policies if policy.name not in untouched}
-    changeable = {name: policy for name, policy in ours.items() if name not in untouched}
+    wanted = {policy.name: policy for policy in resolution.written(live)}
+    changeable = {name: policy for name, policy in ours.items() if name not in resolution.frozen}
     others = (live[name].spec for name in sorted(live) if name not in changeable and not live[name].deleting)
     labels = {pod.labels for pod in pods if not pod.finished}
     surroundings = Surroundings(tuple(others), tuple(sorted(labels)))

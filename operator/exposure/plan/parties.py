@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exposure.addresses import WHOLE_FAMILY, Block, Network, block, family, inside, sort_key
+from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL, LabelSelector, Pairs, pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
@@ -47,12 +48,16 @@ def parties_of(
     services = (service for _, service in sorted(snapshot.services.get(namespace, {}).items()))
     selectors = [service.pod_selector for service in services if service.pod_selector]
     own = _workloads(snapshot, home, [*selectors, *pod_selectors, *_selectors_for(home, peers, namespace)], peers, pods)
-    alike: dict[object, list[Party]] = {}
-    for name, other in sorted(snapshot.namespaces.items()):
-        if name != namespace:
-            for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods):
-                matches = tuple(peer_matches(peer, namespace, party.end) for peer in peers)
-                alike.setdefault((matches, party.text if party.policies else ""), []).append(party)
+    others = (
+        party
+        for name, other in sorted(snapshot.namespaces.items())
+        if name != namespace
+        for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods)
+    )
+    alike = grouped(
+        ((*(peer_matches(peer, namespace, party.end) for peer in peers), party.text if party.policies else ""), party)
+        for party in others
+    )
     return own, tuple(map(_together, alike.values()))
 
 

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from exposure.resolve.governed import GovernedService
 
 T = TypeVar("T")
+Inputs = TypeVar("Inputs")
 #: The inputs of a result, and the result.
-Entry: TypeAlias = tuple[tuple[Any, ...], T]
+Entry: TypeAlias = tuple[Any, T]
 
 
 @dataclass(slots=True)
 class ResolveCache:
-    """Results by Service. A result is used again only if every input is equal, so the cache changes no outcome."""
+    """Results by Service. Each depends only on its inputs and is used again only if they are equal, so the cache
+    changes no outcome."""
 
     governed: "dict[Ref, Entry[GovernedService]]" = field(default_factory=dict)
     policies: "dict[Ref, Entry[NetworkPolicy | None]]" = field(default_factory=dict)
@@ -30,14 +32,14 @@ class ResolveCache:
                 del table[ref]
 
 
-def cached(table: "dict[Ref, Entry[T]]", ref: Ref, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """The cached result for `ref` where its inputs equal `inputs`, else what `make` returns.
+def cached(table: "dict[Ref, Entry[T]]", ref: Ref, inputs: Inputs, make: Callable[[Inputs], T]) -> T:
+    """The cached result for `ref` where its inputs equal `inputs`, else what `make` returns for them.
 
     Equal inputs are mostly the same objects, so the comparison costs little.
     """
     entry = table.get(ref)
-    if entry is not None and entry[0] == inputs:
+    if entry is not None and (entry[0] is inputs or entry[0] == inputs):
         return entry[1]
-    result = make()
+    result = make(inputs)
     table[ref] = (inputs, result)
     return result

@@ -9,7 +9,7 @@ from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import NO_LOAD_BALANCER
 from exposure.grouping import grouped
 from exposure.model.exposures import DecisionRow, SourceKind
-from exposure.model.intent import LoadBalancerOverrides
+from exposure.model.intent import Limits, LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.networkpolicy.values import PolicyPort
 from exposure.resolve.arrival import Arrival, arrival
@@ -17,7 +17,6 @@ from exposure.resolve.clients import ClientRanges, client_ranges
 from exposure.resolve.effective_policies import EffectivePolicy
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import BackendRoute
-from exposure.resolve.inputs import NamespaceInputs
 from exposure.resolve.ports import ServicePorts, routed_port
 from exposure.resolve.profiles import ingress_profile
 from exposure.resolve.selected_pods import SelectedPods
@@ -65,8 +64,9 @@ class Case:
 
     service: Service
     policy: EffectivePolicy
-    inputs: NamespaceInputs
     facts: ClusterFacts
+    limits: Limits
+    entry_points: frozenset[str]
     profile: LoadBalancerProfile
     families: tuple[Family, ...]
     selected: SelectedPods
@@ -81,11 +81,10 @@ class Case:
 
 def deliveries(case: Case) -> tuple[Delivery, ...]:
     """Every delivery, in the order of the entry points that the policy selects."""
-    available = case.inputs.entry_points[case.service.name]
     return tuple(
         delivery
         for entry_point in case.policy.spec.selected_entry_points
-        if entry_point in available
+        if entry_point in case.entry_points
         for delivery in (
             _through_ingress_point(case, entry_point)
             if entry_point in ("Ingress", "Gateway")
@@ -154,9 +153,7 @@ def _by_decision_table(
 
 
 def _clients(case: Case, entry_point: str, profile: LoadBalancerProfile) -> ClientRanges:
-    return client_ranges(
-        case.service, entry_point, profile, case.policy.spec.clients, case.inputs.limits, case.families
-    )
+    return client_ranges(case.service, entry_point, profile, case.policy.spec.clients, case.limits, case.families)
 
 
 def _ports_at(case: Case, entry_point: str) -> Iterable[ServicePorts]:

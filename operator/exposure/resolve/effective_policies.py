@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from exposure.model.exposures import PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Limits
 from exposure.model.objects import Service
-from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
+from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
 from exposure.resolve.isolation import isolates
 from exposure.resolve.limits import first_violation, within_limits
 
@@ -86,7 +86,7 @@ def _judged(
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
     if isinstance(written, InvalidSpec):
-        return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
+        return _with_last_accepted(replace(policy, verdict=invalid(written, _what_holds(policy))), limits)
     policy = replace(policy, spec=written)
     violation = first_violation(written, limits, services)
     if violation is None:
@@ -117,7 +117,7 @@ def _field(policy: EffectivePolicy, field: str) -> str:
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
         return "No earlier spec was accepted, so the policy opens nothing."
-    return "The last accepted spec stays in force."
+    return LAST_STAYS
 
 
 def _refused_if_audit_would_cut(

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, OpenPort, Source, SourceKind
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
@@ -19,7 +19,7 @@ from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.network_policies import TO_SERVICE, is_ours
+from exposure.resolve.network_policies import TO_SERVICE
 from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
@@ -35,14 +35,13 @@ UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """The last step of every Exposure: its name, lists without duplicates, and what all of them have."""
+    """Every Exposure is finished here: its lists without repetition, and what is the same for all of them."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
         exposure,
-        name=exposure_name(exposure.owner),
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(exposure.ports)),
+        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -92,23 +91,31 @@ def service_exposures(
             *_name_conflicts(view, governed),
             *_not_isolated(view, governed),
         )
-        carrying = view.carrying(governed)
-        slices = inputs.slices.get(service.name)
-        depends_on = (facts, governed, blind_spots, carrying, view.default_deny, inputs.mode, slices)
-        make = partial(_governed, view, facts, governed, blind_spots, carrying)
-        exposures.append(cached(cache.exposures, service.ref, depends_on, make))
+        own_inputs = ExposureInputs(
+            facts,
+            governed,
+            _shown(view, service, governed.policy.spec.selected_entry_points),
+            blind_spots,
+            view.carrying(governed),
+            inputs.mode_of(governed.policy),
+        )
+        exposures.append(cached(cache.exposures, service.ref, own_inputs, _governed))
     return exposures
 
 
-def _governed(
-    view: NamespaceView,
-    facts: ClusterFacts,
-    governed: GovernedService,
-    blind_spots: tuple[BlindSpot, ...],
-    carrying: tuple[Ref, ...],
-) -> Exposure:
-    policy = governed.policy
-    shown = _shown(view, governed.service, policy.spec.selected_entry_points)
+class ExposureInputs(NamedTuple):
+    """Everything that decides about the Exposure of a governed Service. `shown`: what it shows without any policy."""
+
+    facts: ClusterFacts
+    governed: GovernedService
+    shown: Exposure
+    blind_spots: tuple[BlindSpot, ...]
+    carrying: tuple[Ref, ...]
+    mode: str
+
+
+def _governed(inputs: ExposureInputs) -> Exposure:
+    governed, shown = inputs.governed, inputs.shown
     sources = (
         source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
         for source in governed.sources
@@ -116,15 +123,15 @@ def _governed(
     )
     exposure = replace(
         shown,
-        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        ports=tuple(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
-        policy=policy.ref,
-        network_policies=carrying,
-        blind_spots=(*governed.blind_spots, *blind_spots),
-        mode=view.inputs.mode_of(policy),
+        policy=governed.policy.ref,
+        network_policies=inputs.carrying,
+        blind_spots=(*governed.blind_spots, *inputs.blind_spots),
+        mode=inputs.mode,
         refusal=governed.refusal,
     )
-    return finished(exposure, facts, governed.profile)
+    return finished(exposure, inputs.facts, governed.profile)
 
 
 def _ungoverned(
@@ -142,8 +149,7 @@ def _ungoverned(
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
-    ports = tuple(map(_open_port, service.ports))
-    exposure = replace(shown, ports=ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
+    exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
     return finished(exposure, facts, profile)
 
 
@@ -152,9 +158,11 @@ def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...
     kinds = view.inputs.entry_points[service.name]
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
+    owner = Owner("v1", "Service", service.name, service.uid)
     return Exposure(
         namespace=service.namespace,
-        owner=Owner("v1", "Service", service.name, service.uid),
+        name=exposure_name(owner),
+        owner=owner,
         entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
         addresses=(*published, *service.external_ips),
         backends=(_backend(view.inputs, service),),
@@ -193,10 +201,11 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     profiles = [way.profile for way in known if way.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
+        name=exposure_name(point.owner),
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
+        ports=tuple(way.port for way in known if way.port is not None),
         sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
         backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
         policy=next(iter(governing), None),
@@ -279,7 +288,7 @@ def _name_conflicts(view: NamespaceView, governed: GovernedService) -> tuple[Bli
     return tuple(
         blind_spot("ForeignPolicySameName", f"NetworkPolicy {policy.namespace}/{policy.name}.")
         for policy in holders
-        if policy is not None and not is_ours(policy)
+        if policy is not None and not policy.is_ours
     )
 
 
@@ -292,10 +301,6 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     detail = f"Namespace {inputs.name}: in mode Audit, the operator plans its default deny and does not write it."
     cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
     return (blind_spot("NotIsolated", detail, cure=cure),)
-
-
-def _open_port(port: ServicePort) -> OpenPort:
-    return OpenPort(port.name, port.port, port.target_port, port.protocol)
 
 
 def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:

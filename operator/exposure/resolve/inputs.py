@@ -28,7 +28,8 @@ class NamespaceInputs:
 
     `governing`: the policies that select a Service, best first. The first one governs it.
 
-    `mode`: what the namespace's annotation asks for, as far as limits allow it; `mode_note`: why it is ignored.
+    `mode`: Audit or Paused, where the namespace's annotation asks for it and limits allow it; `mode_note`: why it is
+    ignored.
     """
 
     namespace: Namespace
@@ -52,7 +53,7 @@ class NamespaceInputs:
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
 
     def mode_of(self, policy: EffectivePolicy) -> str:
-        """The namespace's annotation beats the mode of a policy."""
+        """The namespace's Audit or Paused beats the mode of a policy. Enforce is the default and lifts neither."""
         return self.mode or policy.mode
 
 
@@ -100,7 +101,7 @@ def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, s
             f"The annotation exposure.dev/mode: {asked} is ignored, because limits.allowModes of a "
             f"ClusterExposurePolicy does not allow it here. Allowed: {allowed}."
         )
-    return asked, ""
+    return (None if asked == "Enforce" else asked), ""
 
 
 def has_host_port(pod: Pod) -> bool:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
 from exposure.model.intent import Isolation
-from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Owner, Peer, PolicySpec, Rule
 from exposure.resolve.cache import ResolveCache, cached
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
@@ -18,14 +17,8 @@ TO_SERVICE = "exposure-to-"
 EXPLANATION = "exposure.dev/explanation"
 SERVICE_LABEL = "exposure.dev/service"
 POLICY_LABEL = "exposure.dev/policy"
-MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
 #: Addresses and pods of one source that an explanation lists.
 LISTED = 4
-
-
-def is_ours(policy: NetworkPolicy) -> bool:
-    """Whether the operator wrote this NetworkPolicy. Only then may it be changed or deleted."""
-    return MANAGED_BY in policy.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +32,6 @@ class PlannedPolicies:
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
 
-    @property
-    def enforced_names(self) -> frozenset[str]:
-        return frozenset(policy.name for policy in self.enforced)
-
-    def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
-        """Every policy after the plan is carried out (in mode Audit: would be), those of others included."""
-        kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]
-        planned = self.audited or self.enforced
-        return [*kept, *(policy for policy in planned if policy.name not in self.frozen)]
-
 
 def planned_policies(
     inputs: NamespaceInputs, governed: Mapping[str, GovernedService], cache: ResolveCache
@@ -58,7 +41,7 @@ def planned_policies(
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
     for service in governed.values():
-        policy = cached(cache.policies, service.service.ref, (service,), partial(service_policy, service))
+        policy = cached(cache.policies, service.service.ref, service, service_policy)
         if policy is not None:
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}

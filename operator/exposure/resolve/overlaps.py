@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from exposure.catalog.blind_spots import blind_spot
+from exposure.grouping import grouped
 from exposure.model.connection_ends import pods_end
 from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Namespace
@@ -11,7 +12,6 @@ from exposure.networkpolicy.matching import allowed_within
 from exposure.networkpolicy.text import peers_text, ports_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.governed import GovernedService
-from exposure.resolve.network_policies import is_ours
 
 
 def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot]]:
@@ -19,11 +19,12 @@ def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    by_common: dict[object, list[GovernedService]] = {}
-    for governed in services:
-        if governed.pod_selector is not None:
-            for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods)):
-                by_common.setdefault(label_or_pod, []).append(governed)
+    by_common = grouped(
+        (label_or_pod, governed)
+        for governed in services
+        if governed.pod_selector is not None
+        for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods))
+    )
     others: dict[str, set[str]] = {}
     for common, sharing in by_common.items():
         is_pod = isinstance(common, str)
@@ -44,7 +45,7 @@ def _nested(governed: GovernedService, other: GovernedService) -> bool:
 def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
     """NetworkPolicies that are not ours and allow connections to the Service's pods that our own may not allow."""
     for policy in sorted(policies, key=lambda policy: policy.name):
-        if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
+        if policy.is_ours or not policy.spec.ingress or not _selects(policy, governed):
             continue
         receiver = pods_end(governed.pods, Namespace(policy.namespace), ())
         for rule in policy.spec.ingress:

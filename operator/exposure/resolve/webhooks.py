@@ -21,6 +21,9 @@ from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.ports import known_numbers
 
+#: Stands for the Service in a namespace that has no entry point. No Service has an empty name.
+NO_ENTRY_POINT = ""
+
 
 def webhook_blind_spots(
     inputs: NamespaceInputs,
@@ -32,7 +35,7 @@ def webhook_blind_spots(
 
     They are reported at each governed entry point that shares the webhook's pods; if there is none, at every governed
     entry point of the namespace; else at every entry point. A namespace without entry points, such as cert-manager's,
-    has them under "", and its policies report them.
+    has them under NO_ENTRY_POINT, and its policies report them.
     """
     blind_spots: dict[str, list[BlindSpot]] = {}
     evaluator = Evaluator(policies)
@@ -52,7 +55,7 @@ def webhook_blind_spots(
         exposed = [name for name, kinds in inputs.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
         here = [name for name in exposed if name in governed]
         sharing = [name for name in here if _shares(governed[name], selector)]
-        for name in sharing or here or exposed or [""]:
+        for name in sharing or here or exposed or [NO_ENTRY_POINT]:
             blind_spots.setdefault(name, []).append(_blind_spot(call.webhook, service, port, facts))
     return blind_spots
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from exposure.model.exposures import SourceKind
 from exposure.model.plans import Change
-from exposure.resolve.network_policies import is_ours
 from exposure.verify.context import VerificationContext, names
 from exposure.verify.expectation import PossibleArrival, arrivals
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
@@ -158,7 +157,7 @@ def _admitted_unexpectedly(
         cause = NOT_ENFORCED_HERE if denials_held else NOT_ENFORCED
         return _filled(cause, policies=names(decisions[0].isolating))
     allowing = {policy.name: policy for decision in decisions for policy, _ in decision.allowing}
-    foreign = [policy for policy in allowing.values() if not is_ours(policy)]
+    foreign = [policy for policy in allowing.values() if not policy.is_ours]
     if foreign:
         return _filled(ADDITIVE_POLICY, policies=names(foreign))
     if not any(decision.isolating for decision in decisions):

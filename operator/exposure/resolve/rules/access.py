@@ -12,7 +12,7 @@ from exposure.resolve.delivery import Case, Delivery
 
 @dataclass(slots=True)
 class Access:
-    """What the rules have decided so far. Rules change it only through its methods.
+    """What the rules have decided so far.
 
     `refusal`: why something is not opened; with `refused`, why nothing is. `closed`: entry points through which nothing
     is admitted. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.

@@ -47,7 +47,7 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
     """If limits.allowPublic is false, an entry point of the Service stays closed if its clients are a whole family."""
-    if case.inputs.limits.allow_public:
+    if case.limits.allow_public:
         return
     for delivery in case.deliveries:
         if delivery.route is None and whole_families(block.cidr for block in delivery.clients.blocks):
@@ -60,8 +60,7 @@ def refuse_disjoint_client_ranges(case: Case, access: Access) -> None:
     refusal = "The clients of the policy, its limits and the Service's source ranges have no address in common."
     for delivery in case.deliveries:
         if not delivery.clients.blocks:
-            # Behind a proxy the ranges cannot be enforced anyway: the proxy's own entry point decides about clients.
-            access.close(delivery.entry_point, refusal if delivery.route is None else "")
+            access.close(delivery.entry_point, refusal)
 
 
 def _refuse_pods(access: Access, reason: BlindSpot) -> None:
