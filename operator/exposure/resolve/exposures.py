@@ -11,7 +11,7 @@ from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
 from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
-from exposure.model.objects import Ref, Service, ServicePort
+from exposure.model.objects import EndpointSlice, Pod, Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
 from exposure.resolve.cache import ResolveCache, cached
 from exposure.resolve.clients import client_ranges, families_of
@@ -94,28 +94,35 @@ def service_exposures(
         own_inputs = ExposureInputs(
             facts,
             governed,
-            _shown(view, service, governed.policy.spec.selected_entry_points),
+            inputs.entry_points[service.name],
+            inputs.slices.get(service.name, ()),
             blind_spots,
             view.carrying(governed),
             inputs.mode_of(governed.policy),
+            view.default_deny,
         )
         exposures.append(cached(cache.exposures, service.ref, own_inputs, _governed))
     return exposures
 
 
 class ExposureInputs(NamedTuple):
-    """Everything that decides about the Exposure of a governed Service. `shown`: what it shows without any policy."""
+    """Everything that decides about the Exposure of a governed Service. `kinds`: of its entry points."""
 
     facts: ClusterFacts
     governed: GovernedService
-    shown: Exposure
+    kinds: frozenset[str]
+    slices: tuple[EndpointSlice, ...]
     blind_spots: tuple[BlindSpot, ...]
     carrying: tuple[Ref, ...]
     mode: str
+    default_deny: bool
 
 
 def _governed(inputs: ExposureInputs) -> Exposure:
-    governed, shown = inputs.governed, inputs.shown
+    governed, kinds = inputs.governed, inputs.kinds
+    selected_kinds = governed.policy.spec.selected_entry_points
+    backend = _backend(governed.service, inputs.slices, governed.pods)
+    shown = _shown(governed.service, kinds, selected_kinds, backend, inputs.default_deny)
     sources = (
         source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
         for source in governed.sources
@@ -139,7 +146,9 @@ def _ungoverned(
 ) -> Exposure:
     """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
-    shown = _shown(view, service, ())
+    shown = _shown(
+        service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
+    )
     if view.default_deny:
         return finished(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
@@ -153,9 +162,14 @@ def _ungoverned(
     return finished(exposure, facts, profile)
 
 
-def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...]) -> Exposure:
+def _shown(
+    service: Service,
+    kinds: frozenset[str],
+    selected_kinds: tuple[str, ...],
+    backend: BackendSummary,
+    default_deny: bool,
+) -> Exposure:
     """What a Service shows without any policy. Node ports behind a load balancer count only where selected."""
-    kinds = view.inputs.entry_points[service.name]
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
     owner = Owner("v1", "Service", service.name, service.uid)
@@ -165,8 +179,8 @@ def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...
         owner=owner,
         entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
         addresses=(*published, *service.external_ips),
-        backends=(_backend(view.inputs, service),),
-        default_deny=view.default_deny,
+        backends=(backend,),
+        default_deny=default_deny,
     )
 
 
@@ -197,7 +211,7 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
     modes = set(governing.values())
-    backends = {way.service.ref: _backend(way.view.inputs, way.service) for way in known if way.service}
+    backends = {way.service.ref: _backend_in(way.view.inputs, way.service) for way in known if way.service}
     profiles = [way.profile for way in known if way.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
@@ -303,11 +317,15 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     return (blind_spot("NotIsolated", detail, cure=cure),)
 
 
-def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
-    """Ready and known endpoints, each counted once. Without EndpointSlices, pods are counted."""
+def _backend_in(inputs: NamespaceInputs, service: Service) -> BackendSummary:
+    return _backend(service, inputs.slices.get(service.name, ()), service.selected(inputs.pods))
+
+
+def _backend(service: Service, slices: Iterable[EndpointSlice], pods: Iterable[Pod]) -> BackendSummary:
+    """Ready and known endpoints, each counted once. Without EndpointSlices, the pods of the Service are counted."""
     ready: set[str] = set()
     known: set[str] = set()
-    for endpoint_slice in inputs.slices.get(service.name, ()):
+    for endpoint_slice in slices:
         for endpoint in endpoint_slice.endpoints:
             key = endpoint.pod or ",".join(endpoint.addresses)
             known.add(key)
@@ -317,6 +335,6 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
     if selector is None:
         return BackendSummary(service.ref, "", len(ready), len(known))
     if not known:
-        pods = list(service.selected(inputs.pods))
+        pods = list(pods)
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
     return BackendSummary(service.ref, str(selector), len(ready), len(known))
