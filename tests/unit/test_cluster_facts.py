@@ -467,9 +467,9 @@ def test_what_was_worked_out_before_never_shows() -> None:
     first = resolve(here, known, "shop", cache)
     assert first == resolve(here, known, "shop", cache) == resolve(here, known, "shop")
     cache.forget("other")
-    assert cache.governed
+    assert cache.entries
     cache.forget("shop")
-    assert not cache.governed
+    assert not cache.entries
 
 
 INGRESS = named(

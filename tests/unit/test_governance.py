@@ -12,9 +12,8 @@ from exposure.model.exposures import PolicyOutcome, Resolution
 from exposure.model.intent import Isolation
 from exposure.model.objects import Namespace, Service
 from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
-from exposure.resolve.effective_policies import effective_policies
+from exposure.resolve.effective_policies import combined_isolation, effective_policies
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 from tests.unit.snapshots import (
     Json,

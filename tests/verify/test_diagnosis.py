@@ -20,7 +20,7 @@ from exposure.verify.diagnosis import (
     drift,
     judged,
 )
-from exposure.verify.expectation import expected
+from exposure.verify.expectation import Connection
 from exposure.verify.targets import outside_targets
 from exposure.verify.values import Cause, Check, Outcome, ProbeOutcome, Target, Vantage
 from tests.verify.test_expectation import NARROW, snapshot_of
@@ -92,7 +92,7 @@ def checked(
     [target] = outside_targets(context, context.exposures(["shop"]))
     target = replace(target, service_port=replace(target.service_port, protocol=protocol))
     vantage = Vantage("outside", (client,))
-    check = judged(target, vantage, expected(context, target, vantage), ProbeOutcome(outcomes))
+    check = judged(target, vantage, Connection(context, target, vantage).expected(), ProbeOutcome(outcomes))
     return diagnosed(context, check, beside.node_ports, beside.denials_held)
 
 

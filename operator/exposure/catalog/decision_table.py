@@ -8,7 +8,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#networ
 https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation
 """
 
-from exposure.model.exposures import DecisionRow, Delivery, Position, SourceKind
+from exposure.model.exposures import DecisionRow, Destination, Position, SourceKind
 
 SOURCE_IP = "https://kubernetes.io/docs/tutorials/services/source-ip/"
 IP_BLOCK = "https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors"
@@ -49,7 +49,7 @@ UNGOVERNED = DecisionRow("ungoverned", None, None, None, None, (CLIENTS,), "no p
 # fmt: on
 
 
-def decide(delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
+def decide(delivery: Destination, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
     """The row that fits. An unknown externalTrafficPolicy is treated as Cluster, which admits Nodes."""
     known = traffic_policy if traffic_policy == "Local" else "Cluster"
     return next(row for row in ROWS if row.fits(delivery, preserved, known, position))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from exposure.addresses import Network
-from exposure.model.exposures import Delivery
+from exposure.model.exposures import Destination
 
 #: Where the load balancer's own addresses come from: `configured` (policy or configuration), `published` (the
 #: addresses in the entry point's status), `none` (no traffic arrives from them), or fixed networks.
@@ -109,7 +109,7 @@ class LoadBalancerProfile:
     """
 
     slug: str
-    delivery: Delivery
+    delivery: Destination
     preserved: tuple[str, ...]
     source: str
     chosen_by: tuple[Condition, ...] = ()

@@ -1,24 +1,23 @@
 """`kubectl exposure explain NAME`: every source, port and blind spot of an entry point, with its reason and cure."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from exposure.cli import wording
 from exposure.cli.command import DONE
-from exposure.cli.exposure_json import exposure_json, json_text, ref_json
 from exposure.cli.inputs import gather
 from exposure.cli.selection import NamedObject, named_object
-from exposure.cli.terminal import safe, say, wrapped
+from exposure.cli.terminal import safe, say, say_json, wrapped
 from exposure.model.exposures import BlindSpot, Exposure, Source
 from exposure.model.intent import ClusterSpec, ExposureSpec
-from exposure.model.objects import Ref, ServicePort
+from exposure.model.objects import ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
+from exposure.render.exposures import exposure_json
 
 
 def run(arguments: Namespace) -> int:
@@ -29,7 +28,7 @@ def run(arguments: Namespace) -> int:
     named = named_object(given, every, arguments.name)
     exposures = [exposure for exposure in every if named.owns(exposure)]
     if arguments.output == "json":
-        sys.stdout.write(json_text([_explained_json(exposure, resolved) for exposure in exposures]))
+        say_json([_explained_json(exposure, resolved) for exposure in exposures])
     elif exposures:
         # At most 80 columns wide, unless a word is longer.
         say("\n\n".join("\n".join(_entry_point(exposure, resolved)) for exposure in exposures))
@@ -43,7 +42,7 @@ def _explained_json(exposure: Exposure, resolved: ResolvedSnapshot) -> dict[str,
     planned = resolved.planned(exposure)
     return {
         **exposure_json(exposure),
-        "plannedNetworkPolicies": [ref_json(Ref(policy.namespace, policy.name)) for policy in planned],
+        "plannedNetworkPolicies": [{"namespace": policy.namespace, "name": policy.name} for policy in planned],
         "manifests": [network_policy_manifest(policy) for policy in (*_carrying(exposure, resolved), *planned)],
     }
 

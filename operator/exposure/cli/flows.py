@@ -8,9 +8,8 @@ from itertools import chain
 
 from exposure.cli import wording
 from exposure.cli.command import DONE, UsageError
-from exposure.cli.exposure_json import json_text
 from exposure.cli.inputs import Input, gather
-from exposure.cli.terminal import say, table, warn, wrapped
+from exposure.cli.terminal import say, say_json, table, warn, wrapped
 from exposure.flows import reading
 from exposure.flows.attribution import Attribution
 from exposure.flows.findings import ExposureFindings, ObservedFlow, find, peer_text
@@ -58,7 +57,7 @@ def run(arguments: Namespace) -> int:
                 "log": account_json(account, attributed, counted),
                 "exposures": [finding_json(finding, arguments.top or MOST_ROWS_JSON) for finding in findings],
             }
-            sys.stdout.write(json_text(document))
+            say_json(document)
         case "yaml":
             limits = ProposalLimits(arguments.max_cidrs, arguments.max_prefix, arguments.include_dropped)
             sys.stdout.write(proposal(given.snapshot, findings, limits))

@@ -10,9 +10,8 @@ from typing import Any
 import yaml
 
 from exposure.cli.command import DIFFERENT, DONE
-from exposure.cli.exposure_json import json_text
 from exposure.cli.inputs import gather
-from exposure.cli.terminal import say
+from exposure.cli.terminal import say, say_json
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.render import network_policy_manifest
 from exposure.plan.connectivity import connectivity, connectivity_lines
@@ -41,7 +40,7 @@ def run(arguments: Namespace) -> int:
         case "yaml":
             sys.stdout.write("".join(f"---\n{_yaml(manifest)}" for manifest in manifests))
         case "json":
-            sys.stdout.write(json_text(_changes_json(resolved, plans) | {"networkPolicies": list(manifests)}))
+            say_json(_changes_json(resolved, plans) | {"networkPolicies": list(manifests)})
         case _:
             for line in _text(resolved, plans):
                 say(line)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from exposure.cli.command import DIFFERENT, DONE, UsageError
 from exposure.cli.inputs import Input, gather
 from exposure.cli.selection import named_object
-from exposure.cli.terminal import say, table, warn, wrapped
+from exposure.cli.terminal import say, say_json, table, warn, wrapped
 from exposure.cli.wording import NO_ENTRY_POINTS
 from exposure.model.exposures import Exposure
 from exposure.verify.context import VerificationContext
 from exposure.verify.pods import ProbeFailed, ProbePods
-from exposure.verify.report import as_json, as_junit
+from exposure.verify.report import as_junit, check_json
 from exposure.verify.run import Try, Verification, mismatches
 from exposure.verify.values import PLACES, Check
 
@@ -57,7 +57,7 @@ def run(arguments: Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
     match arguments.output:
         case "json":
-            sys.stdout.write(as_json(checks))
+            say_json(list(map(check_json, checks)))
         case "junit":
             sys.stdout.write(as_junit(checks))
         case _ if checks:

@@ -21,19 +21,19 @@ class BlindSpot:
 
 
 class SourceKind(StrEnum):
-    """Who connects to the pod."""
+    """Who it is that arrives at the pod's port. In a short cell, whom the policy asks for stands before all others."""
 
     CLIENTS = "Clients"
-    LOAD_BALANCER = "LoadBalancer"
-    HEALTH_CHECKS = "HealthChecks"
-    NODES = "Nodes"
     OUTSIDE = "Outside"
+    LOAD_BALANCER = "LoadBalancer"
     PROXY_PODS = "ProxyPods"
     PEERS = "Peers"
+    NODES = "Nodes"
+    HEALTH_CHECKS = "HealthChecks"
 
 
 #: Whether a load balancer sends to pods, or to nodes that forward.
-Delivery: TypeAlias = Literal["pod", "node"]
+Destination: TypeAlias = Literal["pod", "node"]
 #: Where a CNI filters: before or after SNAT, in a data plane that preserves addresses, or by identity (Cilium).
 Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
 
@@ -46,7 +46,7 @@ class DecisionRow:
     """
 
     id: str
-    delivery: Delivery | None
+    delivery: Destination | None
     preserved: bool | None
     traffic_policy: str | None
     positions: tuple[Position, ...] | None
@@ -54,7 +54,7 @@ class DecisionRow:
     why: str
     reference: str
 
-    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+    def fits(self, delivery: Destination, preserved: bool, traffic_policy: str, position: Position) -> bool:
         return (
             self.delivery == delivery
             and self.preserved in (None, preserved)
@@ -119,7 +119,7 @@ class Exposure(Namespaced):
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""
-    delivery: Delivery | None = None
+    delivery: Destination | None = None
     refusal: str = ""
     default_deny: bool = False
 

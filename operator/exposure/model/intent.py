@@ -21,6 +21,11 @@ class Isolation:
     egress: bool | None = None
     allow_same_namespace: bool | None = None
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a policy that says this isolates its namespace in some direction."""
+        return self.ingress is not False or self.egress is True
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:

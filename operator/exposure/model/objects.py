@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from exposure.labels import LabelSelector, Pairs
 from exposure.networkpolicy.values import Owner
-
-Annotations: TypeAlias = Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Service(Namespaced):
     external_traffic_policy: str = "Cluster"
     allocates_node_ports: bool = True
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     labels: Pairs = ()
     owners: tuple[Owner, ...] = ()
     uid: str = ""
@@ -150,7 +147,7 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     provider_id: str = ""
     kubelet_version: str = ""
-    annotations: Annotations = ()
+    annotations: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +177,7 @@ class Ingress(Namespaced):
     ingress_class: str | None = None
     backends: tuple[Backend, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     uid: str = ""
 
 
@@ -220,7 +217,7 @@ class Gateway(Namespaced):
     gateway_class: str
     listeners: tuple[Listener, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     uid: str = ""
     api_version: str = "gateway.networking.k8s.io/v1"
 

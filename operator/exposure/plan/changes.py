@@ -8,7 +8,7 @@ from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy
 from exposure.plan.directions import writes_by_direction
-from exposure.plan.transition import INTERIM, Specs, Surroundings, Write
+from exposure.plan.transition import INTERIM, Specs, Surroundings, Transition, Write
 from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION
 
 INTERIM_EXPLANATION = (
@@ -33,7 +33,7 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
     others = (live[name].spec for name in sorted(live) if name not in changeable and not live[name].deleting)
     labels = {pod.labels for pod in pods if not pod.finished}
     surroundings = Surroundings(tuple(others), tuple(sorted(labels)))
-    writes = writes_by_direction(_specs(changeable), _specs(wanted), surroundings)
+    writes = writes_by_direction(Transition(_specs(changeable), _specs(wanted), surroundings))
     # An interim policy may have the name of a policy that others wrote.
     writes = [write for write in writes if write.name not in foreign]
     changes = list(_changes(resolution.namespace, writes, changeable, wanted))

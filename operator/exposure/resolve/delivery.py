@@ -12,7 +12,7 @@ from exposure.model.exposures import DecisionRow, SourceKind
 from exposure.model.intent import Limits, LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.networkpolicy.values import PolicyPort
-from exposure.resolve.arrival import Arrival, arrival
+from exposure.resolve.arrival import Arrival, LoadBalancer
 from exposure.resolve.clients import ClientRanges, client_ranges
 from exposure.resolve.effective_policies import EffectivePolicy
 from exposure.resolve.facts import ClusterFacts
@@ -51,6 +51,16 @@ class Delivery:
     @property
     def targets(self) -> tuple[PolicyPort, ...]:
         return tuple(target for ports in self.ports for target in ports.targets)
+
+    @property
+    def calls_from_nodes(self) -> bool:
+        """Whether a proxy that uses hostNetwork calls the pods."""
+        return self.route is not None and self.route.proxy.kind == "nodes"
+
+    @property
+    def narrower_than_service(self) -> bool:
+        """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
+        return not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
 
     @property
     def hides_clients(self) -> bool:
@@ -103,11 +113,11 @@ def _to_the_service(case: Case, entry_point: str) -> Iterator[Delivery]:
         # The pod's own node answers, whatever externalTrafficPolicy the Service has.
         service = replace(service, external_traffic_policy="Local")
     clients = _clients(case, entry_point, profile)
-    arrivals = (
-        (ports, arrival(profile, service, ports.port, overrides, case.facts, case.families))
-        for ports in _ports_at(case, entry_point)
+    annotations = dict(service.annotations)
+    balancer = LoadBalancer(profile, service, overrides, case.facts, case.families, service.published, annotations)
+    alike = grouped(
+        ((ports.port.protocol, balancer.arrival(ports.port)), ports) for ports in _ports_at(case, entry_point)
     )
-    alike = grouped(((ports.port.protocol, how), ports) for ports, how in arrivals)
     if not alike:
         yield Delivery(entry_point, service, profile, clients)
     for (_, how), ports_alike in alike.items():
@@ -130,7 +140,8 @@ def _through_ingress_point(case: Case, entry_point: str) -> Iterator[Delivery]:
                 annotations = dict(route.ingress_point.annotations)
                 profile = ingress_profile(route, case.service, case.facts)
                 overrides = case.policy.spec.load_balancer
-                how = arrival(profile, case.service, ports.port, overrides, case.facts, case.families, (), annotations)
+                balancer = LoadBalancer(profile, case.service, overrides, case.facts, case.families, (), annotations)
+                how = balancer.arrival(ports.port)
                 yield _by_decision_table(case, entry_point, case.service, clients, (ports,), how, route)
 
 

@@ -4,11 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Limits
+from exposure.model.intent import (
+    ClusterExposurePolicy,
+    ClusterSpec,
+    ExposurePolicy,
+    ExposureSpec,
+    InvalidSpec,
+    Isolation,
+    Limits,
+)
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
-from exposure.resolve.isolation import isolates
-from exposure.resolve.limits import first_violation, within_limits
+from exposure.resolve.limits import violations, within_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,25 @@ def effective_policies(
     return tuple(_refused_if_audit_would_cut(policy, effective, limits) for policy in effective)
 
 
+def combined_isolation(isolations: Iterable[Isolation]) -> Isolation:
+    """A denial that is written beats an allowance. Where no policy writes a field, its default applies.
+
+    The defaults of a policy are: ingress isolated, egress not, the same namespace not allowed. No policy: not isolated.
+    """
+    written = list(isolations)
+    if not written:
+        return Isolation(ingress=False, egress=False, allow_same_namespace=False)
+    ingress = [isolation.ingress for isolation in written if isolation.ingress is not None]
+    same_namespace = [
+        isolation.allow_same_namespace for isolation in written if isolation.allow_same_namespace is not None
+    ]
+    return Isolation(
+        ingress=any(ingress) or not ingress,
+        egress=any(isolation.egress for isolation in written),
+        allow_same_namespace=bool(same_namespace) and all(same_namespace),
+    )
+
+
 def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
     return _judged(_effective(ref, policy, policy.last_accepted), policy.spec, limits, services)
@@ -88,7 +114,7 @@ def _judged(
     if isinstance(written, InvalidSpec):
         return _with_last_accepted(replace(policy, verdict=invalid(written, _what_holds(policy))), limits)
     policy = replace(policy, spec=written)
-    violation = first_violation(written, limits, services)
+    violation = next(violations(written, limits, services), None)
     if violation is None:
         # Only an Audit may still be refused, by what other policies say.
         return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
@@ -127,7 +153,7 @@ def _refused_if_audit_would_cut(
     if policy.mode != "Audit" or policy.refused:
         return policy
     others = (other for other in policies if other is not policy and other.mode == "Enforce")
-    isolating = next((other for other in others if isolates(other.spec.isolation)), None)
+    isolating = next((other for other in others if other.spec.isolation.isolates), None)
     if isolating is None:
         return policy
     message = (

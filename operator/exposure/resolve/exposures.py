@@ -13,7 +13,7 @@ from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import EndpointSlice, Pod, Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
@@ -34,8 +34,8 @@ OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
-def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its lists without repetition, and what is the same for all of them."""
+def completed(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
+    """The last step of every Exposure: lists without duplicates, and what all of them have."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
@@ -82,7 +82,7 @@ def service_exposures(
         of_webhooks = webhooks.get(service.name, [])
         governed = view.governed.get(service.name)
         if governed is None:
-            exposures.append(_ungoverned(view, facts, service, of_webhooks))
+            exposures.append(_ungoverned_exposure(view, facts, service, of_webhooks))
             continue
         blind_spots = (
             *shared.get(service.name, ()),
@@ -101,7 +101,7 @@ def service_exposures(
             inputs.mode_of(governed.policy),
             view.default_deny,
         )
-        exposures.append(cached(cache.exposures, service.ref, own_inputs, _governed))
+        exposures.append(cache.get(_governed_exposure, service.ref, own_inputs))
     return exposures
 
 
@@ -118,7 +118,7 @@ class ExposureInputs(NamedTuple):
     default_deny: bool
 
 
-def _governed(inputs: ExposureInputs) -> Exposure:
+def _governed_exposure(inputs: ExposureInputs) -> Exposure:
     governed, kinds = inputs.governed, inputs.kinds
     selected_kinds = governed.policy.spec.selected_entry_points
     backend = _backend(governed.service, inputs.slices, governed.pods)
@@ -138,10 +138,10 @@ def _governed(inputs: ExposureInputs) -> Exposure:
         mode=inputs.mode,
         refusal=governed.refusal,
     )
-    return finished(exposure, inputs.facts, governed.profile)
+    return completed(exposure, inputs.facts, governed.profile)
 
 
-def _ungoverned(
+def _ungoverned_exposure(
     view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
     """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
@@ -150,7 +150,7 @@ def _ungoverned(
         service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
     )
     if view.default_deny:
-        return finished(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
+        return completed(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
     why = "No policy governs this entry point. The load balancer itself admits these clients."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
@@ -159,7 +159,7 @@ def _ungoverned(
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
     exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
-    return finished(exposure, facts, profile)
+    return completed(exposure, facts, profile)
 
 
 def _shown(
@@ -185,7 +185,7 @@ def _shown(
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class RoutedBackend:
     """Where one route of an ingress point leads, and what is open there. `service` None: it does not exist."""
 
     view: NamespaceView
@@ -200,58 +200,66 @@ class _Way:
 
 def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
     """An Ingress or a Gateway: the backends that its proxy calls, and those that do not admit it."""
-    ways = [_way(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
-    known = [way for way in ways if way.service is not None]
+    routed = [_routed_backend(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
+    known = [backend for backend in routed if backend.service is not None]
     # If no route leads to a Service yet, the namespace of the ingress point itself decides.
-    denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
-    governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
-    blind_spots = [reported for way in ways for reported in way.blind_spots]
+    denied = all(backend.view.default_deny for backend in known) if known else views[point.ref.namespace].default_deny
+    governing = {
+        backend.governed.policy.ref: backend.view.inputs.mode_of(backend.governed.policy)
+        for backend in known
+        if backend.governed
+    }
+    blind_spots = [reported for backend in routed for reported in backend.blind_spots]
     if point.proxy.kind in UNKNOWN_PROXIES:
         blind_spots.append(blind_spot(UNKNOWN_PROXIES[point.proxy.kind], point.proxy.detail))
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
     modes = set(governing.values())
-    backends = {way.service.ref: _backend_in(way.view.inputs, way.service) for way in known if way.service}
-    profiles = [way.profile for way in known if way.profile is not None]
+    summaries = {
+        backend.service.ref: _backend_in(backend.view.inputs, backend.service) for backend in known if backend.service
+    }
+    profiles = [backend.profile for backend in known if backend.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
         name=exposure_name(point.owner),
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(way.port for way in known if way.port is not None),
-        sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
-        backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
+        ports=tuple(backend.port for backend in known if backend.port is not None),
+        sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
+        backends=tuple(summaries[ref] for ref in sorted(summaries, key=str)),
         policy=next(iter(governing), None),
-        network_policies=tuple(ref for way in known for ref in way.carrying),
+        network_policies=tuple(policy for backend in known for policy in backend.carrying),
         blind_spots=tuple(blind_spots),
         mode=modes.pop() if len(modes) == 1 else "Enforce",
         default_deny=denied,
     )
-    return finished(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
+    return completed(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
 
 
-def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView, facts: ClusterFacts) -> _Way:
-    backend = route.backend.service
-    service = next((service for service in view.inputs.services if service.name == backend.name), None)
+def _routed_backend(
+    point: IngressPoint, route: BackendRoute, view: NamespaceView, facts: ClusterFacts
+) -> RoutedBackend:
+    ref = route.backend.service
+    service = next((service for service in view.inputs.services if service.name == ref.name), None)
     if service is None:
-        return _Way(view, blind_spots=(_not_granted(route, ", which does not exist"),))
+        return RoutedBackend(view, blind_spots=(_not_granted(route, ", which does not exist"),))
     governed = view.governed.get(service.name)
-    way = _Way(view, service, governed)
+    backend = RoutedBackend(view, service, governed)
     if point.proxy.kind == "cloud":
-        way = replace(way, profile=ingress_profile(route, service, facts))
+        backend = replace(backend, profile=ingress_profile(route, service, facts))
     why_not = _why_not_granted(route, governed, service)
     if governed is None:
         ungranted = view.default_deny or not route.permitted
-        return replace(way, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else way
+        return replace(backend, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else backend
     if why_not:
         of_pods = governed.blind_spots if governed.pod_selector is None else ()
-        return replace(way, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
-    to_service = Ref(backend.namespace, TO_SERVICE + backend.name)
+        return replace(backend, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
+    to_service = Ref(ref.namespace, TO_SERVICE + ref.name)
     return replace(
-        way,
+        backend,
         port=routed_port(service, route.backend.port),
-        carrying=tuple(ref for ref in view.carrying(governed) if ref == to_service),
+        carrying=tuple(policy for policy in view.carrying(governed) if policy == to_service),
         sources=tuple(
             source
             for source in governed.sources

@@ -15,7 +15,7 @@ from exposure.model.exposures import BlindSpot, Source
 from exposure.model.intent import MODES, Limits
 from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import families_of
 from exposure.resolve.delivery import Case, deliveries
 from exposure.resolve.effective_policies import EffectivePolicy
@@ -90,7 +90,7 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
             inputs.pods,
             same_namespace=not here.ingress and bool(here.allow_same_namespace),
         )
-        governed[service.name] = cached(cache.governed, service.ref, own_inputs, _governed)
+        governed[service.name] = cache.get(_governed, service.ref, own_inputs)
     return governed
 
 
@@ -99,7 +99,7 @@ def _governed(inputs: ServiceInputs) -> GovernedService:
     service, policy, facts = inputs.service, inputs.policy, inputs.facts
     selected = select_pods(service, inputs.pods, inputs.slices, facts)
     exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
-    ports = target_ports(service, exposed, facts.cni, inputs.slices, selected.pods)
+    ports = target_ports(exposed, facts.cni, inputs.slices, selected.pods)
     case = Case(
         service,
         policy,

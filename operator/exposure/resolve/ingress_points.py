@@ -64,6 +64,9 @@ class BackendRoute:
     route: str
     permitted: bool = True
 
+    def __str__(self) -> str:
+        return f"{self.route} leads here from {self.ingress_point}"
+
 
 @dataclass(frozen=True, slots=True)
 class IngressPoint:

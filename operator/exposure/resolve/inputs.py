@@ -10,10 +10,9 @@ from exposure.model.objects import EndpointSlice, Namespace, Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.cluster_policies import matching_cluster_policies
-from exposure.resolve.effective_policies import EffectivePolicy, effective_policies
+from exposure.resolve.effective_policies import EffectivePolicy, combined_isolation, effective_policies
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 
 #: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.

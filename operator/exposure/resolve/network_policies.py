@@ -7,7 +7,7 @@ from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
 from exposure.model.intent import Isolation
 from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Owner, Peer, PolicySpec, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
 
@@ -25,12 +25,14 @@ LISTED = 4
 class PlannedPolicies:
     """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
 
-    `frozen`: the names of those that a policy in mode Paused leaves as they are.
+    `frozen`: the names of those that a policy in mode Paused leaves as they are. `isolating`: the names of those that
+    isolate the namespace, planned or left standing by a pause.
     """
 
     enforced: tuple[NetworkPolicy, ...] = ()
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
+    isolating: tuple[str, ...] = ()
 
 
 def planned_policies(
@@ -41,13 +43,15 @@ def planned_policies(
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
     for service in governed.values():
-        policy = cached(cache.policies, service.service.ref, service, service_policy)
+        policy = cache.get(service_policy, service.service.ref, service)
         if policy is not None:
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
     frozen = {policy.name for policy in by_mode["Paused"]}
-    if isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused")) != isolating:
+    with_paused = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
+    names = tuple(policy.name for policy in with_paused)
+    if with_paused != isolating:
         # What isolates the namespace depends on a paused policy, so it stays as it is.
         frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
         isolating = []
@@ -57,8 +61,8 @@ def planned_policies(
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":
-        return PlannedPolicies(audited=audited)
-    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen))
+        return PlannedPolicies(audited=audited, isolating=names)
+    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen), names)
 
 
 def _sorted(policies: Iterable[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:

@@ -25,14 +25,14 @@ def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot
         if governed.pod_selector is not None
         for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods))
     )
-    others: dict[str, set[str]] = {}
-    for common, sharing in by_common.items():
-        is_pod = isinstance(common, str)
-        for governed, other in permutations(sharing, 2):
-            if is_pod or _nested(governed, other):
-                others.setdefault(governed.service.name, set()).add(other.service.name)
+    others = grouped(
+        (governed.service.name, other.service.name)
+        for common, sharing in by_common.items()
+        for governed, other in permutations(sharing, 2)
+        if isinstance(common, str) or _nested(governed, other)  # A pod, or a label.
+    )
     return {
-        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(names))}.")]
+        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(set(names)))}.")]
         for name, names in others.items()
     }
 

@@ -33,11 +33,7 @@ def exposed_ports(
 
 
 def target_ports(
-    service: Service,
-    ports: Iterable[ServicePort],
-    cni: CNIProfile,
-    slices: Iterable[EndpointSlice],
-    pods: Iterable[Pod],
+    ports: Iterable[ServicePort], cni: CNIProfile, slices: Iterable[EndpointSlice], pods: Iterable[Pod]
 ) -> tuple[ServicePorts, ...]:
     """The target ports of each Service port: a name if the CNI resolves names per pod, else every known number."""
     by_name = cni.named_ports == "by-name"

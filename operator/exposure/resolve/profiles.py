@@ -55,7 +55,8 @@ def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: Cluste
     chosen = _chosen_by(traits)
     if chosen is None and traits.class_name:
         return UNKNOWN
-    return _in_variant(chosen or default_profile(facts.provider), traits)
+    default = WITHOUT_CLOUD if facts.provider is None else DEFAULTS.get(facts.provider, UNKNOWN)
+    return _in_variant(chosen or default, traits)
 
 
 def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
@@ -65,11 +66,6 @@ def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
             if bool(condition.classes) == has_class and traits.satisfy(condition):
                 return row
     return None
-
-
-def default_profile(provider: str | None) -> LoadBalancerProfile:
-    """The row of a Service without class and annotations. `provider` None: there is no cloud."""
-    return WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
 
 
 def ingress_profile(route: BackendRoute, service: Service, facts: ClusterFacts) -> LoadBalancerProfile:

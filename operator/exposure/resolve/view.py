@@ -8,7 +8,7 @@ from exposure.model.objects import Ref
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
-from exposure.resolve.network_policies import DEFAULT_DENY, TO_SERVICE, PlannedPolicies, isolation_policies
+from exposure.resolve.network_policies import DEFAULT_DENY, TO_SERVICE, PlannedPolicies
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,10 @@ class NamespaceView:
         """Whether a default deny of ours holds for ingress."""
         return DEFAULT_DENY in self.ours and self.ours[DEFAULT_DENY].spec.ingress is not None
 
-    @cached_property
-    def isolation_names(self) -> tuple[str, ...]:
-        """The names of the NetworkPolicies that isolate the namespace."""
-        isolating = isolation_policies(self.inputs.name, self.inputs.isolation("Enforce", "Paused"))
-        return tuple(policy.name for policy in isolating)
-
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
         """The names of the NetworkPolicies that a governed Service needs."""
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
-        return (*own, *self.isolation_names)
+        return (*own, *self.planned.isolating)
 
     def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
         """The NetworkPolicies of ours that hold for a governed Service."""

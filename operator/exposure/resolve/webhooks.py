@@ -12,7 +12,7 @@ from exposure.catalog.blind_spots import blind_spot
 from exposure.labels import LabelSelector
 from exposure.model.connection_ends import addresses_end
 from exposure.model.exposures import BlindSpot
-from exposure.model.objects import Pod, Service, ServicePort, Webhook
+from exposure.model.objects import Service, ServicePort, Webhook
 from exposure.networkpolicy.evaluate import Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match, ports_match
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
@@ -49,7 +49,12 @@ def webhook_blind_spots(
         numbers = frozenset(known_numbers(port, inputs.slices.get(service.name, ()), pods))
         asked = PolicyPort("TCP", port.target_port)
         named_ports = {("TCP", str(port.target_port)): numbers} if numbers else {}
-        ends = _pod_ends(service.namespace, selector, pods, named_ports)
+        # One end for each set of labels. Pods that share their node's network are left out: no policy restricts them.
+        label_sets = {pod.labels for pod in pods if not pod.host_network} if pods else {selector.labels}
+        ends = [
+            ConnectionEnd(Match.YES, service.namespace, labels, named_ports=named_ports)
+            for labels in sorted(label_sets)
+        ]
         if all(_is_reached(evaluator, end, asked, facts) for end in ends):
             continue
         exposed = [name for name, kinds in inputs.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
@@ -58,20 +63,6 @@ def webhook_blind_spots(
         for name in sharing or here or exposed or [NO_ENTRY_POINT]:
             blind_spots.setdefault(name, []).append(_blind_spot(call.webhook, service, port, facts))
     return blind_spots
-
-
-def _pod_ends(
-    namespace: str,
-    selector: LabelSelector,
-    pods: tuple[Pod, ...],
-    named_ports: Mapping[tuple[str, str], frozenset[int]],
-) -> list[ConnectionEnd]:
-    """The pods behind a Service, one for each set of labels; where none is known, one with the selector's labels.
-
-    Pods that share their node's network are left out: no policy restricts them.
-    """
-    label_sets = {pod.labels for pod in pods if not pod.host_network} if pods else {selector.labels}
-    return [ConnectionEnd(Match.YES, namespace, labels, named_ports=named_ports) for labels in sorted(label_sets)]
 
 
 def _is_reached(evaluator: Evaluator, pod: ConnectionEnd, port: PolicyPort, facts: ClusterFacts) -> bool:

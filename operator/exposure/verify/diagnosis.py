@@ -10,7 +10,7 @@ from dataclasses import replace
 from exposure.model.exposures import SourceKind
 from exposure.model.plans import Change
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import PossibleArrival, arrivals
+from exposure.verify.expectation import Connection, PossibleArrival
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
 OPERATOR = (
@@ -139,7 +139,7 @@ def diagnosed(
     """
     if check.result != "mismatch" or check.target is None or check.vantage is None or check.observed is None:
         return check
-    possible = list(arrivals(context, check.target, check.vantage))
+    possible = list(Connection(context, check.target, check.vantage).arrivals())
     if check.expected.verdict == "denied":
         cause = _admitted_unexpectedly(context, check.target, possible, denials_held)
     else:

@@ -213,6 +213,6 @@ def _state(pod: Mapping[str, Any]) -> str:
 
 def _age(created: str) -> float:
     try:
-        return (datetime.now(UTC) - datetime.fromisoformat(created.replace("Z", "+00:00"))).total_seconds()
+        return (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
     except ValueError:
         return 0.0

@@ -10,10 +10,10 @@ the limits (`ports.exposed_ports`), and the row of the decision table that fits 
 
 from exposure.resolve.delivery import Case
 from exposure.resolve.rules import admitting, excluding, refusing, reporting
-from exposure.resolve.rules.access import Access, Rule
+from exposure.resolve.rules.access import Access, DecisionRule
 
 #: Every rule, in the order in which they run. A rule that refuses the whole Service ends the list.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[DecisionRule, ...] = (
     # First: is there anything that a NetworkPolicy could open?
     refusing.refuse_external_name,  # a DNS alias, which has no pods
     refusing.refuse_without_selector,  # an empty podSelector would open the namespace

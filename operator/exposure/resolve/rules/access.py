@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TypeAlias
 
 from exposure.model.exposures import BlindSpot, Source
-from exposure.networkpolicy.values import Rule as PolicyRule
+from exposure.networkpolicy.values import Rule
 from exposure.resolve.delivery import Case, Delivery
 
 
@@ -20,7 +20,7 @@ class Access:
 
     sources: list[Source] = field(default_factory=list)
     blind_spots: list[BlindSpot] = field(default_factory=list)
-    egress: tuple[PolicyRule, ...] | None = None
+    egress: tuple[Rule, ...] | None = None
     refusal: str = ""
     refused: bool = False
     closed: set[str] = field(default_factory=set)
@@ -42,12 +42,12 @@ class Access:
         self.refusal = self.refusal or refusal
 
 
-Rule: TypeAlias = Callable[[Case, Access], None]
+DecisionRule: TypeAlias = Callable[[Case, Access], None]
 #: What a rule finds about one delivery.
 Findings: TypeAlias = Iterator[Source | BlindSpot]
 
 
-def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> Rule:
+def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> DecisionRule:
     """Turns a function of one delivery into a rule. It skips entry points that an earlier rule closed."""
 
     @wraps(rule)

@@ -2,11 +2,10 @@
 
 from exposure.addresses import family
 from exposure.catalog.blind_spots import blind_spot
-from exposure.catalog.profile import ProxyPods
 from exposure.model.exposures import SourceKind
 from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
-from exposure.resolve.rules.admitting import calls_from_nodes, narrower_than_service, way, withholds_host_network_proxy
+from exposure.resolve.rules.withholding import masquerading, withheld_host_network_proxy, withheld_service_lb
 
 #: The fields of policies that narrow clients, by what `ClientRanges.narrowed_by` calls them.
 POLICY_RANGES = {"policy": "clients", "limits": "limits.clients"}
@@ -34,32 +33,30 @@ def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
 
     Not if there is no node port and kube-proxy enforces loadBalancerSourceRanges at the load balancer.
     """
-    clients, proxies = delivery.clients, delivery.profile.proxy_pods
+    clients = delivery.clients
     if not clients.narrow:
         return
-    if calls_from_nodes(delivery):
-        if not withholds_host_network_proxy(case, delivery):
-            yield blind_spot("SourceFilterLost", f"{way(delivery)}. The proxy calls with node addresses.")
+    if delivery.calls_from_nodes:
+        if not withheld_host_network_proxy(case, delivery):
+            yield blind_spot("SourceFilterLost", f"{delivery.route}. The proxy calls with node addresses.")
     elif delivery.hides_clients and not _held_before_the_pods(delivery):
         yield blind_spot(
             "SourceFilterLost", f"Clients that the policy should admit: {', '.join(map(str, clients.blocks))}."
         )
-    elif proxies and narrower_than_service(delivery) and not case.denies_unenforceable:
-        yield blind_spot("SourceFilterLost", _masquerading(proxies))
+    elif delivery.profile.proxy_pods and delivery.narrower_than_service and not case.denies_unenforceable:
+        yield blind_spot("SourceFilterLost", masquerading(delivery))
 
 
 @for_each_delivery
 def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Findings:
     """Connections through another node are dropped if node addresses are withheld, unknown, or not matched."""
-    proxies = delivery.profile.proxy_pods
-    if calls_from_nodes(delivery):
-        why = withholds_host_network_proxy(case, delivery)
-        if why:
+    if delivery.calls_from_nodes:
+        if why := withheld_host_network_proxy(case, delivery):
             yield blind_spot("CrossNodeTrafficDropped", why)
     elif delivery.withheld:
         yield blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny.")
-    elif proxies and narrower_than_service(delivery) and case.denies_unenforceable:
-        yield blind_spot("CrossNodeTrafficDropped", _masquerading(proxies))
+    elif why := withheld_service_lb(case, delivery):
+        yield blind_spot("CrossNodeTrafficDropped", why)
     elif _needs_unknown_nodes(case, delivery):
         detail = "No node address is known. For files, add the Nodes or set network.nodeCIDRs."
         yield blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")
@@ -76,7 +73,7 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
         return
     if delivery.route is not None and delivery.route.proxy.kind == "pods":
         # The pods see the proxy, never its clients.
-        detail = f"{way(delivery)}, for every client of the proxy. Narrow the clients of the proxy's own Service."
+        detail = f"{delivery.route}, for every client of the proxy. Narrow the clients of the proxy's own Service."
         yield blind_spot("SourceRangesUnenforced", detail)
     if arrival is None or (SourceKind.CLIENTS in delivery.kinds and not delivery.hides_clients):
         return
@@ -101,10 +98,6 @@ def report_unfiltered_cluster_traffic(case: Case, delivery: Delivery) -> Finding
     forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
     if delivery.route is None and forwarded and not cni.enforces_cluster_policy:
         yield blind_spot("PolicyNotEnforced", f"{cni.slug} does not enforce them with externalTrafficPolicy: Cluster.")
-
-
-def _masquerading(proxies: ProxyPods) -> str:
-    return f"The pods of {proxies.title} masquerade, and enforce only the Service's own ranges."
 
 
 def _held_before_the_pods(delivery: Delivery) -> bool:
