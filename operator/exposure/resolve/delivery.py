@@ -26,7 +26,7 @@ HIDES_CLIENTS = frozenset({SourceKind.NODES, SourceKind.OUTSIDE})
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Traffic that arrives alike, through one entry point at some ports of a Service.
+    """Traffic that arrives in one way: through one entry point, at some ports of a Service.
 
     `row` is the row of the decision table that fits, `kinds` the sources that are admitted by it. They are fewer than
     the row's where `withheld`: clients.unenforceable is Deny, and the row would admit what hides the client.
@@ -65,7 +65,7 @@ class Delivery:
 
     @property
     def hides_clients(self) -> bool:
-        """Whether node addresses or a whole family are admitted, among which no client can be recognized."""
+        """Whether node addresses or a whole family are admitted, so that clients cannot be distinguished."""
         return not HIDES_CLIENTS.isdisjoint(self.kinds)
 
 
