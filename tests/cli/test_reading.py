@@ -257,7 +257,10 @@ OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
         ),
         pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, OURS, id="lower-case"),
         pytest.param(
-            POLICY.replace("kind: ExposurePolicy\n", ""), 1, "kind: '' is no kind of exposure.dev", id="no-kind"
+            POLICY.replace("kind: ExposurePolicy\n", ""),
+            1,
+            ": object edge: kind: '' is no kind of exposure.dev",
+            id="no-kind",
         ),
         pytest.param(
             POLICY.replace("/v1alpha1", ""),

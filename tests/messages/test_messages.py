@@ -212,6 +212,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "{name}: this folder has no {', '.join(SUFFIXES)} file. Give a file, or a folder with manifests.",
         'is not an object; a manifest begins with apiVersion and kind',
         "{document.place(at)}: {at or 'document'}: {problem}",
+        "{document.place(path)}: {kind_name or 'object'} {_shown_name(raw)}: {field}: {message}",
         '{document.place(at)}: {api_version} {kind.kind} is passed over, because this version of it is not read. Write {known}.',
         'is missing; give the object a name',
         '{own_namespace} is not a string; put it in quotes',
