@@ -226,6 +226,9 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
         pytest.param("a: !Ref x\n", 1, "constructor for the tag '!Ref'", id="a-tag"),
         pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first, as with helm template.", id="a-template"),
         pytest.param('a: "\\q"\n', 1, "found unknown escape character", id="an-escape"),
+        pytest.param(
+            '{"a":\n"\\ud800"}', 2, "found invalid Unicode character escape code", id="half-a-character-in-json"
+        ),
         pytest.param("%YAML 3.0\n---\na: 1\n", 1, "found incompatible YAML document", id="a-newer-yaml"),
         pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),
         pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
