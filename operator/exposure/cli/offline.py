@@ -99,7 +99,7 @@ def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str
         return
     for field, message in _keep(document, raw, at, into, namespace):
         path = f"{at}.{field}".strip(".")
-        problems.append(f"{document.place(path)}: {kind_name} {_shown_name(raw)}: {field}: {message}")
+        problems.append(f"{document.place(path)}: {kind_name or 'object'} {_shown_name(raw)}: {field}: {message}")
 
 
 def _keep(
