@@ -48,6 +48,10 @@ def test_a_bad_line_is_counted_and_the_others_are_read(bad: bytes, packed: bool,
         pytest.param(b'{"flow": 7}', id="a-number-for-a-flow"),
         pytest.param(b'{"flow": {"verdict": ["x"]}}', id="a-list-for-a-verdict"),
         pytest.param(b'{"flow": {"verdict": "FORWARDED", "l4": {"TCP": null}}}', id="null-ports"),
+        pytest.param(
+            b'{"flow": {"verdict": "FORWARDED", "l4": {"TCP": {"destination_port": 1e999}}, "IP": {}}}',
+            id="infinite-port",
+        ),
         pytest.param(b'"x"', id="a-string"),
         pytest.param(b"{}", id="nothing"),
     ],
@@ -91,10 +95,10 @@ def test_hostile_names_reach_no_terminal(flows: Flows) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        pytest.param((), "There is no flow log.", id="no-log"),
+        pytest.param((), "No flow log is given.", id="no-log"),
         pytest.param(("nowhere.log",), "no such file", id="missing"),
         pytest.param(("-", "--max-prefix", "33"), "at most 32", id="prefix"),
-        pytest.param(("-", "--rows", "3"), "3 is no number from 16", id="rows"),
+        pytest.param(("-", "--rows", "3"), "3 is not a number from 16", id="rows"),
     ],
 )
 def test_wrong_use_ends_with_status_2(flows: Flows, arguments: tuple[str, ...], message: str) -> None:

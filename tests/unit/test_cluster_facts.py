@@ -518,7 +518,7 @@ def test_an_entry_point_follows_its_backends_elsewhere() -> None:
     [
         pytest.param(
             {"entryPoints": ["LoadBalancer"]},
-            "does not select Ingress entry points",
+            "do not list Ingress",
             id="an-entry-point-that-is-not-opened",
         ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),

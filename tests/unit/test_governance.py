@@ -219,7 +219,7 @@ def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: s
     assert not verdict.accepted
     assert "OutsideLimits" == verdict.reason
     assert verdict.message.startswith(field)
-    assert "nothing is granted" in verdict.message
+    assert "the policy opens nothing" in verdict.message
     assert set() == admitted(found)
 
 
@@ -406,4 +406,4 @@ def test_nothing_is_promised_to_stay_in_force_where_nothing_was_accepted() -> No
     specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
     for spec in specs:
         message = outcome_of(resolved(policy(**spec), limits, service(), cni="cilium")).verdict.message
-        assert message.endswith("No earlier spec was accepted, so nothing is granted.")
+        assert message.endswith("No earlier spec was accepted, so the policy opens nothing.")

@@ -108,7 +108,14 @@ def snapshot_of(
             "before any policy",
             id="kube-proxy-enforces-the-field",
         ),
-        pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "translated", id="behind-a-nat"),
+        pytest.param(
+            "192.168.2.7",
+            {"traffic": "Cluster", "ranges": "192.168.1.0/24, nonsense"},
+            "denied",
+            "before any policy",
+            id="an-entry-that-is-no-range-admits-no-address",
+        ),
+        pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "NAT changes", id="behind-a-nat"),
         pytest.param(
             "192.168.1.7",
             {"policy": "{}", "vip": "8.8.8.8"},

@@ -26,17 +26,18 @@ EXPANDED_NODES = 5_000_000
 DEEPEST = 1000
 _STEPS = {yaml.SequenceStartEvent: 1, yaml.MappingStartEvent: 1, yaml.SequenceEndEvent: -1, yaml.MappingEndEvent: -1}
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
+NOT_UTF8 = "{name} is not UTF-8 text (byte {position}). Convert it to UTF-8."
 NOT_YAML = "is not YAML: {problem}. {cure}"
-CORRECT = "Correct this line, or those above it."
-RENDER = "Render templates first, as with helm template."
-CONTROL_CHARACTER = "has the control character U+{number:04X}, which YAML forbids. Remove it."
+CORRECT = "Correct this line or a line above it."
+RENDER = "Render templates first, for example with helm template."
+CONTROL_CHARACTER = "contains the control character U+{number:04X}, which YAML forbids. Remove it."
 UNREADABLE_VALUE = (
-    "has a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
+    "contains a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
 )
-TOO_DEEP = f"is nested too deeply. No kind of Kubernetes needs {DEEPEST} levels."
-TOO_MANY_OBJECTS = "has aliases that expand to too many objects. Write the objects out."
+TOO_DEEP = f"is nested too deeply. The limit is {DEEPEST} levels."
+TOO_MANY_OBJECTS = "contains aliases that expand to too many objects. Write the objects without aliases."
 
 
 class Loader(_Base):  # type: ignore[misc]
@@ -106,7 +107,11 @@ def documents(text: str, source: str) -> Iterator[Document]:
     """The documents of a file. UsageError names the line that cannot be read."""
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         try:
-            yield Document(json.loads(text), source, 1, text=text)
+            content = json.loads(text)
+            if _SURROGATE.search(text):
+                # Half of a character is no text, and no output could show it.
+                json.dumps(content, ensure_ascii=False).encode()
+            yield Document(content, source, 1, text=text)
             return
         except (ValueError, RecursionError):
             pass  # Flow-style YAML, or several documents. If it is neither, YAML's reader names the line.

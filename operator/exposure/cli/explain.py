@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     if arguments.output == "json":
         say_json([_explained_json(exposure, resolved) for exposure in exposures])
     elif exposures:
-        # At most 80 columns wide where words allow.
+        # At most 80 columns wide, unless a word is longer.
         say("\n\n".join("\n".join(_entry_point(exposure, resolved)) for exposure in exposures))
     else:
         say(wrapped(_no_entry_point(named, given.snapshot)))
@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _explained_json(exposure: Exposure, resolved: ResolvedSnapshot) -> dict[str, Any]:
-    """As `map -o json`, with what carries the entry point, and what Audit would write."""
+    """As `map -o json`, with the NetworkPolicies in full, written or planned."""
     planned = resolved.planned(exposure)
     return {
         **exposure_json(exposure),
@@ -53,11 +53,11 @@ def _carrying(exposure: Exposure, resolved: ResolvedSnapshot) -> list[NetworkPol
 
 def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
     if named.kind != "Service":
-        return f"{named} is no entry point: no route of it leads to a Service."
+        return f"{named} is not an entry point: none of its routes leads to a Service."
     service = snapshot.services[named.ref.namespace][named.ref.name]
     return (
-        f"{named} ({service.type}) is behind no entry point: it is no load balancer, none of its node ports and "
-        "external IPs is open, and no Ingress or Gateway leads to it."
+        f"{named} ({service.type}) is not behind an entry point. It is no load balancer, has no open node ports or "
+        "external IPs, and no Ingress or Gateway leads to it."
     )
 
 
@@ -76,7 +76,7 @@ def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str
     yield from _section("Who is admitted", [line for source in exposure.sources for line in _source(source)])
     carrying, planned = _carrying(exposure, resolved), resolved.planned(exposure)
     if carrying:
-        yield from _section("NetworkPolicies that carry it", _policies(carrying))
+        yield from _section("NetworkPolicies", _policies(carrying))
     if planned:
         cure = " ".join(_cures(exposure, resolved.snapshot))
         yield from _section(
@@ -116,7 +116,7 @@ def _source(source: Source) -> Iterator[str]:
 
 
 def _policies(policies: Iterable[NetworkPolicy]) -> Iterator[str]:
-    """Complete: with the peers and the egress that are asked for beside what the entry point delivers."""
+    """Each policy in full, also its peers and its egress rules."""
     for policy in policies:
         yield f"    {safe(policy.name)}"
         for sentence in policy_text(policy).split("; "):

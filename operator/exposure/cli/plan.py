@@ -18,13 +18,9 @@ from exposure.plan.connectivity import connectivity, connectivity_lines
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
 from exposure.plan.text import plan_text
 
-ONLY_PLANNED = (
-    "Namespace {namespace}: mode Audit plans and does not write {names}. --as-enforced shows what Enforce writes."
-)
-LEFT_BY_PAUSE = (
-    "Namespace {namespace}: mode Paused leaves NetworkPolicies as they are. --as-enforced shows what Enforce writes."
-)
-NOTHING_TO_WRITE = "There is nothing to write, and no NetworkPolicy of the operator to keep."
+ONLY_PLANNED = "Namespace {namespace}: mode Audit does not write {names}. --as-enforced shows what Enforce writes."
+LEFT_BY_PAUSE = "Namespace {namespace}: mode Paused writes no NetworkPolicies. --as-enforced shows what Enforce writes."
+NOTHING_TO_WRITE = "There is nothing to write, and the operator has no NetworkPolicy to keep."
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 

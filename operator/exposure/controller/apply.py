@@ -35,7 +35,7 @@ class ApplyResult(PassResult):
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
-    """Never raises for what an API server may answer: the result has it."""
+    """Carries out the plan. Errors of the API server are in the result and not raised."""
     result = ApplyResult(name_conflicts=plan.name_conflicts)
     for _, changes in groupby(plan.writes, key=lambda change: change.step):
         step = list(changes)
@@ -77,7 +77,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
     if change.verb == "update":
         live = store.policies.get(key)
         if live is None or not live.is_ours:
-            raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
+            raise Conflict(409, "it was deleted, or no longer belongs to the operator", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
     with store.expecting(key, change.policy):

@@ -29,11 +29,11 @@ def pods_end(pods: Iterable[Pod], namespace: Namespace, labels: Pairs, *, ip_blo
 
 
 def addresses_end(addresses: Iterable[Block], *, ip_blocks: bool = True) -> ConnectionEnd:
-    """Addresses that are no pods': outside of the cluster, or nodes. An empty list is addresses that are not known."""
+    """Addresses that belong to no pod: outside the cluster, or of nodes. An empty list: they are not known."""
     blocks = tuple(addresses)
     return ConnectionEnd(pod=Match.NO, addresses=blocks, all_addresses=bool(blocks), ip_blocks=ip_blocks)
 
 
 def address_blocks(texts: Iterable[str]) -> tuple[Block, ...]:
-    """Those texts that are addresses, as blocks of one address each."""
+    """The texts that are addresses, as blocks of one address each."""
     return tuple(Block(network(text)) for text in texts if is_address(text))

@@ -1,4 +1,4 @@
-"""What follows: one `Exposure` for each entry point, with its sources, ports, backends and blind spots."""
+"""What resolving gives: one `Exposure` for each entry point, with sources, ports, backends and blind spots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort
 
 @dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """What no policy can hold here. `effect` and `cure` are the catalogue's, unless the case is special."""
+    """What no policy can enforce here. `effect` and `cure` are the catalog's, unless the case is special."""
 
     reason: str
     effect: str
@@ -40,7 +40,7 @@ Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """A row of the decision table; None fits anything. `sources` in the order in which they are explained.
+    """A row of the decision table; None fits anything. `sources` are in the order in which they are shown.
 
     `delivery` None: a row beside the table, which fits nothing and names what else admits a source.
     """
@@ -101,7 +101,7 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Exposure(Namespaced):
-    """One entry point: what is open, from where, by which policy, and what no NetworkPolicy can hold.
+    """One entry point: what is open, from where, by which policy, and its blind spots.
 
     `name` is that of the object that shows it; `owner` is the object that is the entry point. `refusal`: why something
     stays closed. `default_deny`: whether a default deny of ours holds in the namespace.

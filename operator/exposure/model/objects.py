@@ -1,4 +1,4 @@
-"""What the cluster says: slim, frozen projections of the objects that decide about exposure."""
+"""The objects of the cluster that decide about exposure, with the fields that matter, as frozen values."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class Service(Namespaced):
 
     @property
     def pod_selector(self) -> LabelSelector | None:
-        """None where it selects no pods by itself."""
+        """None if it selects no pods by itself."""
         return LabelSelector(self.selector) if self.selector else None
 
     def selected(self, pods: Iterable[Pod]) -> Iterator[Pod]:
@@ -231,7 +231,7 @@ class ParentRef:
 
 @dataclass(frozen=True, slots=True)
 class Route(Namespaced):
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: which Gateways it hangs on and which Services it leads to."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: the Gateways to which it is attached, and its backends."""
 
     kind: str
     hostnames: tuple[str, ...] = ()

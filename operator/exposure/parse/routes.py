@@ -97,7 +97,7 @@ def _listener(raw: Raw) -> Listener:
 
 
 def route(raw: Raw) -> Route:
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are passed over."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are left out."""
     spec = mapping(raw, "spec")
     namespace, name = place(raw)
     backends: list[Backend] = []

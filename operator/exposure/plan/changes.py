@@ -13,7 +13,7 @@ from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION
 
 INTERIM_EXPLANATION = (
     EXPLANATION,
-    "Allows, for a moment, what several policies allow for the pods that they share, while they change.",
+    "Temporary: allows what several policies allow for the pods that they share, while these policies change.",
 )
 
 
@@ -53,7 +53,7 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
 
 def same(live: NetworkPolicy, wanted: NetworkPolicy) -> bool:
-    """Whether the live object is what is wanted. What others added beside it, such as labels, does not count."""
+    """Whether the live object is as wanted. What others added, such as labels, does not count."""
     return (
         live.spec == wanted.spec
         and set(wanted.labels) <= set(live.labels)
@@ -85,14 +85,14 @@ def _changes(
         interim_policy = NetworkPolicy(namespace, write.name, write.spec, (MANAGED_BY,), (INTERIM_EXPLANATION,))
         policy = replace(wanted.get(write.name) or before or interim_policy, spec=write.spec)
         rewritten = before is not live.get(write.name)
-        reason = _why_interim(write, wanted) if interim else "the others are written" if rewritten else ""
+        reason = _why_interim(write, wanted) if interim else "the other policies are written" if rewritten else ""
         yield Change("create" if before is None else "update", policy, reason, before, interim=interim, step=step)
         current[write.name] = policy
 
 
 def _why_interim(write: Write, wanted: Mapping[str, NetworkPolicy]) -> str:
     if write.name.startswith(INTERIM):
-        return "for pods that several policies share, until these are written or deleted"
+        return "for pods that several policies share, until those are written or deleted"
     others = "written" if write.name in wanted else "deleted"
     return f"with what the other policies of these pods allow, until they are {others}"
 
@@ -101,7 +101,7 @@ def _why_deleted(name: str, wanted: Mapping[str, NetworkPolicy]) -> str:
     if name.startswith(INTERIM):
         return "an interim policy, no longer needed"
     if not wanted:
-        return "no policy of this namespace asks for anything"
+        return "no policy enforces anything in this namespace"
     if name == DEFAULT_DENY:
         return "the namespace is no longer isolated"
     return "no policy asks for it"

@@ -1,4 +1,4 @@
-"""Ingress and egress, one after the other where that matters.
+"""Ingress and egress, one after the other if the order matters.
 
 A connection inside a namespace needs both ends. Where one direction only grants and the other only withdraws, writing
 both at once could let a connection pass for a moment that neither before nor after allows: its sender has not lost it

@@ -1,4 +1,4 @@
-"""Exposures as API objects, where one server-side apply says the whole entry point, and as JSON for machines."""
+"""Exposures as API objects, each written by one server-side apply, and as JSON for machines."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def exposure_manifest(
 
 
 def _lists(exposure: Exposure) -> dict[str, Any]:
-    """What an entry point has several of. Every field is there; one without a value is empty."""
+    """The lists of an entry point. Every field is present; one without a value is empty."""
     return {
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
@@ -131,7 +131,7 @@ def _source(source: Source) -> dict[str, Any]:
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or value == 0}
 
 
 def open_text(exposure: Exposure) -> str:
@@ -166,7 +166,7 @@ def _peer_entry(peer: Peer) -> str:
 
 def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]:
     if exposure.policy is None and exposure.default_deny:
-        return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
+        return [condition("Ready", True, "Denied", "A default deny holds, and no policy opens this entry point.")]
     if exposure.policy is None:
         return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
     is_programmed, written = programmed(exposure.mode, not_programmed)
@@ -174,4 +174,4 @@ def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]
         return [written, {**written, "type": "Ready"}]
     if exposure.refusal:
         return [written, condition("Ready", False, "Refused", exposure.refusal)]
-    return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
+    return [written, condition("Ready", True, "Ready", "The NetworkPolicies admit what the policy asks for.")]

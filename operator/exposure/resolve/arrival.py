@@ -1,4 +1,4 @@
-"""How the traffic of a load balancer arrives: with which addresses, and from where it is probed."""
+"""How traffic of a load balancer arrives: from which addresses, and from where its health checks come."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class LoadBalancer:
         return (*profile.probes, *(own or ())) if profile.probed_from_own_addresses else profile.probes
 
     def _probe_port(self) -> int | None:
-        """The pod port that is probed instead of the target port; None: the target port itself."""
+        """The port of the pod that is probed; None: the target port."""
         key = self.profile.probe_port_annotation
         written = self.annotations.get(key, "") if key else ""
         if self.profile.delivery != "pod" or not written or written == "traffic-port":
@@ -131,7 +131,7 @@ class LoadBalancer:
 
 
 def _switched(switch: Switch, port: ServicePort, annotations: Mapping[str, str]) -> bool | None:
-    """What the annotation says about this port; None: nothing. A key with the port's number behind it wins."""
+    """What the annotation sets for this port; None: nothing. A key that ends in the port's number comes first."""
     value = annotations.get(f"{switch.annotation}.{port.port}") or annotations.get(switch.annotation)
     if value is None:
         return None

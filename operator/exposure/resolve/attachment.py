@@ -1,4 +1,4 @@
-"""Which routes hang on a Gateway, by the rules of the Gateway API.
+"""Which routes are attached to a Gateway, by the rules of the Gateway API.
 
 https://gateway-api.sigs.k8s.io/reference/spec/ (Listener.allowedRoutes, ParentReference, ReferenceGrant, Hostname)
 """
@@ -76,7 +76,7 @@ def _hostnames_meet(listener: str, route: Route) -> bool:
 
 
 def hostnames_meet(left: str, right: str) -> bool:
-    """Whether some host name is meant by both: `*.` stands for one or more labels."""
+    """Whether a host name can match both. `*.` stands for one or more labels."""
     left, right = left.lower(), right.lower()
     if left == right:
         return True

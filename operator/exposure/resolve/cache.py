@@ -1,4 +1,4 @@
-"""What was worked out for a Service is kept, so that a change costs one Service and not its namespace."""
+"""Results by Service, so that a change costs the work for one Service and not for its namespace."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ Inputs = TypeVar("Inputs")
 
 
 class ResolveCache:
-    """Results by what makes them, and by Service. One is made from its inputs alone, and used where they are equal.
+    """Results by their function and Service. Each depends only on its inputs, and is used again if they are equal.
 
     So the cache changes no outcome. Equal inputs are mostly the same objects, so the comparison costs little.
     """

@@ -26,7 +26,7 @@ HIDES_CLIENTS = frozenset({SourceKind.NODES, SourceKind.OUTSIDE})
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Traffic that arrives alike, through one entry point at some ports of a Service.
+    """Traffic that arrives in one way: through one entry point, at some ports of a Service.
 
     `row` is the row of the decision table that fits, `kinds` the sources that are admitted by it. They are fewer than
     the row's where `withheld`: clients.unenforceable is Deny, and the row would admit what hides the client.
@@ -50,7 +50,7 @@ class Delivery:
 
     @property
     def targets(self) -> tuple[PolicyPort, ...]:
-        return tuple(target for ports in self.ports for target in ports.targets)
+        return tuple(dict.fromkeys(target for ports in self.ports for target in ports.targets))
 
     @property
     def calls_from_nodes(self) -> bool:
@@ -58,13 +58,14 @@ class Delivery:
         return self.route is not None and self.route.proxy.kind == "nodes"
 
     @property
-    def narrower_than_service(self) -> bool:
-        """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
-        return not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
+    def hidden_by_proxy_pods(self) -> bool:
+        """Whether pods that masquerade, and enforce only the Service's own ranges, hide narrower clients."""
+        narrower = not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
+        return narrower and bool(self.ports) and self.profile.proxy_pods is not None
 
     @property
     def hides_clients(self) -> bool:
-        """Whether node addresses or a whole family are admitted, among which no client can be recognized."""
+        """Whether node addresses or a whole family are admitted, so that clients cannot be distinguished."""
         return not HIDES_CLIENTS.isdisjoint(self.kinds)
 
 

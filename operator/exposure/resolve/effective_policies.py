@@ -1,4 +1,4 @@
-"""Which policies hold in a namespace, and with which meaning: what is written, or what was accepted last."""
+"""Which policies apply to a namespace, and with which spec: the one that is written, or the one accepted last."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from exposure.resolve.limits import violations, within_limits
 class EffectivePolicy:
     """A policy as it holds in one namespace: `spec` is its accepted meaning, `verdict` judges what is written.
 
-    `refused`: no meaning was ever accepted, or an ExposurePolicy is required. It still governs, and grants nothing.
+    `refused`: no spec was ever accepted, or an ExposurePolicy is required. It still governs, and opens nothing.
     `last_accepted`: the spec that status remembers, where it may be needed.
     """
 
@@ -114,9 +114,9 @@ def _judged(
 
 
 def _with_last_accepted(policy: EffectivePolicy, limits: Limits) -> EffectivePolicy:
-    """The policy with its last accepted spec, within the limits of today. Without one, it grants nothing.
+    """The policy with its last accepted spec, within the limits of today. Without one, it opens nothing.
 
-    Where only an Audit was accepted, nothing was granted either: to enforce that spec would open entry points.
+    If only an Audit was accepted, nothing was open either: to enforce that spec would open entry points.
     """
     last = policy.last_accepted
     if last is None:
@@ -127,20 +127,20 @@ def _with_last_accepted(policy: EffectivePolicy, limits: Limits) -> EffectivePol
 
 
 def _field(policy: EffectivePolicy, field: str) -> str:
-    """The path of a field as it is written: what a ClusterExposurePolicy says of Services stands under `defaults`."""
+    """The path of a field as it is written: in a ClusterExposurePolicy, fields about Services are in `defaults`."""
     return field.replace("spec.", "spec.defaults.", 1) if policy.cluster else field
 
 
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
-        return "No earlier spec was accepted, so nothing is granted."
+        return "No earlier spec was accepted, so the policy opens nothing."
     return LAST_STAYS
 
 
 def _refused_if_audit_would_cut(
     policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: Limits
 ) -> EffectivePolicy:
-    """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
+    """Refuses Audit for one policy while another isolates the namespace: only the denial would stay."""
     if policy.mode != "Audit" or policy.refused:
         return policy
     others = (other for other in policies if other is not policy and other.mode == "Enforce")
@@ -148,7 +148,7 @@ def _refused_if_audit_would_cut(
     if isolating is None:
         return policy
     message = (
-        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
+        f"{_field(policy, 'spec.mode')}: Audit would delete what this policy admits, while {isolating.ref} still "
         f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both "
         f"policies. {_what_holds(policy)}"
     )

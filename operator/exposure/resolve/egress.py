@@ -1,4 +1,4 @@
-"""What exposed pods may call: DNS, the API server, and what the policy names; no metadata service unless by name."""
+"""What exposed pods may call: DNS, the API server, and what the policy names. Metadata services only by name."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ DNS_PORTS: tuple[PolicyPort, ...] = (PolicyPort("TCP", DNS_PORT), PolicyPort("UD
 
 
 def egress_rules(egress: Egress, facts: ClusterFacts) -> tuple[tuple[Rule, ...], tuple[BlindSpot, ...]]:
-    """The egress rules of exposed pods. No rule at all lets out replies alone, which need none."""
+    """The egress rules of exposed pods. Without any rule, only replies leave the pods."""
     rules: list[Rule] = []
     blind_spots: list[BlindSpot] = []
     if egress.dns:
@@ -30,7 +30,7 @@ def egress_rules(egress: Egress, facts: ClusterFacts) -> tuple[tuple[Rule, ...],
 
 
 def dns_rules(facts: ClusterFacts) -> list[Rule]:
-    """DNS by the pods of the cluster's DNS Service, on its target ports; by address where no pod answers."""
+    """DNS: the pods of the cluster's DNS Service, at its target ports, or an address if no pod answers."""
     service = facts.dns_service
     cloud = facts.config.cloud_dns
     if cloud or (cloud is None and service is None and facts.provider in CLOUD_DNS_PROVIDERS):
@@ -77,13 +77,13 @@ def api_server_rules(facts: ClusterFacts) -> tuple[list[Rule], list[BlindSpot]]:
         not facts.node_addresses or facts.node_addresses.intersection(addresses)
     ):
         return rules, [
-            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no node, and the control plane runs on one.")
+            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no nodes. The control plane runs on nodes.")
         ]
     return rules, []
 
 
 def without_metadata(rule: Rule, facts: ClusterFacts) -> Rule:
-    """The rule with metadata services excluded from every block that strictly contains one."""
+    """The rule, with metadata services excluded from every block that strictly contains one."""
     if rule.peers is not None:
         return Rule(tuple(map(_without_metadata, rule.peers)), rule.ports)
     everywhere = _peers(WHOLE_FAMILY.values())

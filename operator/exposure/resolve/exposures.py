@@ -28,14 +28,14 @@ from exposure.resolve.view import NamespaceView
 #: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
 LONGEST_NAME, HASH_LENGTH = 253, 8
 ORDER = {reason: index for index, reason in enumerate(REASONS)}
-#: Blind spots of a Service's own entry points, which say nothing about the way through an ingress point.
+#: Blind spots of a Service's own entry points that do not apply to an ingress point.
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 #: By the kind of a proxy that is not known, the blind spot that reports it.
 UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def completed(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its lists without repetition, and what is the same for all of them."""
+    """The last step of every Exposure: lists without duplicates, and what all of them have."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
@@ -60,7 +60,7 @@ def exposure_name(owner: Owner) -> str:
 
 
 def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
-    """What a cluster with this CNI cannot hold at any governed entry point."""
+    """What this CNI cannot enforce at any governed entry point."""
     cni = facts.cni
     return (
         *(() if cni.enforces else (blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."),)),
@@ -144,7 +144,7 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
 def _ungoverned_exposure(
     view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
-    """Without a policy: what the load balancer itself lets in, unless a default deny of ours stands."""
+    """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
     shown = _shown(
         service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
@@ -152,7 +152,7 @@ def _ungoverned_exposure(
     if view.default_deny:
         return completed(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
-    why = "No policy governs this entry point: this is what the load balancer itself lets in."
+    why = "No policy governs this entry point. The load balancer itself admits these clients."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
     for kind in shown.entry_points:
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
@@ -186,7 +186,7 @@ def _shown(
 
 @dataclass(frozen=True, slots=True)
 class RoutedBackend:
-    """Where one route of an ingress point leads, and what of it is open. `service` None: there is none of that name."""
+    """Where one route of an ingress point leads, and what is open there. `service` None: it does not exist."""
 
     view: NamespaceView
     service: Service | None = None
@@ -199,10 +199,10 @@ class RoutedBackend:
 
 
 def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
-    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
+    """An Ingress or a Gateway: the backends that its proxy calls, and those that do not admit it."""
     routed = [_routed_backend(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
     known = [backend for backend in routed if backend.service is not None]
-    # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
+    # If no route leads to a Service yet, the namespace of the ingress point itself decides.
     denied = all(backend.view.default_deny for backend in known) if known else views[point.ref.namespace].default_deny
     governing = {
         backend.governed.policy.ref: backend.view.inputs.mode_of(backend.governed.policy)
@@ -285,12 +285,12 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not route.permitted:
         return "no ReferenceGrant permits it"
     if governed is None:
-        return "no policy opens it, and a default deny holds"
+        return "no policy exposes it, and its namespace has a default deny"
     kind, policy = route.ingress_point.kind, governed.policy
     if kind not in policy.spec.selected_entry_points:
-        return f"{policy.ref} does not select {kind} entry points"
+        return f"entryPoints of {policy.ref} do not list {kind}"
     if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
-        # What another entry point of the Service is refused does not close this one.
+        # A refusal of another entry point of the Service does not close this one.
         return governed.refusal.rstrip(".")
     port = routed_port(service, route.backend.port)
     if port is None:
@@ -298,7 +298,7 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not any(ports.port == port and ports.targets for ports in governed.ports):
         return f"port {port.port} is not among the ports that {policy.ref} exposes"
     if route.proxy.kind in UNKNOWN_PROXIES:
-        return "its proxy is not known"
+        return "the proxy that calls it is not known"
     return ""
 
 
@@ -321,7 +321,7 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     inputs = view.inputs
     if inputs.mode_of(governed.policy) != "Audit" or not inputs.isolation("Enforce", "Audit").ingress:
         return (blind_spot("NotIsolated", f"Namespace {inputs.name}."),)
-    detail = f"Namespace {inputs.name}: in mode Audit its default deny is planned, not written."
+    detail = f"Namespace {inputs.name}: in mode Audit, the operator plans its default deny and does not write it."
     cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
     return (blind_spot("NotIsolated", detail, cure=cure),)
 
@@ -331,7 +331,7 @@ def _backend_in(inputs: NamespaceInputs, service: Service) -> BackendSummary:
 
 
 def _backend(service: Service, slices: Iterable[EndpointSlice], pods: Iterable[Pod]) -> BackendSummary:
-    """Ready and known endpoints, each counted once; the pods of the Service where no EndpointSlice is known."""
+    """Ready and known endpoints, each counted once. Without EndpointSlices, the pods of the Service are counted."""
     ready: set[str] = set()
     known: set[str] = set()
     for endpoint_slice in slices:

@@ -1,4 +1,4 @@
-"""Governed Services: each Service that a policy governs, with what the rules decided for it."""
+"""Governed Services: each Service that a policy governs, and what the rules decided for it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -130,7 +130,7 @@ def _governed(inputs: ServiceInputs) -> GovernedService:
 
 
 def _merged(sources: Sequence[Source]) -> Sequence[Source]:
-    """One source for those that differ in their ports alone."""
+    """Sources that differ only in their ports become one."""
     if len({(source.kind, source.entry_point) for source in sources}) == len(sources):
         return sources
     by_source = grouped((replace(source, ports=()), source.ports) for source in sources)

@@ -57,7 +57,7 @@ def planned_policies(
         isolating = []
     audited: tuple[NetworkPolicy, ...] = ()
     if "Audit" in (inputs.mode, *modes):
-        # The whole picture: grants and denials as they would be, were everything that is audited enforced.
+        # Everything as it would be if all that is audited were enforced: what admits, and what denies.
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":
@@ -75,12 +75,12 @@ def isolation_policies(namespace: str, isolation: Isolation) -> list[NetworkPoli
     if not directions:
         return []
     deny = PolicySpec(EVERYTHING, () if isolation.ingress else None, () if isolation.egress else None)
-    explanation = f"Denies all {' and '.join(directions)} of every pod that no other policy allows."
+    explanation = f"Denies all {' and '.join(directions)} of every pod, except what other policies allow."
     policies = [_policy(namespace, DEFAULT_DENY, deny, explanation)]
     if isolation.allow_same_namespace:
         rules = (Rule((Peer(pods=EVERYTHING),), None),)
         spec = PolicySpec(EVERYTHING, rules if isolation.ingress else None, rules if isolation.egress else None)
-        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace reach each other."))
+        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace connect to each other."))
     return policies
 
 

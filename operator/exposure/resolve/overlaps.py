@@ -1,4 +1,4 @@
-"""What else touches the same pods: other exposed Services, and NetworkPolicies that are not ours."""
+"""What else applies to the same pods: other exposed Services, and NetworkPolicies that are not ours."""
 
 from collections.abc import Iterable, Iterator
 from itertools import permutations

@@ -1,7 +1,7 @@
-"""Admission webhooks whose pods are isolated: the API server calls them, from outside of every namespace.
+"""Admission webhooks in isolated pods. The API server calls them from outside of every namespace.
 
-ingress-nginx, cert-manager and many others bring one. A default-deny cuts the API server off from it, and then (by
-failurePolicy) every change fails that the webhook has to review.
+ingress-nginx, cert-manager and many others have one. A default deny cuts the API server off from it. Then, depending on
+failurePolicy, every request fails that the webhook has to review.
 https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference
 """
 
@@ -33,9 +33,9 @@ def webhook_blind_spots(
 ) -> dict[str, list[BlindSpot]]:
     """By Service, the webhooks that the API server cannot reach through `policies`.
 
-    Reported where a governed entry point shares the webhook's pods; where none does, at every governed entry point of
-    the namespace, else at every entry point. A namespace without any entry point (cert-manager's, say) has it under
-    NO_ENTRY_POINT, for its policies to report.
+    They are reported at each governed entry point that shares the webhook's pods; if there is none, at every governed
+    entry point of the namespace; else at every entry point. A namespace without entry points, such as cert-manager's,
+    has them under NO_ENTRY_POINT, and its policies report them.
     """
     blind_spots: dict[str, list[BlindSpot]] = {}
     evaluator = Evaluator(policies)
@@ -99,7 +99,7 @@ def _shares(governed: GovernedService, selector: LabelSelector) -> bool:
 
 
 def api_server_addresses(facts: ClusterFacts) -> tuple[Network, ...]:
-    """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty where they are not at hand."""
+    """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty if they are not known."""
     endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
     addresses = {ip for endpoint in endpoints for ip in endpoint.addresses}
     return tuple(network(ip) for ip in sorted(addresses))
@@ -112,9 +112,9 @@ def _blind_spot(webhook: Webhook, service: Service, port: ServicePort, facts: Cl
     )
     where = addresses or "its addresses (kubectl get endpointslices -n default kubernetes)"
     cure = (
-        f"Write a NetworkPolicy of your own that selects {service.pod_selector} in "
+        f"Create a NetworkPolicy of your own that selects {service.pod_selector} in "
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
     if facts.cni.pod_ranges == "matched-by-identity":
-        cure += " Where the control plane runs on nodes, Cilium needs a CiliumNetworkPolicy from kube-apiserver."
+        cure += " If the control plane runs on nodes, use a CiliumNetworkPolicy with fromEntities: kube-apiserver."
     return blind_spot("WebhookUnreachable", detail, cure=cure)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from exposure.addresses import address, covered, family, network
 from exposure.catalog.decision_table import decide
+from exposure.fields import is_network
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.exposures import DecisionRow, Source, SourceKind
 from exposure.model.objects import Namespace, Pod
@@ -25,7 +26,7 @@ PUBLIC_ADDRESSES = ("1.1.1.1", "93.184.215.14", "193.0.6.139", "2001:67c:2e8::1"
 
 @dataclass(frozen=True, slots=True)
 class PossibleArrival:
-    """One way to arrive at one backend: whom the CNI sees, as what kind of source; `always`: every CNI admits it."""
+    """One way to arrive at one backend: the sender that the CNI sees, and its kind. `always`: every CNI admits it."""
 
     backend: ReadyEndpoint
     sender: ConnectionEnd
@@ -78,10 +79,12 @@ class Connection:
         """The verdict that is expected, and why."""
         restricting = self._restricting_probe()
         if restricting:
-            return Expected("unsure", f"the egress of the probe pod is restricted by {restricting}")
+            return Expected("unsure", f"NetworkPolicies restrict the egress of the probe pod: {restricting}")
         if self._is_excluded_by_source_ranges():
             own = self.vantage.addresses[0]
-            return Expected("denied", f"loadBalancerSourceRanges of the Service exclude {own}, before any policy")
+            return Expected(
+                "denied", f"loadBalancerSourceRanges of the Service exclude {own} before any policy applies"
+            )
         row = f"; {self.row.why}" if self.vantage.place == "outside" else ""
         if self._hides_client():
             return self._translated(row)
@@ -89,7 +92,7 @@ class Connection:
         if not possible:
             return Expected(
                 "unsure",
-                "the load balancer's own addresses are not known, so the source of the connection is not, either",
+                "the load balancer's own addresses are not known, so the source address is not known",
             )
         passing = [arrival for arrival in possible if arrival.is_intended(self.context)]
         if len(passing) == len(possible):
@@ -124,7 +127,7 @@ class Connection:
         return decide("node", True, policy, self.context.facts.cni.position)
 
     def _sources(self) -> tuple[Source, ...]:
-        """Those of the Exposure of the Service itself, which an Ingress or a Gateway may stand before."""
+        """The sources of the Service's own Exposure, also for a target behind an Ingress or a Gateway."""
         service = self.target.service
         exposure = self.context.by_name.get(f"{service.namespace}/service-{service.name}")
         return exposure.sources if exposure is not None else ()
@@ -155,7 +158,7 @@ class Connection:
         return pods_end([pod], namespace, vantage.labels, ip_blocks=not self.context.matches_by_identity)
 
     def _from_nodes(self, backend: ReadyEndpoint) -> Iterator[PossibleArrival]:
-        """Through another node, which replaces the source by an address of its own."""
+        """Through another node, which replaces the source address with its own."""
         own = address(backend.address or self.target.address)
         own_family = family(own) if own is not None else "IPv4"
         for snat in self.context.facts.snat:
@@ -165,15 +168,14 @@ class Connection:
                 yield PossibleArrival(backend, sender, SourceKind.NODES)
 
     def _translated(self, row: str) -> Expected:
-        """It arrives under a public address that is not known here: it is allowed where any would be."""
+        """It arrives with an unknown public address. It is allowed if every public address would be."""
         # A host name has no address family. IPv4 has to do.
         for public in [public for public in PUBLIC_ADDRESSES if (":" in public) == (":" in self.target.address)]:
             possible = list(replace(self, vantage=replace(self.vantage, addresses=(public,))).arrivals())
             if not possible or not all(arrival.is_intended(self.context) for arrival in possible):
                 return Expected(
                     "unsure",
-                    "the client's address is translated on the way, so the cluster sees another one: give it with "
-                    "--source",
+                    "NAT changes the client's address, so the cluster sees another one. Set it with --source",
                 )
         return Expected("allowed", f"the policies admit the client, whatever its address is{row}")
 
@@ -189,7 +191,7 @@ class Connection:
             return Expected("allowed", f"the policies admit this client{row}")
         reason = "SourceFilterLost" if own and not own_passing else "CrossNodeTrafficDropped"
         shown = f" ({reason})" if reason in reported else ""
-        return Expected("unsure", f"it is admitted only as {_listed(passing)}{shown}{row}")
+        return Expected("unsure", f"admitted only from {_listed(passing)}{shown}{row}")
 
     def _restricting_probe(self) -> str:
         """The names of the policies that restrict what the probe pod itself may call."""
@@ -204,12 +206,12 @@ class Connection:
         own = next(iter(self.vantage.addresses), "")
         if self.target.entry_point != "LoadBalancer" or address(own) is None or self._hides_client():
             return False
-        ranges = [network(text) for text in self.target.service.source_ranges]
+        written = self.target.service.source_ranges
         at_node = self.row.delivery == "node" and SourceKind.LOAD_BALANCER not in self.row.sources
-        return at_node and bool(ranges) and not covered(network(own), ranges)
+        return at_node and bool(written) and not covered(network(own), map(network, filter(is_network, written)))
 
     def _hides_client(self) -> bool:
-        """Whether the client's address is translated on the way: a private address calls a public one."""
+        """Whether NAT changes the client's address: a private address calls a public one."""
         own, theirs = address(next(iter(self.vantage.addresses), "")), address(self.target.address)
         if self.vantage.place != "outside":
             return False

@@ -14,7 +14,7 @@ from exposure.resolve.delivery import Case, Delivery
 class Access:
     """What the rules have decided so far.
 
-    `refusal`: why something, or with `refused` everything, is not opened. `closed`: entry points through which nothing
+    `refusal`: why something is not opened; with `refused`, why nothing is. `closed`: entry points through which nothing
     is admitted. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.
     """
 
@@ -37,18 +37,18 @@ class Access:
         self.refusal, self.refused = refusal, True
 
     def close(self, entry_point: str, refusal: str) -> None:
-        """Nothing is admitted through this entry point. The first refusal is the one that is shown."""
+        """Nothing is admitted through this entry point. The first refusal is shown."""
         self.closed.add(entry_point)
         self.refusal = self.refusal or refusal
 
 
 DecisionRule: TypeAlias = Callable[[Case, Access], None]
-#: What a rule says about one delivery.
+#: What a rule finds about one delivery.
 Findings: TypeAlias = Iterator[Source | BlindSpot]
 
 
 def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> DecisionRule:
-    """Makes a rule of a function that looks at one delivery. Entry points that an earlier rule closed are left out."""
+    """Turns a function of one delivery into a rule. It skips entry points that an earlier rule closed."""
 
     @wraps(rule)
     def for_all(case: Case, access: Access) -> None:
