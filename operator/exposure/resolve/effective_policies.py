@@ -4,14 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import (
-    ClusterSpec,
-    ExposurePolicy,
-    ExposureSpec,
-    InvalidSpec,
-    Isolation,
-    Limits,
-)
+from exposure.model.intent import ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Isolation, Limits
 from exposure.model.objects import Service
 from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
 from exposure.resolve.limits import violations, within_limits

@@ -44,9 +44,7 @@ POLICY_MISSING = Cause(
 )
 ADMITS_MORE = Cause("PolicyDiffers", "Live NetworkPolicies admit more than planned: {policies}.", OPERATOR)
 ADMITS_LESS = Cause(
-    "PolicyDiffers",
-    "Live NetworkPolicies deny what the plan admits: {policies}. Planned: {planned}.",
-    OPERATOR,
+    "PolicyDiffers", "Live NetworkPolicies deny what the plan admits: {policies}. Planned: {planned}.", OPERATOR
 )
 NOT_AS_PLANNED = Cause(
     "PolicyDiffers", "The live NetworkPolicies of namespace {namespace} do not match the plan: {differences}.", OPERATOR

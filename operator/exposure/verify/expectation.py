@@ -91,8 +91,7 @@ class Connection:
         possible = list(self.arrivals())
         if not possible:
             return Expected(
-                "unsure",
-                "the load balancer's own addresses are not known, so the source address is not known",
+                "unsure", "the load balancer's own addresses are not known, so the source address is not known"
             )
         passing = [arrival for arrival in possible if arrival.is_intended(self.context)]
         if len(passing) == len(possible):
@@ -174,8 +173,7 @@ class Connection:
             possible = list(replace(self, vantage=replace(self.vantage, addresses=(public,))).arrivals())
             if not possible or not all(arrival.is_intended(self.context) for arrival in possible):
                 return Expected(
-                    "unsure",
-                    "NAT changes the client's address, so the cluster sees another one. Set it with --source",
+                    "unsure", "NAT changes the client's address, so the cluster sees another one. Set it with --source"
                 )
         return Expected("allowed", f"the policies admit the client, whatever its address is{row}")
 
