@@ -13,7 +13,7 @@ PATCHES = Path(__file__).with_name("mistakes")
 
 def mistakes() -> list[str]:
     """The names of the patches."""
-    return sorted(each.stem for each in PATCHES.glob("*.patch"))
+    return sorted(path.stem for path in PATCHES.glob("*.patch"))
 
 
 def mistaken_package(name: str, folder: Path) -> Path:

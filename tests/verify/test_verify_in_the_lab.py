@@ -103,7 +103,7 @@ def test_a_dry_run_connects_to_nothing(stage: Stage) -> None:
 )
 def test_an_interrupted_command_leaves_no_pod(stage: Stage, number: signal.Signals) -> None:
     """Whatever ends the command, its pod goes with it."""
-    with stage.kubelet.asleep():
+    with stage.kubelet.suspended():
         command = stage.start("--from", "other-namespace")
         try:
             eventually(lambda: _probe_pods(stage), 20, "a probe pod")
