@@ -32,7 +32,7 @@ from exposure.networkpolicy.parse import network_policy
 from exposure.networkpolicy.port_sets import PROTOCOLS, PortClasses
 from exposure.networkpolicy.values import Direction, Peer, PolicyPort, Rule
 from tests.lab.generate import NUMBERS, OUTSIDE, generate
-from tests.oracle.asked import Asked, both_ends, namespace_labels, parties
+from tests.oracle.product import ProductEvaluator, both_ends, namespace_labels, parties
 from tests.plan.evaluator import Cluster, Party
 
 ALLOWED, DENIED, UNKNOWN = Verdict.ALLOWED, Verdict.DENIED, Verdict.UNKNOWN
@@ -357,7 +357,7 @@ def test_what_is_said_of_several_holds_for_each(seed: int) -> None:
     """A CIDR, a range of ports, a selector: what is allowed or denied for all is so for each, by another evaluator."""
     cluster = generate(seed, pods=6, policies=5)
     names, pick = namespace_labels(cluster), random.Random(seed)
-    evaluator, asked = Cluster(names, cluster.policies), Asked(names, cluster.policies)
+    evaluator, asked = Cluster(names, cluster.policies), ProductEvaluator(names, cluster.policies)
     pods, outside = parties(cluster), [Party(address) for address in OUTSIDE if ":" not in address]
     for source, destination in product([*pods, *outside], pods):
         if source == destination:
@@ -390,7 +390,7 @@ def _wider(end: ConnectionEnd, party: Party, pick: random.Random) -> ConnectionE
 def test_sets_of_ports_are_the_ports_one_by_one(seed: int) -> None:
     """All ports at once, cut into classes: exactly those at which one connection is allowed."""
     cluster = generate(seed, pods=5, policies=6)
-    asked = Asked(namespace_labels(cluster), cluster.policies)
+    asked = ProductEvaluator(namespace_labels(cluster), cluster.policies)
     specs = [network_policy(policy).spec for policy in cluster.policies]
     rules = [rule for spec in specs for rule in (*(spec.ingress or ()), *(spec.egress or ()))]
     classes = PortClasses(port for rule in rules for port in rule.ports or ())
