@@ -184,8 +184,8 @@ def _policy_to_web(resolution: Resolution) -> Any:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_acts_where_it_should_and_nowhere_else(name: str) -> None:
-    """At a MetalLB Service under Calico, with one node, unless the case says otherwise."""
+def test_a_rule_acts_in_its_case_only(name: str) -> None:
+    """At a MetalLB Service under Calico, with one node, unless the case has others."""
     acts, given, unlike = CASES[name]
     assert (True, False) == tuple(
         acts(
@@ -198,16 +198,16 @@ def test_a_rule_acts_where_it_should_and_nowhere_else(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_a_rule_of_other_places_acts_where_it_should_and_nowhere_else(name: str) -> None:
+def test_a_rule_of_another_cni_or_entry_point_acts_in_its_case_only(name: str) -> None:
     acts, given, unlike = ELSEWHERE[name]
     assert (True, False) == (acts(given), acts(unlike))
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule without one could go unnoticed."""
+    """No rule is untested."""
     assert {rule.__name__ for rule in RULES} == {*CASES, *ELSEWHERE}
 
 
-def test_every_rule_explains_itself() -> None:
-    """The page of rules is made from what they say."""
+def test_every_rule_has_a_docstring_and_a_comment() -> None:
+    """The page of rules is made from them."""
     assert [] == [rule.__name__ for rule in RULES if not inspect.getdoc(rule)]
