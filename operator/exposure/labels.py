@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Labels: TypeAlias = Mapping[str, str]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 #: The API server puts this label on every namespace: it names one.
@@ -20,16 +19,17 @@ class Requirement:
     operator: str
     values: tuple[str, ...] = ()
 
-    def matches(self, labels: Labels) -> bool:
+    def matches(self, labels: Pairs) -> bool:
+        there = dict(labels)
         match self.operator:
             case "In":
-                return labels.get(self.key) in self.values
+                return there.get(self.key) in self.values
             case "NotIn":
-                return labels.get(self.key) not in self.values
+                return there.get(self.key) not in self.values
             case "Exists":
-                return self.key in labels
+                return self.key in there
             case "DoesNotExist":
-                return self.key not in labels
+                return self.key not in there
             case _:
                 # An operator of a later Kubernetes selects nothing, so that it never opens.
                 return False
@@ -51,8 +51,8 @@ class LabelSelector:
     labels: Pairs = ()
     requirements: tuple[Requirement, ...] = ()
 
-    def matches(self, labels: Labels) -> bool:
-        return all(labels.get(key) == value for key, value in self.labels) and all(
+    def matches(self, labels: Pairs) -> bool:
+        return all(pair in labels for pair in self.labels) and all(
             requirement.matches(labels) for requirement in self.requirements
         )
 
@@ -77,10 +77,10 @@ class LabelSelector:
 EVERYTHING = LabelSelector()
 
 
-def pairs(labels: Labels) -> Pairs:
+def pairs(labels: Mapping[str, str]) -> Pairs:
     return tuple(sorted(labels.items()))
 
 
-def selecting(labels: Labels) -> LabelSelector:
+def selecting(labels: Mapping[str, str]) -> LabelSelector:
     """The selector that asks for each of `labels`."""
     return LabelSelector(pairs(labels))

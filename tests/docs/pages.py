@@ -11,7 +11,13 @@ from exposure.catalog.blind_spots import REASONS
 from exposure.catalog.cnis import CNI_NAMES, CNIS, CNIProfile
 from exposure.catalog.decision_table import ROWS, decide
 from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
-from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, NO_CLOUD_IDS, PROVIDER_NAMES, SLUGS, WITHOUT_CLOUD
+from exposure.catalog.providers import (
+    DEFAULTS,
+    LOAD_BALANCERS,
+    NO_CLOUD_IDS,
+    PROVIDER_NAMES,
+    WITHOUT_CLOUD,
+)
 from exposure.model.exposures import DecisionRow, Position, SourceKind
 from tests.crds import reference
 from tests.docs.metrics_page import metrics_page
@@ -44,7 +50,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     )
     yield ROOT / "cnis.md", cni_page()
     yield ROOT / "blind-spots.md", blind_spot_page()
-    for slug in SLUGS:
+    for slug in LOAD_BALANCERS:
         yield ROOT / "providers" / f"{slug}.md", provider_page(slug)
     yield ROOT / "providers" / "README.md", provider_index()
 
@@ -67,7 +73,7 @@ def described_crds() -> Iterator[tuple[Path, str]]:
 
 def _enum(written: re.Match[str]) -> str:
     indent = written["indent"]
-    lines = textwrap.wrap(", ".join(("auto", *SLUGS)), 124 - len(indent) - 2, break_on_hyphens=False)
+    lines = textwrap.wrap(", ".join(("auto", *LOAD_BALANCERS)), 124 - len(indent) - 2, break_on_hyphens=False)
     return f"{indent}enum: [" + f"\n{indent}  ".join(lines) + "]"
 
 
@@ -207,8 +213,8 @@ def blind_spot_page() -> str:
         "Unproven": "it depends on what cannot be seen from here",
     }
     parts = [
-        f"## {reason.name}\n\n**{reason.effect}**: {effects[reason.effect]}.\n\n{reason.meaning}\n\n*Cure:* {reason.cure}"
-        for reason in REASONS.values()
+        f"## {spot.reason}\n\n**{spot.effect}**: {effects[spot.effect]}.\n\n{spot.message}\n\n*Cure:* {spot.cure}"
+        for spot in REASONS.values()
     ]
     body = "\n\n".join(parts)
     return f"""# Blind spots
@@ -222,7 +228,7 @@ What no NetworkPolicy can hold at an entry point stands in its Exposure under `s
 
 
 def provider_index() -> str:
-    rows = [[f"[`{slug}`]({slug}.md)", _chosen(LOAD_BALANCERS[slug])] for slug in SLUGS]
+    rows = [[f"[`{slug}`]({slug}.md)", _chosen(LOAD_BALANCERS[slug])] for slug in LOAD_BALANCERS]
     ids = [
         [text, row.provider, f"`{DEFAULTS[row.provider].slug}`"]
         for row in LOAD_BALANCERS.values()

@@ -35,7 +35,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service in front of one pod, as the API server completed it."""
+    """A Service with one pod, as the API server completed it."""
 
     name: str
     backend: LabPod

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.lab import churn, truth, verdicts
 from tests.lab.entry_points import EntryPoint
 from tests.lab.expectations import Timeline
 from tests.lab.lab import Lab
-from tests.lab.mistaken import mistakes
+from tests.lab.mistaken import MISTAKES, mistaken_package
 from tests.lab.operated import Operator
 from tests.lab.traffic import Outcome, ProbeResult
 
@@ -57,22 +58,29 @@ def test_nothing_opens_and_nothing_is_cut() -> None:
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_mistakes_in_what_is_written_are_caught() -> None:
-    """An operator that forgets the nodes, uses the Service port, or skips IPv6 fails the packet cells."""
-    wrong_of = verdicts.wrong_of_mistaken_truth()
-    assert dict.fromkeys(verdicts.IN_TRUTH, True) == {name: wrong > 0 for name, wrong in wrong_of.items()}
+    """An operator that forgets nodes, uses the Service port, or skips IPv6 fails the packet cells."""
+    wrong_cells = verdicts.wrong_of_mistaken_truth()
+    assert dict.fromkeys(verdicts.IN_TRUTH, True) == {name: wrong > 0 for name, wrong in wrong_cells.items()}
 
 
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list(verdicts.IN_TIME))
 def test_mistakes_in_when_it_is_written_are_caught(name: str) -> None:
-    """An operator that denies first, or opens too early, fails while clients connect all the time."""
+    """One that denies first, or writes before it has read everything, fails while clients connect all the time."""
     assert verdicts.wrong_of_mistaken_churn(name) > 0
 
 
 def test_every_mistake_is_tried() -> None:
-    """Each patch in the folder is applied by one of the tests above."""
-    assert sorted((*verdicts.IN_TRUTH, *verdicts.IN_TIME)) == mistakes()
+    """Each of the list by one of the tests above."""
+    assert {*verdicts.IN_TRUTH, *verdicts.IN_TIME} == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_mistake_fits_the_package(name: str, tmp_path: Path) -> None:
+    """Its module has the text that it changes, once, and still compiles with the change."""
+    module = mistaken_package(name, tmp_path) / "exposure" / MISTAKES[name].module
+    compile(module.read_text(), module, "exec")
 
 
 OPEN, SHUT = Outcome.ANSWERED, Outcome.REFUSED

@@ -14,8 +14,8 @@ from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.plan import is_ours, make_plan, same
-from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
+from exposure.plan.changes import make_plan, same
+from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE, is_ours
 from tests.examples import examples
 from tests.plan.evaluator import Party
 from tests.plan.simulator import HOME, End, Live, SimulatedNamespace, carry_out

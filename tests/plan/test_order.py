@@ -7,7 +7,8 @@ from exposure.labels import EVERYTHING, selecting
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.plan import make_plan, plan_text
+from exposure.plan.changes import make_plan
+from exposure.plan.text import plan_text
 from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
 
 

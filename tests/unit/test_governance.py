@@ -383,16 +383,32 @@ def test_a_contradictory_cluster_policy_is_not_accepted(spec: Any, accepted: boo
 
 
 @pytest.mark.parametrize(
-    "asked, allowed, mode, note",
+    "asked, own, allowed, mode, note",
     [
-        pytest.param("Audit", ["Enforce", "Audit"], "Audit", "", id="allowed"),
-        pytest.param("Audit", ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
-        pytest.param("audit", ["Enforce"], "Enforce", "is ignored", id="unknown"),
+        pytest.param("Audit", {}, ["Enforce", "Audit"], "Audit", "", id="allowed"),
+        pytest.param("Audit", {}, ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
+        pytest.param("audit", {}, ["Enforce"], "Enforce", "is ignored", id="unknown"),
+        pytest.param("Enforce", {"mode": "Audit"}, None, "Audit", "", id="enforce-lifts-no-audit"),
+        pytest.param("Enforce", {"mode": "Paused"}, None, "Paused", "", id="enforce-lifts-no-pause"),
+        pytest.param("Audit", {"mode": "Paused"}, None, "Audit", "", id="beats-the-mode-of-a-policy"),
     ],
 )
-def test_the_mode_annotation_of_a_namespace_is_limited(asked: str, allowed: list[str], mode: str, note: str) -> None:
-    """It counts where the limits allow its mode. Else a note reports that it is ignored."""
+def test_the_mode_annotation_of_a_namespace(
+    asked: str, own: Json, allowed: list[str] | None, mode: str, note: str
+) -> None:
+    """Audit and Paused hold where the limits allow them. A mode that is ignored is reported."""
     annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": asked})
-    resolution = resolved(annotated, policy(), cluster_policy(limits={"allowModes": allowed}), service(), cni="cilium")
+    limits = [cluster_policy(limits={"allowModes": allowed})] if allowed else []
+    resolution = resolved(annotated, policy(**own), *limits, service(), cni="cilium")
     assert mode == outcome_of(resolution).mode
     assert note in outcome_of(resolution).note
+    assert (mode == "Enforce") == ("exposure-to-web" in {written.name for written in resolution.policies})
+
+
+def test_a_first_spec_that_is_not_accepted_admits_nothing() -> None:
+    """A spec that is outside limits or invalid, without an earlier one. The condition Accepted reports it."""
+    limits = cluster_policy(limits={"clients": {"cidrs": ["10.0.0.0/8"]}})
+    specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
+    for spec in specs:
+        message = outcome_of(resolved(policy(**spec), limits, service(), cni="cilium")).verdict.message
+        assert message.endswith("No earlier spec was accepted, so nothing is granted.")

@@ -11,7 +11,6 @@ from exposure.model.exposures import (
     BackendSummary,
     BlindSpot,
     Exposure,
-    OpenPort,
     PolicyOutcome,
     PolicyRef,
     PolicyVerdict,
@@ -19,11 +18,10 @@ from exposure.model.exposures import (
     Source,
     SourceKind,
 )
-from exposure.model.objects import Ref
+from exposure.model.objects import Ref, ServicePort
 from exposure.networkpolicy.values import Owner, Peer, PolicyPort
-from exposure.render import condition, conditions, exposure_manifest, from_text, open_text, policy_status
-from exposure.render.exposures import exposure_status
-from exposure.render.status import LISTED, MESSAGE_LENGTH
+from exposure.render.exposures import exposure_manifest, exposure_status, from_text, open_text
+from exposure.render.status import LISTED, MESSAGE_LENGTH, condition, conditions, policy_status
 
 NOW, BEFORE = "2026-02-03T04:05:06Z", "2026-01-01T00:00:00Z"
 EDGE = PolicyRef("ExposurePolicy", "edge", "shop")
@@ -43,7 +41,7 @@ def exposure(**more: Any) -> Exposure:
         "owner": OWNER,
         "entry_points": ("LoadBalancer",),
         "addresses": ("203.0.113.10",),
-        "ports": (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")),
+        "ports": (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)),
         "sources": (source("Clients", "198.51.100.0/24"),),
         "backends": (BackendSummary(Ref("shop", "web"), "app=web", 2, 3),),
         "policy": EDGE,
@@ -62,7 +60,7 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
         pytest.param([source("Clients", "198.51.100.0/24")], "198.51.100.0/24", id="one"),
         pytest.param([], "<none>", id="none"),
         pytest.param([source("HealthChecks", "10.0.0.0/8")], "<none>", id="health-checks-are-no-clients"),
-        pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
+        pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="entry-once"),
         pytest.param([source("ProxyPods", peers=(PODS,))], "./app=proxy", id="pods-of-the-entry-point-s-namespace"),
         pytest.param(
             [source("ProxyPods", peers=(Peer(namespaces=selecting({"kubernetes.io/metadata.name": "shop"})),))],
@@ -98,12 +96,12 @@ def test_the_cell_from(sources: list[Source], text: str) -> None:
     "ports, text",
     [
         pytest.param(
-            (OpenPort("http", 80, "web", "TCP"), OpenPort("", 443, 8443, "TCP")), "80→web, 443→8443", id="two"
+            (ServicePort("http", "TCP", 80, "web"), ServicePort("", "TCP", 443, 8443)), "80→web, 443→8443", id="two"
         ),
         pytest.param((), "nothing", id="none"),
     ],
 )
-def test_the_cell_open(ports: tuple[OpenPort, ...], text: str) -> None:
+def test_the_cell_open(ports: tuple[ServicePort, ...], text: str) -> None:
     """Service port to target port."""
     assert text == open_text(exposure(ports=ports))
 
@@ -135,8 +133,8 @@ def test_the_manifest_of_an_exposure() -> None:
             delivery="node",
             cni="calico",
         ),
-        ready=True,
-        now=NOW,
+        "",
+        NOW,
     )
     assert ("exposure.dev/v1alpha1", "Exposure") == (manifest["apiVersion"], manifest["kind"])
     assert [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}] == (
@@ -164,7 +162,7 @@ def test_the_manifest_of_an_exposure() -> None:
 def test_an_entry_point_without_an_owner_or_a_policy() -> None:
     """An object from a file has no uid, so it cannot be an owner. No policy is <none>."""
     cluster = PolicyRef("ClusterExposurePolicy", "platform")
-    manifest = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), ready=True, now=NOW)
+    manifest = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), "", NOW)
     assert "ownerReferences" not in manifest["metadata"]
     assert ("<none>", "") == (manifest["status"]["policy"], manifest["status"]["position"])
     assert "policyRef" not in manifest["status"]
@@ -175,23 +173,22 @@ def test_an_entry_point_without_an_owner_or_a_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    "more, ready, message, expected",
+    "more, message, expected",
     [
-        pytest.param({}, True, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
-        pytest.param({}, False, "", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="not-yet"),
-        pytest.param({}, False, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
-        pytest.param({"mode": "Audit"}, True, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
-        pytest.param({"mode": "Paused"}, True, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
-        pytest.param({"refusal": "No."}, True, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
-        pytest.param({"policy": None}, True, "", {"Ready": "Ungoverned"}, id="ungoverned"),
-        pytest.param({"policy": None, "default_deny": True}, True, "", {"Ready": "Denied"}, id="denied"),
+        pytest.param({}, "", {"Programmed": "Programmed", "Ready": "Ready"}, id="ready"),
+        pytest.param({}, "403.", {"Programmed": "NotProgrammed", "Ready": "NotProgrammed"}, id="failed"),
+        pytest.param({"mode": "Audit"}, "", {"Programmed": "Audit", "Ready": "Audit"}, id="audit"),
+        pytest.param({"mode": "Paused"}, "", {"Programmed": "Paused", "Ready": "Paused"}, id="paused"),
+        pytest.param({"refusal": "No."}, "", {"Programmed": "Programmed", "Ready": "Refused"}, id="refused"),
+        pytest.param({"policy": None}, "", {"Ready": "Ungoverned"}, id="ungoverned"),
+        pytest.param({"policy": None, "default_deny": True}, "", {"Ready": "Denied"}, id="denied"),
     ],
 )
-def test_the_conditions_of_an_exposure(more: Any, ready: bool, message: str, expected: dict[str, str]) -> None:
+def test_the_conditions_of_an_exposure(more: Any, message: str, expected: dict[str, str]) -> None:
     """Ready is true where what is open is what the policy says, or where nothing is open."""
-    manifest = exposure_manifest(exposure(**more), ready=ready, programmed_message=message, now=NOW)
-    by_type = {condition_["type"]: condition_ for condition_ in manifest["status"]["conditions"]}
-    assert expected == {kind: condition_["reason"] for kind, condition_ in by_type.items()}
+    manifest = exposure_manifest(exposure(**more), message, NOW)
+    by_type = {entry["type"]: entry for entry in manifest["status"]["conditions"]}
+    assert expected == {kind: entry["reason"] for kind, entry in by_type.items()}
     assert ("True" if expected["Ready"] in ("Ready", "Denied") else "False") == by_type["Ready"]["status"]
     assert message in by_type["Ready"]["message"]
 
@@ -227,30 +224,25 @@ REFUSED = PolicyVerdict(False, "OutsideLimits", "spec.ports[0]: outside.")
 
 
 @pytest.mark.parametrize(
-    "verdict, mode, programmed, expected",
+    "verdict, mode, message, expected",
     [
-        pytest.param(ACCEPTED, "Enforce", True, ["Accepted", "Programmed", "Ready"], id="done"),
-        pytest.param(ACCEPTED, "Enforce", False, ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
-        pytest.param(ACCEPTED, "Enforce", None, ["Accepted", "NotProgrammed", "NotProgrammed"], id="under-way"),
-        pytest.param(ACCEPTED, "Audit", True, ["Accepted", "Audit", "Audit"], id="audit"),
-        pytest.param(ACCEPTED, "Paused", True, ["Accepted", "Paused", "Paused"], id="paused"),
-        pytest.param(REFUSED, "Enforce", True, ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
+        pytest.param(ACCEPTED, "Enforce", "", ["Accepted", "Programmed", "Ready"], id="done"),
+        pytest.param(ACCEPTED, "Enforce", "403.", ["Accepted", "NotProgrammed", "NotProgrammed"], id="failed"),
+        pytest.param(ACCEPTED, "Audit", "", ["Accepted", "Audit", "Audit"], id="audit"),
+        pytest.param(ACCEPTED, "Paused", "", ["Accepted", "Paused", "Paused"], id="paused"),
+        pytest.param(REFUSED, "Enforce", "", ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
     ],
 )
-def test_the_conditions_of_a_policy(
-    verdict: PolicyVerdict, mode: str, programmed: bool | None, expected: list[str]
-) -> None:
+def test_the_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str, expected: list[str]) -> None:
     """Ready only where the live policies equal the plan of this generation."""
     outcome = PolicyOutcome(EDGE, 3, verdict, mode, note="Take care.")
-    status = policy_status(outcome, programmed=programmed, message="", now=NOW)
-    assert expected == [condition_["reason"] for condition_ in status["conditions"]]
-    assert {3} == {condition_["observedGeneration"] for condition_ in status["conditions"]} | {
-        status["observedGeneration"]
-    }
-    states = [condition_["status"] for condition_ in status["conditions"]]
+    status = policy_status(outcome, message, NOW)
+    assert expected == [entry["reason"] for entry in status["conditions"]]
+    assert {3} == {entry["observedGeneration"] for entry in status["conditions"]} | {status["observedGeneration"]}
+    states = [entry["status"] for entry in status["conditions"]]
     assert ("True" if verdict.accepted else "False") == states[0]
     if verdict.accepted and mode == "Enforce":
-        assert [str(programmed) if programmed is not None else "Unknown"] * 2 == states[1:]
+        assert [str(not message)] * 2 == states[1:]
     else:
         assert ["False", "False"] == states[1:]
 
@@ -258,11 +250,11 @@ def test_the_conditions_of_a_policy(
 def test_lists_of_a_status_are_bounded() -> None:
     """As many entries as the CRD allows. The count beside them is complete."""
     services = tuple(ServiceOutcome(f"s{n}", "Opens.", governed=n > 0) for n in range(LISTED + 5))
-    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), programmed=True, message="", now=NOW)
+    status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), "", NOW)
     assert (LISTED, LISTED + 4) == (len(status["services"]), status["serviceCount"])
     platform = PolicyRef("ClusterExposurePolicy", "platform")
     namespaces = tuple(f"n{n}" for n in range(LISTED + 5))
     whole = PolicyOutcome(platform, 1, ACCEPTED, "Enforce", namespaces=namespaces)
-    above = policy_status(whole, programmed=True, message="", now=NOW)
+    above = policy_status(whole, "", NOW)
     assert (LISTED, LISTED + 5) == (len(above["namespaces"]), above["namespaceCount"])
     assert "services" not in above

@@ -11,9 +11,9 @@ from exposure.cli.exposure_json import exposure_json, json_text, ref_json
 from exposure.cli.inputs import gather
 from exposure.cli.selection import NamedObject, named_object
 from exposure.cli.terminal import safe, say, wrapped
-from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
+from exposure.model.exposures import BlindSpot, Exposure, Source
 from exposure.model.intent import ClusterSpec, ExposureSpec
-from exposure.model.objects import Ref
+from exposure.model.objects import Ref, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.text import policy_text
@@ -101,10 +101,10 @@ def _noted(name: str, text: str, indent: str = " " * 7) -> Iterator[str]:
         yield wrapped(f"{name}: {text}", indent, f"{indent}  ")
 
 
-def _port(port: OpenPort) -> str:
+def _port(port: ServicePort) -> str:
     name = f"{port.name}: " if port.name else ""
-    named = "named " if isinstance(port.target, str) else ""
-    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target} of the pods"
+    named = "named " if isinstance(port.target_port, str) else ""
+    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target_port} of the pods"
 
 
 def _source(source: Source) -> Iterator[str]:

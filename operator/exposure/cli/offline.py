@@ -11,7 +11,7 @@ from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
 from exposure.fields import BadField, meta
 from exposure.model.config import Config
-from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, InvalidSpec
+from exposure.model.intent import InvalidSpec, Policy
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS
@@ -139,7 +139,7 @@ def _keep(
             yield from refused
             return
     value = kind.parse(raw)
-    if isinstance(value, ExposurePolicy | ClusterExposurePolicy) and isinstance(value.spec, InvalidSpec):
+    if isinstance(value, Policy) and isinstance(value.spec, InvalidSpec):
         yield value.spec.field, value.spec.message
         return
     if into.keep(kind, value):

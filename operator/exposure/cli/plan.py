@@ -15,8 +15,9 @@ from exposure.cli.inputs import gather
 from exposure.cli.terminal import say
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.render import network_policy_manifest
-from exposure.plan import connectivity, connectivity_lines, plan_text
+from exposure.plan.connectivity import connectivity, connectivity_lines
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
+from exposure.plan.text import plan_text
 
 ONLY_PLANNED = (
     "Namespace {namespace}: mode Audit plans and does not write {names}. --as-enforced shows what Enforce writes."

@@ -28,11 +28,13 @@ class NamedObject:
 
     def owns(self, exposure: Exposure) -> bool:
         """Whether the entry point is this object, or leads to it."""
-        if self.kind == "Exposure":
-            return exposure.ref == self.ref
-        if self.kind == "Service" and any(backend.service == self.ref for backend in exposure.backends):
-            return True
-        return exposure.owner.kind == self.kind and Ref(exposure.namespace, exposure.owner.name) == self.ref
+        match self.kind:
+            case "Exposure":
+                return exposure.ref == self.ref
+            case "Service":
+                return any(backend.service == self.ref for backend in exposure.backends)
+            case kind:
+                return exposure.owner.kind == kind and Ref(exposure.namespace, exposure.owner.name) == self.ref
 
 
 def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> NamedObject:

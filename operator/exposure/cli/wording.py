@@ -30,7 +30,7 @@ def addresses(exposure: Exposure) -> str:
 
 def ports(exposure: Exposure) -> str:
     protocols = [(port, "" if port.protocol == "TCP" else f"/{port.protocol}") for port in exposure.ports]
-    return ", ".join(f"{port.port}→{port.target}{protocol}" for port, protocol in protocols) or NONE
+    return ", ".join(f"{port.port}→{port.target_port}{protocol}" for port, protocol in protocols) or NONE
 
 
 def callers(sources: Sequence[Source]) -> str:

@@ -37,8 +37,7 @@ class Metrics:
         self.blind_spots = self._gauge("blind_spots", "Exposures that have this blind spot", "reason")
         # NaN until the canary has proven something, and for good where it is switched off.
         self.canary_enforced = self._gauge(
-            "canary_enforced",
-            "1 where the canary proved that policies are enforced, 0 that they are not, else NaN",
+            "canary_enforced", "1 where the canary proved that policies are enforced, 0 that they are not, else NaN"
         )
         self.canary_enforced.set(float("nan"))
         self.canary_last_run = self._gauge("canary_last_run_timestamp_seconds", "When the canary's last round ended")

@@ -11,6 +11,7 @@ import platform
 import signal
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 
 from exposure.controller.apply import apply
@@ -31,9 +32,9 @@ from exposure.controller.status import Reconciliation, Reporter
 from exposure.controller.store import INTENT, Store
 from exposure.controller.writer import Writer
 from exposure.model.config import Config
-from exposure.model.plans import Plan
+from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan import make_plan
+from exposure.plan.changes import make_plan
 from exposure.resolve import ResolveCache, resolve
 
 #: Of the ten seconds that a stop may take: for writes under way.
@@ -185,13 +186,13 @@ class Operator:
         resolution = resolve(self.store.snapshot, self.store.cluster_facts(), namespace, self._cache)
         pods = self.store.snapshot.pods.get(namespace, {}).values()
         plan = make_plan(resolution, self.store.policies.in_namespace(namespace), pods)
-        # The last complete pass wrote the same: if anything differs now, others changed it.
-        drifted = self._settled.get(namespace) == resolution.policies
+        wants_the_same = self._settled.get(namespace) == resolution.policies
         result = await apply(plan, self.store, self.writer)
         if result.complete:
             self._settled[namespace] = resolution.policies
-        if drifted and result.writes:
-            self._report_drift(plan)
+        if wants_the_same:
+            # The last complete pass left what is wanted now. Whatever had to be written since, others had changed.
+            self._report_drift(namespace, result.made)
         reconciliation = Reconciliation(resolution, plan, result)
         self._unreported[namespace] = reconciliation
         self.scheduler.reports.enqueue((namespace,))
@@ -200,15 +201,15 @@ class Operator:
 
     async def report(self, namespace: str) -> PassResult:
         """Writes the Exposures and statuses of a namespace's last pass; for CLUSTER, those of cluster policies."""
-        reconciliation = self._unreported.get(namespace)
         if namespace == CLUSTER:
             if any(map(self.scheduler.has, self.cluster_reporter.unknown())):
                 # After a start. When such a namespace has its own report, it asks for this one again.
                 return PassResult()
             result = await self.cluster_reporter.report()
-        elif reconciliation is None or reconciliation.result.terminating:
-            return PassResult()
         else:
+            reconciliation = self._unreported.get(namespace)
+            if reconciliation is None or reconciliation.result.terminating:
+                return PassResult()
             result = await self.reporter.report(reconciliation)
             if self._unreported.get(namespace) is reconciliation and not result.failures:
                 del self._unreported[namespace]
@@ -223,10 +224,10 @@ class Operator:
         for part in (self._cache, self.reporter, self.cluster_reporter):
             part.forget(namespace)
 
-    def _report_drift(self, plan: Plan) -> None:
-        self.metrics.drift.inc(len(plan.writes))
-        for change in plan.writes:
-            policy = {"kind": "NetworkPolicy", "namespace": plan.namespace, "name": change.name}
+    def _report_drift(self, namespace: str, made: Iterable[Change]) -> None:
+        for name in dict.fromkeys(change.name for change in made):
+            self.metrics.drift.inc()
+            policy = {"kind": "NetworkPolicy", "namespace": namespace, "name": name}
             note = "Another client changed this NetworkPolicy. The operator has put it back."
             self.events.post({"apiVersion": "networking.k8s.io/v1", **policy}, "DriftPutBack", note, warning=True)
 
@@ -235,13 +236,14 @@ class Operator:
         failed = bool(result.failures) and self.lease.leading
         self.metrics.reconcile_seconds.observe(seconds)
         self.metrics.reconciles.labels("failed" if failed else "ok").inc()
-        level = logging.INFO if result.writes or result.name_conflicts else logging.DEBUG
+        made = Counter(change.verb for change in result.made)
+        level = logging.INFO if made or result.name_conflicts else logging.DEBUG
         values = fields(
             namespace=reconciliation.plan.namespace,
-            created=result.done["create"],
-            updated=result.done["update"],
-            deleted=result.done["delete"],
-            kept=result.done["keep"],
+            created=made["create"],
+            updated=made["update"],
+            deleted=made["delete"],
+            kept=len(reconciliation.plan.changes) - len(reconciliation.plan.writes),
             exposures=len(reconciliation.resolution.exposures),
             seconds=round(seconds, 4),
             nameConflicts=list(result.name_conflicts),

@@ -62,7 +62,7 @@ def _workload(peer: FlowPeer) -> Workload | None:
 
 def _is_proxy(exposure: Exposure, peer: FlowPeer, home: str) -> bool:
     """Whether it is the proxy of an Ingress or Gateway, which the operator finds by itself."""
-    end = pods_end((), Namespace(peer.namespace), dict(peer.labels))
+    end = pods_end((), Namespace(peer.namespace), peer.labels)
     return any(
         proxy.pods is not None and not proxy.pods.empty and peer_matches(proxy, home, end) is Match.YES
         for source in exposure.sources

@@ -39,7 +39,7 @@ def finding_json(finding: ExposureFindings, most: int) -> Manifest:
         "outgoing": [_flow(flow) for flow in finding.outgoing[:most]],
         "outgoingLeftOut": max(0, len(finding.outgoing) - most),
         "unusedPorts": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            {"name": port.name, "port": port.port, "targetPort": port.target_port, "protocol": port.protocol}
             for port in finding.unused_ports
         ],
         "unusedGrants": [{"networkPolicy": grant.policy, "peer": grant.peer} for grant in finding.unused_grants],

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from exposure.addresses import Block, network
 from exposure.fields import is_address
-from exposure.labels import NAMESPACE_LABEL, Labels
+from exposure.labels import NAMESPACE_LABEL, Pairs
 from exposure.model.objects import Namespace, Pod
 from exposure.networkpolicy.matching import ConnectionEnd, Match
 
 
-def pods_end(pods: Iterable[Pod], namespace: Namespace, labels: Labels, *, ip_blocks: bool = True) -> ConnectionEnd:
+def pods_end(pods: Iterable[Pod], namespace: Namespace, labels: Pairs, *, ip_blocks: bool = True) -> ConnectionEnd:
     """Pods of a namespace that have these labels. Without `pods`, their addresses and named ports are not known."""
     known = tuple(pods)
     named: dict[tuple[str, str], frozenset[int]] = {}
@@ -21,7 +21,7 @@ def pods_end(pods: Iterable[Pod], namespace: Namespace, labels: Labels, *, ip_bl
         pod=Match.YES,
         namespace=namespace.name,
         labels=labels,
-        namespace_labels={NAMESPACE_LABEL: namespace.name, **dict(namespace.labels)},
+        namespace_labels=((NAMESPACE_LABEL, namespace.name), *namespace.labels),
         addresses=addresses,
         all_addresses=bool(addresses),
         ip_blocks=ip_blocks,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from exposure.addresses import Block
-from exposure.model.objects import Ref
+from exposure.model.objects import Namespaced, Ref, ServicePort
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort
 
 
@@ -81,14 +81,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPort:
-    name: str
-    port: int
-    target: int | str
-    protocol: str
-
-
-@dataclass(frozen=True, slots=True)
 class BackendSummary:
     service: Ref
     selector: str
@@ -107,19 +99,17 @@ class PolicyRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(Namespaced):
     """One entry point: what is open, from where, by which policy, and what no NetworkPolicy can hold.
 
     `name` is that of the object that shows it; `owner` is the object that is the entry point. `refusal`: why something
     stays closed. `default_deny`: whether a default deny of ours holds in the namespace.
     """
 
-    namespace: str
     owner: Owner
     entry_points: tuple[str, ...]
     addresses: tuple[str, ...]
-    name: str = ""
-    ports: tuple[OpenPort, ...] = ()
+    ports: tuple[ServicePort, ...] = ()
     sources: tuple[Source, ...] = ()
     backends: tuple[BackendSummary, ...] = ()
     policy: PolicyRef | None = None
@@ -131,10 +121,6 @@ class Exposure:
     delivery: Delivery | None = None
     refusal: str = ""
     default_deny: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)

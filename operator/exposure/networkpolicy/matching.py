@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from exposure.addresses import Block, intersection, overlap
-from exposure.labels import EVERYTHING, NAMESPACE_LABEL, Labels, LabelSelector, selecting
+from exposure.labels import EVERYTHING, NAMESPACE_LABEL, LabelSelector, Pairs, selecting
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 
 LAST_PORT = 65535
@@ -41,8 +41,8 @@ class ConnectionEnd:
 
     pod: Match = Match.UNKNOWN
     namespace: str | None = None
-    labels: Labels | LabelSelector = EVERYTHING
-    namespace_labels: Labels | LabelSelector = EVERYTHING
+    labels: Pairs | LabelSelector = EVERYTHING
+    namespace_labels: Pairs | LabelSelector = EVERYTHING
     addresses: tuple[Block, ...] = ()
     all_addresses: bool = False
     ip_blocks: bool = True
@@ -108,7 +108,7 @@ def peer_matches(peer: Peer, namespace: str, end: ConnectionEnd) -> Match:
     return min(end.pod, there, Match.YES if peer.pods is None else selector_matches(peer.pods, end.labels))
 
 
-def selector_matches(selector: LabelSelector, labels: Labels | LabelSelector) -> Match:
+def selector_matches(selector: LabelSelector, labels: Pairs | LabelSelector) -> Match:
     """Whether the selector selects what has these labels, or everything that another selector selects."""
     if not isinstance(labels, LabelSelector):
         return Match.YES if selector.matches(labels) else Match.NO

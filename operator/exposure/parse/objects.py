@@ -71,7 +71,6 @@ def service(raw: Raw) -> Service:
         ip_families=tuple(map(intern, texts(spec, "ipFamilies"))),
         external_ips=texts(spec, "externalIPs"),
         load_balancer_class=optional_text(spec, "loadBalancerClass"),
-        load_balancer_ip=text(spec, "loadBalancerIP"),
         source_ranges=texts(spec, "loadBalancerSourceRanges"),
         external_traffic_policy=intern(text(spec, "externalTrafficPolicy") or "Cluster"),
         allocates_node_ports=boolean(spec, "allocateLoadBalancerNodePorts", True),
@@ -170,25 +169,19 @@ def namespace(raw: Raw) -> Namespace:
         labels=tuple(sorted(written.items())),
         mode=optional_text(mapping(head, "annotations"), MODE_ANNOTATION),
         deleting="deletionTimestamp" in head or text(mapping(raw, "status"), "phase") == "Terminating",
-        uid=text(head, "uid"),
     )
 
 
 def node(raw: Raw) -> Node:
-    head, spec = meta(raw), mapping(raw, "spec")
+    spec = mapping(raw, "spec")
     return Node(
-        name=text(head, "name"),
+        name=text(meta(raw), "name"),
         internal_ips=_node_addresses(raw, "InternalIP"),
         external_ips=_node_addresses(raw, "ExternalIP"),
         pod_cidrs=tuple(filter(is_network, texts(spec, "podCIDRs") or (text(spec, "podCIDR"),))),
         provider_id=text(spec, "providerID"),
         kubelet_version=text(mapping(mapping(raw, "status"), "nodeInfo"), "kubeletVersion"),
         annotations=annotations(raw, NODE_ANNOTATION_MARKS),
-        labels=tuple(
-            (key, value)
-            for key, value in labels(head, "labels")
-            if not key.startswith(("topology.", "failure-domain.", "beta."))
-        ),
     )
 
 
@@ -201,9 +194,8 @@ def _node_addresses(raw: Raw, kind: str) -> tuple[str, ...]:
 
 
 def ip_pool(raw: Raw) -> IPPool:
-    spec = mapping(raw, "spec")
-    cidr = text(spec, "cidr")
-    return IPPool(text(meta(raw), "name"), cidr if is_network(cidr) else "", boolean(spec, "disabled", False))
+    cidr = text(mapping(raw, "spec"), "cidr")
+    return IPPool(text(meta(raw), "name"), cidr if is_network(cidr) else "")
 
 
 #: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference

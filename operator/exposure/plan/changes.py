@@ -33,7 +33,7 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
     changeable = {name: policy for name, policy in ours.items() if name not in untouched}
     others = (live[name].spec for name in sorted(live) if name not in changeable and not live[name].deleting)
     labels = {pod.labels for pod in pods if not pod.finished}
-    surroundings = Surroundings(tuple(others), tuple(map(dict, sorted(labels))))
+    surroundings = Surroundings(tuple(others), tuple(sorted(labels)))
     writes = writes_by_direction(_specs(changeable), _specs(wanted), surroundings)
     # An interim policy may have the name of a policy that others wrote.
     writes = [write for write in writes if write.name not in foreign]

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from exposure.model.exposures import Exposure, Resolution
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec
+from exposure.model.intent import ClusterSpec, ExposureSpec, Policy
 from exposure.model.objects import Ref
 from exposure.model.plans import Plan
 from exposure.model.snapshot import Snapshot
@@ -15,7 +15,7 @@ from exposure.plan.changes import make_plan
 from exposure.resolve import ClusterFacts, cluster_facts, resolve
 from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, is_ours
 
-AnyPolicy = TypeVar("AnyPolicy", ExposurePolicy, ClusterExposurePolicy)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,8 @@ def as_enforced(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _enforced(policy: AnyPolicy) -> AnyPolicy:
-    last = policy.last_accepted
-    enforced_last = last and replace(last, spec=_enforced_spec(last.spec))
-    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=enforced_last)
+def _enforced(policy: Policy[S]) -> Policy[S]:
+    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=_enforced_spec(policy.last_accepted))
 
 
 def _enforced_spec(spec: Any) -> Any:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 
-from exposure.labels import Labels, LabelSelector
+from exposure.labels import LabelSelector, Pairs
 from exposure.networkpolicy.values import DIRECTIONS, Direction, PolicySpec, Rule
 from exposure.resolve.network_policies import DEFAULT_DENY
 
@@ -43,7 +43,7 @@ class Surroundings:
     """What a transition leaves alone: policies of others, frozen ones, and the labels of live pods."""
 
     policies: tuple[PolicySpec, ...] = ()
-    pods: tuple[Labels, ...] = ()
+    pods: tuple[Pairs, ...] = ()
 
 
 def rules_of(spec: PolicySpec | None, direction: Direction) -> tuple[Rule, ...] | None:

@@ -9,7 +9,7 @@ from exposure.model.exposures import Exposure, Source, SourceKind
 from exposure.networkpolicy.render import owner_reference
 from exposure.networkpolicy.values import Peer
 from exposure.parse.kinds import API_VERSION
-from exposure.render.status import HELD_BACK, NOT_YET, PROGRAMMED, condition, conditions
+from exposure.render.status import condition, conditions, programmed
 
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
@@ -27,14 +27,9 @@ CELL_ORDER = (
 
 
 def exposure_manifest(
-    exposure: Exposure,
-    *,
-    ready: bool,
-    programmed_message: str = "",
-    now: str,
-    previous_conditions: Iterable[Mapping[str, Any]] = (),
+    exposure: Exposure, not_programmed: str, now: str, previous_conditions: Iterable[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The object as it is applied. `ready`: the live policies equal the plan; else `programmed_message` says why."""
+    """The object as it is applied. `not_programmed`: why the live policies do not equal the plan, "" where they do."""
     metadata: dict[str, Any] = {
         "namespace": exposure.namespace,
         "name": exposure.name,
@@ -43,7 +38,7 @@ def exposure_manifest(
     if exposure.owner.uid:
         metadata["ownerReferences"] = [owner_reference(exposure.owner)]
     status = exposure_status(exposure)
-    status["conditions"] = conditions(_conditions(exposure, ready, programmed_message), previous_conditions, now)
+    status["conditions"] = conditions(_conditions(exposure, not_programmed), previous_conditions, now)
     return {"apiVersion": API_VERSION, "kind": "Exposure", "metadata": metadata, "status": status}
 
 
@@ -53,7 +48,7 @@ def exposure_lists(exposure: Exposure) -> dict[str, Any]:
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
         "ports": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
+            {"name": port.name, "port": port.port, "targetPort": port.target_port, "protocol": port.protocol}
             for port in exposure.ports
         ],
         "backends": [
@@ -113,7 +108,7 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def open_text(exposure: Exposure) -> str:
     """`80→http, 443→8443`: Service port to target port."""
-    return ", ".join(f"{port.port}→{port.target}" for port in exposure.ports) or "nothing"
+    return ", ".join(f"{port.port}→{port.target_port}" for port in exposure.ports) or "nothing"
 
 
 def from_text(exposure: Exposure) -> str:
@@ -141,18 +136,14 @@ def _peer_entry(peer: Peer) -> str:
     return f"{by_name or ('*' if peer.namespaces.empty else peer.namespaces)}/{pods}"
 
 
-def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
+def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]:
     if exposure.policy is None and exposure.default_deny:
         return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
     if exposure.policy is None:
         return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
-    if exposure.mode in HELD_BACK:
-        written = condition("Programmed", False, exposure.mode, HELD_BACK[exposure.mode])
-    elif not ready:
-        written = condition("Programmed", False, "NotProgrammed", message or NOT_YET)
-    else:
-        written = condition("Programmed", True, "Programmed", PROGRAMMED)
-        if exposure.refusal:
-            return [written, condition("Ready", False, "Refused", exposure.refusal)]
-        return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
-    return [written, {**written, "type": "Ready"}]
+    is_programmed, written = programmed(exposure.mode, not_programmed)
+    if not is_programmed:
+        return [written, {**written, "type": "Ready"}]
+    if exposure.refusal:
+        return [written, condition("Ready", False, "Refused", exposure.refusal)]
+    return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]

@@ -28,12 +28,7 @@ def attached_backends(snapshot: Snapshot, gateway: Gateway) -> Iterator[tuple[Ba
 
 def routes(snapshot: Snapshot) -> Iterator[Route]:
     """Every route of every kind, in a stable order."""
-    kinds = (
-        ("HTTPRoute", snapshot.http_routes),
-        ("GRPCRoute", snapshot.grpc_routes),
-        ("TLSRoute", snapshot.tls_routes),
-    )
-    for _, by_namespace in (*kinds, ("TCPRoute", snapshot.tcp_routes)):
+    for by_namespace in (snapshot.http_routes, snapshot.grpc_routes, snapshot.tls_routes, snapshot.tcp_routes):
         for namespace in sorted(by_namespace):
             for name in sorted(by_namespace[namespace]):
                 yield by_namespace[namespace][name]
@@ -68,7 +63,7 @@ def _namespace_allowed(snapshot: Snapshot, gateway: Gateway, listener: Listener,
             return (
                 namespace is not None
                 and listener.allowed_selector is not None
-                and listener.allowed_selector.matches(dict(namespace.labels))
+                and listener.allowed_selector.matches(namespace.labels)
             )
         case _:
             return False

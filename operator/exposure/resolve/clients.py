@@ -3,17 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.addresses import (
-    Block,
-    Family,
-    Network,
-    admits_everyone,
-    everyone,
-    family,
-    intersection,
-    network,
-    union,
-)
+from exposure.addresses import Block, Family, Network, admits_everyone, everyone, family, intersection, network, union
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import RANGE_ANNOTATIONS
@@ -52,31 +42,21 @@ def client_ranges(
     families: tuple[Family, ...],
 ) -> ClientRanges:
     """clients ∩ limits ∩ the Service's own ranges (at a LoadBalancer), each where it is written; else everyone."""
-    blocks: tuple[Block, ...] | None = None
+    own = own_ranges(service, profile) if entry_point == "LoadBalancer" else OwnRanges((), "", ())
+    blind_spots = list(own.blind_spots)
+    if len(families) > 1 and len({family(network) for network in own.networks}) == 1:
+        blind_spots.append(blind_spot("FamilyRangesMissing", f"Listed: {', '.join(map(str, own.networks))}."))
+    own_blocks = tuple(map(Block, own.networks)) if own.origin else None
+    written: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
-    blind_spots: list[BlindSpot] = []
-
-    def narrow(by: str, ranges: tuple[Block, ...]) -> tuple[Block, ...]:
-        before = everyone(families) if blocks is None else blocks
-        after = ranges if blocks is None else intersection(blocks, ranges)
-        if union(intersection(before, ranges)) != union(before):
-            narrowed.add(by)
-        return after
-
     # The Service's own ranges come first: what a policy repeats is then attributed to whoever enforces it.
-    if entry_point == "LoadBalancer":
-        own = own_ranges(service, profile)
-        blind_spots += own.blind_spots
-        if own.origin:
-            blocks = narrow(own.origin, tuple(map(Block, own.networks)))
-            if len(families) > 1 and len({family(network) for network in own.networks}) == 1:
-                listed = ", ".join(map(str, own.networks))
-                blind_spots.append(blind_spot("FamilyRangesMissing", f"Listed: {listed}."))
-    if clients.blocks is not None:
-        blocks = narrow("policy", clients.blocks)
-    if limits.clients is not None:
-        blocks = narrow("limits", limits.clients)
-    blocks = everyone(families) if blocks is None else blocks
+    for by, ranges in ((own.origin, own_blocks), ("policy", clients.blocks), ("limits", limits.clients)):
+        if ranges is not None:
+            before = everyone(families) if written is None else written
+            if union(intersection(before, ranges)) != union(before):
+                narrowed.add(by)
+            written = ranges if written is None else intersection(written, ranges)
+    blocks = everyone(families) if written is None else written
     families_known = bool(service.ip_families or service.cluster_ips)
     kept = tuple(block for block in blocks if not families_known or family(block.cidr) in families)
     return ClientRanges(kept, families, frozenset(narrowed), tuple(blind_spots))

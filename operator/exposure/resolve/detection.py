@@ -1,13 +1,12 @@
 """Which CNI runs, and at which cloud or platform the nodes stand."""
 
 import re
-from collections.abc import Iterator
 
 from exposure.catalog.annotations import is_marked
 from exposure.catalog.cnis import AGENT_NAMESPACES, CNIS, ENFORCED_ON, ROWS, UNKNOWN, CNIProfile, Mark
 from exposure.catalog.providers import NO_CLOUD_IDS
 from exposure.catalog.providers import ROWS as LOAD_BALANCER_ROWS
-from exposure.model.objects import Node, Pod
+from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 
 AGENT_LABELS = ("k8s-app", "app", "app.kubernetes.io/name")
@@ -15,7 +14,19 @@ AGENT_LABELS = ("k8s-app", "app", "app.kubernetes.io/name")
 UNKNOWN_PROVIDER = "unknown"
 
 
-def detect_cni(snapshot: Snapshot, provider: str | None) -> CNIProfile:
+def running_agents(snapshot: Snapshot) -> frozenset[str]:
+    """What the labels of pods call the network agents that they run, in the namespaces in which agents run."""
+    return frozenset(
+        value
+        for namespace, pods in snapshot.pods.items()
+        if is_agent_namespace(namespace)
+        for pod in pods.values()
+        for key, value in pod.labels
+        if key in AGENT_LABELS
+    )
+
+
+def detect_cni(snapshot: Snapshot, provider: str | None, agents: frozenset[str]) -> CNIProfile:
     """The configured CNI, else the first row that shows itself, else `unknown`.
 
     Where no policy engine shows itself, a provider may still enforce policies with one of its own.
@@ -23,13 +34,6 @@ def detect_cni(snapshot: Snapshot, provider: str | None) -> CNIProfile:
     if snapshot.config.cni is not None:
         return CNIS[snapshot.config.cni]
     annotations = {key for node in snapshot.nodes.values() for key, _ in node.annotations}
-    agents = {
-        name
-        for namespace, pods in snapshot.pods.items()
-        if is_agent_namespace(namespace)
-        for pod in pods.values()
-        for name in agent_names(pod)
-    }
 
     def shows(mark: Mark) -> bool:
         if mark.node_annotation:
@@ -45,11 +49,6 @@ def detect_cni(snapshot: Snapshot, provider: str | None) -> CNIProfile:
 def is_agent_namespace(name: str) -> bool:
     """Whether network agents run there: system namespaces, and those in which a CNI installs its own."""
     return name.startswith("kube-") or name in AGENT_NAMESPACES
-
-
-def agent_names(pod: Pod) -> Iterator[str]:
-    """What a pod's labels call the agent that it runs."""
-    return (value for key, value in pod.labels if key in AGENT_LABELS)
 
 
 def detect_provider(snapshot: Snapshot) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from exposure.model.exposures import PolicyRef, PolicyVerdict
 from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Limits
 from exposure.model.objects import Service
-from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
+from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
 from exposure.resolve.isolation import isolates
 from exposure.resolve.limits import first_violation, within_limits
 
@@ -53,19 +53,15 @@ def effective_policies(
 
 
 def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
-    last = policy.last_accepted.spec if policy.last_accepted else None
     ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
-    return _judged(
-        _effective(ref, policy, last if isinstance(last, ExposureSpec) else None), policy.spec, limits, services
-    )
+    return _judged(_effective(ref, policy, policy.last_accepted), policy.spec, limits, services)
 
 
 def _cluster_policy(matching: MatchingClusterPolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
     policy = matching.policy
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    ref = PolicyRef("ClusterExposurePolicy", policy.name)
-    effective = _effective(ref, policy, _defaults(last) if isinstance(last, ClusterSpec) else None)
+    last = None if policy.last_accepted is None else _defaults(policy.last_accepted)
+    effective = _effective(PolicyRef("ClusterExposurePolicy", policy.name), policy, last)
     # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
     own_limits = replace(limits, modes=None)
     effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)
@@ -90,7 +86,7 @@ def _judged(
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
     if isinstance(written, InvalidSpec):
-        return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
+        return _with_last_accepted(replace(policy, verdict=invalid(written, _what_holds(policy))), limits)
     policy = replace(policy, spec=written)
     violation = first_violation(written, limits, services)
     if violation is None:
@@ -121,7 +117,7 @@ def _field(policy: EffectivePolicy, field: str) -> str:
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
         return "No earlier spec was accepted, so nothing is granted."
-    return "The last accepted spec stays in force."
+    return LAST_STAYS
 
 
 def _refused_if_audit_would_cut(

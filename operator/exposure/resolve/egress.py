@@ -6,7 +6,7 @@ from exposure.addresses import WHOLE_FAMILY, Block, Network, block, inside, netw
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.egress import CLOUD_DNS, DNS_CONVENTION, DNS_PORT, METADATA, NODE_LOCAL_DNS
 from exposure.catalog.providers import CLOUD_DNS_PROVIDERS
-from exposure.labels import EVERYTHING, NAMESPACE_LABEL, Pairs, selecting
+from exposure.labels import EVERYTHING, NAMESPACE_LABEL, LabelSelector, Pairs, selecting
 from exposure.model.exposures import BlindSpot
 from exposure.model.intent import Egress
 from exposure.model.objects import Service
@@ -43,7 +43,7 @@ def dns_rules(facts: ClusterFacts) -> list[Rule]:
         namespace, labels = service.namespace, service.selector
         ports = facts.dns_ports or DNS_PORTS
     cluster_ips = _cluster_ips(service) if service is not None else []
-    rules = [Rule((Peer(pods=selecting(dict(labels)), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
+    rules = [Rule((Peer(pods=LabelSelector(labels), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
     if facts.node_local_dns:
         addresses += [NODE_LOCAL_DNS, *cluster_ips]
     elif facts.cni.egress_sees_cluster_ips:

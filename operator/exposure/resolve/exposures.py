@@ -9,14 +9,7 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import (
-    BackendSummary,
-    BlindSpot,
-    Exposure,
-    OpenPort,
-    Source,
-    SourceKind,
-)
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
@@ -28,7 +21,7 @@ from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
 from exposure.resolve.network_policies import TO_SERVICE, is_ours
 from exposure.resolve.overlaps import additive, shared_pods
-from exposure.resolve.ports import routed_port, selected
+from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
 from exposure.resolve.view import NamespaceView
 
@@ -42,14 +35,13 @@ UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
 def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+    """Every Exposure is finished here: its lists without repetition, and what is the same for all of them."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
         exposure,
-        name=exposure_name(exposure.owner),
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(exposure.ports)),
+        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -123,7 +115,7 @@ def _governed(
     )
     exposure = replace(
         shown,
-        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        ports=tuple(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
         policy=policy.ref,
         network_policies=carrying,
@@ -149,8 +141,7 @@ def _ungoverned(
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
-    ports = tuple(map(_open_port, service.ports))
-    exposure = replace(shown, ports=ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
+    exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
     return finished(exposure, facts, profile)
 
 
@@ -159,9 +150,11 @@ def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...
     kinds = view.inputs.entry_points[service.name]
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
+    owner = Owner("v1", "Service", service.name, service.uid)
     return Exposure(
         namespace=service.namespace,
-        owner=Owner("v1", "Service", service.name, service.uid),
+        name=exposure_name(owner),
+        owner=owner,
         entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
         addresses=(*published, *service.external_ips),
         backends=(_backend(view.inputs, service),),
@@ -200,10 +193,11 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     profiles = [way.profile for way in known if way.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
+        name=exposure_name(point.owner),
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
+        ports=tuple(way.port for way in known if way.port is not None),
         sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
         backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
         policy=next(iter(governing), None),
@@ -301,10 +295,6 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     return (blind_spot("NotIsolated", detail, cure=cure),)
 
 
-def _open_port(port: ServicePort) -> OpenPort:
-    return OpenPort(port.name, port.port, port.target_port, port.protocol)
-
-
 def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
     """Ready and known endpoints, each counted once; pods where no EndpointSlice is known."""
     ready: set[str] = set()
@@ -319,6 +309,6 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
     if selector is None:
         return BackendSummary(service.ref, "", len(ready), len(known))
     if not known:
-        pods = selected(inputs.pods, selector)
+        pods = list(service.selected(inputs.pods))
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
     return BackendSummary(service.ref, str(selector), len(ready), len(known))

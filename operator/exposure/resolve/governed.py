@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain
 
 from exposure.addresses import Block, union
 from exposure.catalog.decision_table import PEERS
 from exposure.catalog.profile import LoadBalancerProfile
+from exposure.grouping import grouped
 from exposure.labels import EVERYTHING, LabelSelector
 from exposure.model.exposures import BlindSpot, Source
 from exposure.model.intent import MODES
@@ -69,7 +71,7 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
             inputs.entry_points[service.name],
             routes,
             inputs.slices.get(service.name, ()),
-            inputs.all_pods,
+            inputs.pods,
             same_namespace,
         )
         make = partial(_governed, inputs, facts, service, policy, routes, same_namespace)
@@ -113,10 +115,8 @@ def _merged(sources: Sequence[Source]) -> Sequence[Source]:
     """One source for those that differ in their ports alone."""
     if len({(source.kind, source.entry_point) for source in sources}) == len(sources):
         return sources
-    ports_by_source: dict[Source, list[PolicyPort]] = {}
-    for source in sources:
-        ports_by_source.setdefault(replace(source, ports=()), []).extend(source.ports)
-    return [replace(source, ports=tuple(dict.fromkeys(ports))) for source, ports in ports_by_source.items()]
+    by_source = grouped((replace(source, ports=()), source.ports) for source in sources)
+    return [replace(source, ports=tuple(dict.fromkeys(chain(*ports)))) for source, ports in by_source.items()]
 
 
 def _sorted(sources: Sequence[Source], policy: EffectivePolicy) -> tuple[Source, ...]:

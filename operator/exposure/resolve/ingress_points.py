@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import BY_INGRESS_CLASS, BY_INGRESS_CONTROLLER, DEFAULT_INGRESSES
 from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL, Pairs, selecting
@@ -115,33 +114,30 @@ def _ingress(
     class_name = ingress.ingress_class or (default_class.name if default_class else None)
     known = proxies.snapshot.ingress_classes.get(class_name or "")
     controller = known.controller if known else ""
-    profile = _cloud_profile(class_name, controller, provider)
     ref = IngressPointRef("Ingress", ingress.namespace, ingress.name, ingress.annotations)
-    if profile:
-        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
-    else:
-        candidates = proxies.serving(ingress.published, INGRESS_PORTS)
-        proxy = proxies.choose(candidates, ingress.published, _last_part(controller))
+    proxy = _cloud_proxy(class_name, controller, provider) or proxies.choose(
+        proxies.serving(ingress.published, INGRESS_PORTS), ingress.published, controller
+    )
     routes = tuple(BackendRoute(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
     owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
     return IngressPoint(ref, owner, ingress.published, proxy, routes)
 
 
-def _cloud_profile(class_name: str | None, controller: str, provider: str | None) -> LoadBalancerProfile | None:
+def _cloud_proxy(class_name: str | None, controller: str, provider: str | None) -> Proxy | None:
     """The load balancer without pods that serves this class, or the Ingresses of this provider without a class."""
     if class_name is None:
-        return DEFAULT_INGRESSES.get(provider or "")
-    return BY_INGRESS_CONTROLLER.get(controller) or BY_INGRESS_CLASS.get(class_name)
+        profile = DEFAULT_INGRESSES.get(provider or "")
+    else:
+        profile = BY_INGRESS_CONTROLLER.get(controller) or BY_INGRESS_CLASS.get(class_name)
+    return None if profile is None else Proxy("cloud", profile=profile.slug, controller=controller)
 
 
 def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, ...]) -> IngressPoint:
     known = proxies.snapshot.gateway_classes.get(gateway.gateway_class)
     controller = known.controller if known else ""
-    profile = _cloud_profile(gateway.gateway_class, controller, None)
+    proxy = _cloud_proxy(gateway.gateway_class, controller, None)
     ref = IngressPointRef("Gateway", gateway.namespace, gateway.name, gateway.annotations)
-    if profile:
-        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
-    else:
+    if proxy is None:
         listening = frozenset(listener.port for listener in gateway.listeners)
         candidates = proxies.serving(gateway.published, listening)
         # A Service made for this Gateway beats one found by an address, which may be shared or not published yet.
@@ -150,7 +146,7 @@ def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, 
             or candidates
             or tuple(service for service in made_for_it if any(port.port in listening for port in service.ports))
         )
-        proxy = proxies.choose(candidates, gateway.published, _last_part(controller))
+        proxy = proxies.choose(candidates, gateway.published, controller)
     routes = tuple(
         BackendRoute(ref, backend, proxy, route, permitted)
         for backend, route, permitted in attached_backends(proxies.snapshot, gateway)
@@ -182,7 +178,8 @@ class _Proxies:
     ) -> Proxy:
         """Of several candidates, those of the class's controller; one that is left is the proxy."""
         if len(candidates) > 1 and controller:
-            of_controller = tuple(service for service in candidates if controller in self._part_names(service))
+            part = controller.rsplit("/", 1)[-1]
+            of_controller = tuple(service for service in candidates if part in self._part_names(service))
             candidates = of_controller or candidates
         if len(candidates) > 1:
             names = ", ".join(str(service.ref) for service in candidates)
@@ -197,7 +194,7 @@ class _Proxies:
         selector = service.pod_selector
         if selector is None:
             return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
-        pods = self.snapshot.pods_of(service)
+        pods = tuple(self.snapshot.pods_of(service))
         if pods and all(pod.host_network for pod in pods):
             return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} use hostNetwork")
         return Proxy(
@@ -236,7 +233,3 @@ def gateways_of(service: Service) -> set[Ref]:
     if all(key in labels for key in OWNING_GATEWAY_LABELS):
         gateways.add(Ref(*(labels[key] for key in OWNING_GATEWAY_LABELS)))
     return gateways
-
-
-def _last_part(controller: str) -> str:
-    return controller.rsplit("/", 1)[-1]

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 from exposure.model.intent import Isolation
 
-NOT_ISOLATED = Isolation(ingress=False, egress=False, allow_same_namespace=False)
-
 
 def combined_isolation(isolations: Iterable[Isolation]) -> Isolation:
     """A denial that is written beats an allowance. Where no policy writes a field, its default applies.
@@ -14,7 +12,7 @@ def combined_isolation(isolations: Iterable[Isolation]) -> Isolation:
     """
     written = list(isolations)
     if not written:
-        return NOT_ISOLATED
+        return Isolation(ingress=False, egress=False, allow_same_namespace=False)
     ingress = [isolation.ingress for isolation in written if isolation.ingress is not None]
     same_namespace = [
         isolation.allow_same_namespace for isolation in written if isolation.allow_same_namespace is not None

@@ -73,7 +73,7 @@ def _public(spec: ExposureSpec) -> Iterator[Problem]:
 def _ports_outside(spec: ExposureSpec, allowed: frozenset[int], services: Iterable[Service]) -> Iterator[Problem]:
     numbers: dict[str, set[int]] = {}
     for service in services:
-        if spec.selects(service.name, dict(service.labels)):
+        if spec.selects(service):
             for service_port in service.ports:
                 numbers.setdefault(service_port.name, set()).add(service_port.port)
     shown = ", ".join(map(str, sorted(allowed))) or "none"

@@ -109,12 +109,7 @@ def service_policy(governed: GovernedService) -> NetworkPolicy | None:
 
 
 def _policy(
-    namespace: str,
-    name: str,
-    spec: PolicySpec,
-    explanation: str,
-    labels: Pairs = (),
-    owners: tuple[Owner, ...] = (),
+    namespace: str, name: str, spec: PolicySpec, explanation: str, labels: Pairs = (), owners: tuple[Owner, ...] = ()
 ) -> NetworkPolicy:
     return NetworkPolicy(
         namespace, name, spec, tuple(sorted((MANAGED_BY, *labels))), ((EXPLANATION, explanation),), owners

@@ -1,20 +1,15 @@
 """The addresses that nodes use when they SNAT: InternalIPs, and those of tunnels, bridges, gateways, join networks."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from exposure.addresses import Family, Network, collapsed, family, in_any, network
+from exposure.addresses import Family, Network, family, in_any, network
 from exposure.catalog.cnis import FLANNEL, CNIProfile
 from exposure.fields import is_network
 from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 from exposure.resolve.widening import narrowest_cover
-
-
-def snat_networks(snapshot: Snapshot, cni: CNIProfile) -> tuple[Network, ...]:
-    """The addresses in the fewest networks that hold exactly these."""
-    return collapsed(snat_addresses(snapshot, cni))
 
 
 def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
@@ -39,9 +34,8 @@ def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
     return addresses
 
 
-def addresses_among_pods(networks: Iterable[Network], pod_ranges: tuple[Network, ...]) -> tuple[Network, ...]:
+def addresses_among_pods(networks: Sequence[Network], pod_ranges: tuple[Network, ...]) -> tuple[Network, ...]:
     """Addresses inside pod ranges that are lost where these are excluded from a wider network, such as a node CIDR."""
-    networks = list(networks)
     wide = [network for network in networks if network.num_addresses > 1]
     return tuple(
         address

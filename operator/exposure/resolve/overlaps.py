@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from exposure.catalog.blind_spots import blind_spot
+from exposure.grouping import grouped
 from exposure.model.connection_ends import pods_end
 from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Namespace
@@ -19,11 +20,12 @@ def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    by_common: dict[object, list[GovernedService]] = {}
-    for governed in services:
-        if governed.pod_selector is not None:
-            for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods)):
-                by_common.setdefault(label_or_pod, []).append(governed)
+    by_common = grouped(
+        (label_or_pod, governed)
+        for governed in services
+        if governed.pod_selector is not None
+        for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods))
+    )
     others: dict[str, set[str]] = {}
     for common, sharing in by_common.items():
         is_pod = isinstance(common, str)
@@ -46,7 +48,7 @@ def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> It
     for policy in sorted(policies, key=lambda policy: policy.name):
         if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
             continue
-        receiver = pods_end(governed.pods, Namespace(policy.namespace), {})
+        receiver = pods_end(governed.pods, Namespace(policy.namespace), ())
         for rule in policy.spec.ingress:
             if not allowed_within(rule, governed.ingress, policy.namespace, receiver):
                 admits = f"{peers_text(rule.peers)} to {ports_text(rule.ports)}"
@@ -59,4 +61,4 @@ def _selects(policy: NetworkPolicy, governed: GovernedService) -> bool:
     if governed.pod_selector is None:
         return False
     label_sets = (governed.pod_selector.labels, *(pod.labels for pod in governed.pods))
-    return any(policy.spec.pod_selector.matches(dict(labels)) for labels in label_sets)
+    return any(policy.spec.pod_selector.matches(labels) for labels in label_sets)

@@ -1,10 +1,9 @@
 """Target ports: what the pod listens on, by name where the CNI can be trusted with names, else by number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exposure.catalog.cnis import CNIProfile
-from exposure.labels import LabelSelector
 from exposure.model.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
 from exposure.networkpolicy.values import PolicyPort
 
@@ -82,16 +81,3 @@ def routed_port(service: Service, wanted: BackendPort) -> ServicePort | None:
     if wanted.name is not None:
         return next((port for port in service.ports if port.name == wanted.name), None)
     return service.ports[0] if len(service.ports) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPod:
-    """A pod with its labels as a mapping, which is made once for all selectors."""
-
-    labels: Mapping[str, str]
-    pod: Pod
-
-
-def selected(pods: Iterable[LabelledPod], by: LabelSelector) -> tuple[Pod, ...]:
-    """The pods that a selector matches, without those that have finished."""
-    return tuple(labelled.pod for labelled in pods if not labelled.pod.finished and by.matches(labelled.labels))

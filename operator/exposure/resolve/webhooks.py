@@ -19,7 +19,7 @@ from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.ports import known_numbers, selected
+from exposure.resolve.ports import known_numbers
 
 
 def webhook_blind_spots(
@@ -42,7 +42,7 @@ def webhook_blind_spots(
         selector = service.pod_selector if service else None
         if service is None or port is None or selector is None or service.type == "ExternalName":
             continue
-        pods = selected(inputs.pods, selector)
+        pods = tuple(service.selected(inputs.pods))
         numbers = frozenset(known_numbers(port, inputs.slices.get(service.name, ()), pods))
         asked = PolicyPort("TCP", port.target_port)
         named_ports = {("TCP", str(port.target_port)): numbers} if numbers else {}
@@ -68,7 +68,7 @@ def _pod_ends(
     Pods that share their node's network are left out: no policy restricts them.
     """
     label_sets = {pod.labels for pod in pods if not pod.host_network} if pods else {selector.labels}
-    return [ConnectionEnd(Match.YES, namespace, dict(labels), named_ports=named_ports) for labels in sorted(label_sets)]
+    return [ConnectionEnd(Match.YES, namespace, labels, named_ports=named_ports) for labels in sorted(label_sets)]
 
 
 def _is_reached(evaluator: Evaluator, pod: ConnectionEnd, port: PolicyPort, facts: ClusterFacts) -> bool:
@@ -100,7 +100,7 @@ def _shares(governed: GovernedService, selector: LabelSelector) -> bool:
     own = governed.pod_selector
     if own is None:
         return False
-    pods = any(selector.matches(dict(pod.labels)) for pod in governed.pods)
+    pods = any(selector.matches(pod.labels) for pod in governed.pods)
     return pods or own.covers(selector) or selector.covers(own)
 
 

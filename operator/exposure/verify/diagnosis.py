@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from exposure.model.exposures import SourceKind
 from exposure.model.plans import Change
-from exposure.plan import is_ours
+from exposure.resolve.network_policies import is_ours
 from exposure.verify.context import VerificationContext, names
 from exposure.verify.expectation import PossibleArrival, arrivals
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
@@ -199,10 +199,7 @@ def _denied_unexpectedly(
 
 
 def _denied_by_policy(
-    context: VerificationContext,
-    target: Target,
-    possible: Sequence[PossibleArrival],
-    denied: Sequence[PossibleArrival],
+    context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], denied: Sequence[PossibleArrival]
 ) -> Cause:
     live, service_port = context.live(target.service.namespace), target.service_port.port
     policies, target_port = names(denied[0].decision(live).isolating), denied[0].backend.port

@@ -53,7 +53,7 @@ class PossibleArrival:
     def decision(self, policies: Iterable[NetworkPolicy], port: int | None = None) -> Decision:
         """What `policies` say about it, at the backend's port or at another one."""
         pod = self.backend.pod
-        receiver = pods_end([pod], Namespace(pod.namespace), dict(pod.labels))
+        receiver = pods_end([pod], Namespace(pod.namespace), pod.labels)
         at_port = PolicyPort(self.backend.protocol, port or self.backend.port)
         return Evaluator(policies).decide("ingress", receiver, self.sender, at_port)
 
@@ -148,7 +148,7 @@ def _own_end(context: VerificationContext, target: Target, vantage: Vantage) -> 
         return addresses_end(address_blocks([own]))
     namespace = context.snapshot.namespaces.get(vantage.namespace, Namespace(vantage.namespace))
     pod = Pod(vantage.namespace, "", vantage.labels, (own,))
-    return pods_end([pod], namespace, dict(vantage.labels), ip_blocks=not context.matches_by_identity)
+    return pods_end([pod], namespace, vantage.labels, ip_blocks=not context.matches_by_identity)
 
 
 def _from_nodes(context: VerificationContext, target: Target, backend: ReadyEndpoint) -> Iterator[PossibleArrival]:
@@ -201,7 +201,7 @@ def _restricting_probe(context: VerificationContext, vantage: Vantage) -> str:
     """The names of the policies that restrict what the probe pod itself may call."""
     if vantage.place not in ("other-namespace", "same-namespace"):
         return ""
-    probe = pods_end((), Namespace(vantage.namespace), dict(vantage.labels))
+    probe = pods_end((), Namespace(vantage.namespace), vantage.labels)
     return names(Evaluator(context.live(vantage.namespace)).isolating("egress", probe))
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from exposure.grouping import grouped
 from exposure.labels import pairs
 from exposure.model.exposures import Exposure
 from exposure.verify.context import VerificationContext
@@ -117,10 +118,7 @@ class Verification:
         words = connect([tries[index].asked for index in outside], self.timeout, self.parallel)
         for index, word in zip(outside, words, strict=True):
             observed[index] = tries[index].vantage, outcome(word)
-        by_vantage: dict[Vantage, list[int]] = {}
-        for index, attempted in enumerate(tries):
-            if index not in observed:
-                by_vantage.setdefault(attempted.vantage, []).append(index)
+        by_vantage = grouped((tried.vantage, index) for index, tried in enumerate(tries) if index not in observed)
         most = min(TARGETS_PER_POD, MESSAGE_BYTES // (self.repeat + 1))
         for vantage, indexes in by_vantage.items():
             assert pods is not None

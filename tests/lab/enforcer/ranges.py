@@ -25,7 +25,7 @@ def union(ranges: Iterable[Range]) -> Ranges:
 
 
 def without(whole: Ranges, holes: Ranges) -> Ranges:
-    """What is left of `whole` when `holes` are taken out; both must be sorted and disjoint."""
+    """What is left of `whole` without `holes`; both must be sorted and disjoint."""
     left: list[Range] = []
     for low, high in whole:
         for start, end in holes:

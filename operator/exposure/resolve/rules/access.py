@@ -12,7 +12,7 @@ from exposure.resolve.delivery import Case, Delivery
 
 @dataclass(slots=True)
 class Access:
-    """What the rules have decided so far. Rules change it by its methods alone.
+    """What the rules have decided so far.
 
     `refusal`: why something, or with `refused` everything, is not opened. `closed`: entry points through which nothing
     is admitted. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.

@@ -33,7 +33,10 @@ def allow_egress(case: Case, access: Access) -> None:
 
 @for_each_delivery
 def admit_clients(case: Case, delivery: Delivery) -> Findings:
-    """Clients are admitted by their own addresses where these are kept until the CNI filters."""
+    """Clients are admitted by their own addresses where these are kept until the CNI filters.
+
+    Rows `*-preserved` of the decision table.
+    """
     if SourceKind.CLIENTS in delivery.kinds:
         yield _source(delivery, SourceKind.CLIENTS, delivery.clients.blocks)
 
@@ -42,8 +45,9 @@ def admit_clients(case: Case, delivery: Delivery) -> Findings:
 def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
     """The load balancer's own addresses are admitted where they arrive: for all clients, or for some beside others.
 
-    Beside clients that keep their address: those of PrivateLink, and those of the other address family. Addresses that
-    are needed and not known are reported; no range is guessed.
+    Rows `*-proxied` of the decision table. In the other rows, most clients keep their address, and some may not: those
+    of PrivateLink, and those of the other address family. Addresses that are needed and not known are reported; no
+    range is guessed.
     """
     arrival, kind = delivery.arrival, SourceKind.LOAD_BALANCER
     if arrival is None:
@@ -87,7 +91,10 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_nodes(case: Case, delivery: Delivery) -> Findings:
-    """The nodes' addresses are admitted where externalTrafficPolicy Cluster makes nodes SNAT before the CNI filters."""
+    """The nodes' addresses are admitted where, with externalTrafficPolicy Cluster, the CNI sees a node's address.
+
+    Rows `node-cluster-post` (for every connection) and `node-cluster-pre-*` (for a pod on another node).
+    """
     if SourceKind.NODES in delivery.kinds:
         addresses, blind_spots = _node_addresses(case)
         yield _source(delivery, SourceKind.NODES, addresses)
@@ -96,7 +103,10 @@ def admit_nodes(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
-    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
+    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside.
+
+    Row `node-cluster-identity` of the decision table.
+    """
     if SourceKind.OUTSIDE in delivery.kinds:
         yield _source(delivery, SourceKind.OUTSIDE, everyone(case.families))
 
@@ -105,8 +115,8 @@ def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
 def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
     """ServiceLB of k3s forwards by pods that masquerade, with either externalTrafficPolicy: these pods are admitted.
 
-    They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
-    not admitted.
+    They enforce the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they
+    are not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
     if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):

@@ -36,7 +36,7 @@ def refuse_host_network_pods(case: Case, access: Access) -> None:
 def refuse_unaccepted_policy(case: Case, access: Access) -> None:
     """A policy that never was accepted still governs: nothing is opened, and the egress that it restricts stays closed.
 
-    So it is where a ClusterExposurePolicy requires an ExposurePolicy and none covers the Service.
+    The same holds where a ClusterExposurePolicy requires an ExposurePolicy and none covers the Service.
     """
     policy = case.policy
     if policy.refused:
@@ -60,8 +60,7 @@ def refuse_disjoint_client_ranges(case: Case, access: Access) -> None:
     refusal = "The clients of the policy, its limits and the Service's source ranges have no address in common."
     for delivery in case.deliveries:
         if not delivery.clients.blocks:
-            # Behind a proxy the ranges cannot be held anyway: the entry point of the proxy says who may come in.
-            access.close(delivery.entry_point, refusal if delivery.route is None else "")
+            access.close(delivery.entry_point, refusal)
 
 
 def _refuse_pods(access: Access, reason: BlindSpot) -> None:

@@ -6,12 +6,7 @@ from exposure.catalog.profile import ProxyPods
 from exposure.model.exposures import SourceKind
 from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
-from exposure.resolve.rules.admitting import (
-    calls_from_nodes,
-    narrower_than_service,
-    way,
-    withholds_host_network_proxy,
-)
+from exposure.resolve.rules.admitting import calls_from_nodes, narrower_than_service, way, withholds_host_network_proxy
 
 #: The fields of policies that narrow clients, by what `ClientRanges.narrowed_by` calls them.
 POLICY_RANGES = {"policy": "clients", "limits": "limits.clients"}
