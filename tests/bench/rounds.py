@@ -187,7 +187,7 @@ class Bench:
             await asyncio.sleep(2)
             if not requests(self.cluster, mark).other_writes:
                 return
-        raise TimeoutError(f"the operator goes on writing:\n{process.tail()}")
+        raise TimeoutError(f"the operator still writes:\n{process.tail()}")
 
     async def _remember(self) -> None:
         """What the operator has written becomes what the bare writer writes."""

@@ -167,7 +167,7 @@ def test_what_is_not_enforced_is_planned_with_as_enforced_only(
 
 
 def test_a_plan_as_json(run: Run, shop: list[str]) -> None:
-    """Changes with what stands before and after, and the policies as -o yaml gives them."""
+    """Changes with the policy before and after, and the policies as -o yaml gives them."""
     result = json.loads(run("plan", "-o", "json", *shop).out)
     verbs = [(change["verb"], change["namespace"], change["name"], change["before"]) for change in result["changes"]]
     assert [("create", "shop", "exposure-to-web", None), ("create", "shop", "exposure-default-deny", None)] == verbs

@@ -380,6 +380,6 @@ def test_the_configuration_is_used(run: Run, write: Write) -> None:
 
 
 def test_the_examples_can_be_planned(run: Run) -> None:
-    """Every example is read offline as it stands."""
+    """Every example is read offline, unchanged."""
     result = run("plan", "-f", str(REPOSITORY / "examples"))
     assert (0, "") == (result.status, result.err)

@@ -141,7 +141,7 @@ def test_nothing_outlives_the_test_run(tmp_path: Path, number: signal.Signals) -
 
 
 def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
-    """The leash stands between test and process. If it is killed, the process ends too."""
+    """The leash is the process's parent. If it is killed, the process ends too."""
     part = Part(["sleep", "600"], log=tmp_path / "part.log")
     child = _all_descendants(part.pid, 1)[0]
     os.kill(part.pid, signal.SIGKILL)

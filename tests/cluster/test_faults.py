@@ -1,4 +1,4 @@
-"""The faulty server between a client and the API server does what a test asks for, and nothing else."""
+"""The faulty server between a client and the API server causes the faults that a test sets, and no others."""
 
 import asyncio
 import json

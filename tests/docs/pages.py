@@ -117,7 +117,7 @@ row that fits decides what an exposed Service's NetworkPolicy admits.
 
 {legend}
 
-Where a row would emit N or E for a Service that asks for narrower clients, the policy cannot hold them:
+Where a row has Nodes or Outside and a Service has narrower clients, the policy cannot hold them:
 [`SourceFilterLost`](blind-spots.md#sourcefilterlost) says so, and `clients.unenforceable: Deny` admits only what can be
 held. How each load balancer delivers: [providers](providers/README.md). Where each CNI filters: [CNIs](cnis.md).
 What else decides: [the rules](rules.md).
@@ -141,7 +141,7 @@ def cni_page() -> str:
 Where each CNI filters decides which addresses its policies must name. Set `network.cni` in the component configuration
 where detection cannot know.
 
-{table(["CNI", "position", "N: what nodes SNAT to", "quirks", "source"], rows)}
+{table(["CNI", "position", "addresses that nodes SNAT to", "quirks", "source"], rows)}
 
 ## How a CNI is recognized
 
@@ -322,8 +322,8 @@ def _bullets(facts: list[str]) -> str:
 def _facts(profile: LoadBalancerProfile) -> list[str]:
     facts = [
         f"Delivers to **{profile.delivery}s**; the client's address is {_preserved(profile)} ([source]({profile.source})).",
-        f"Its own addresses (L): {_own(profile)}.",
-        f"Health checks at the pod's port (H): {_probes(profile)}.",
+        f"Its own addresses: {_own(profile)}.",
+        f"Health checks at the pod's port: {_probes(profile)}.",
         f"Source ranges: {_ranges(profile)}.",
     ]
     if profile.proxy_pods:

@@ -54,7 +54,7 @@ class Actions:
             "a selector with one more label": self.select_the_same,
             "another node address": self.node_address,
             "roll a pod": self.roll,
-            "delete a policy by hand": self.by_hand,
+            "delete a policy": self.by_hand,
         }
 
     def _turn(self, what: str) -> bool:

@@ -53,7 +53,7 @@ class Cell:
     sender: str
     protocol: str
     expected: bool
-    logged_from: str  # the source that the server must see, if it is let in
+    logged_from: str  # the source that the server must see, if it is admitted
     arrives: Arrival | None = None  # None: nothing can arrive, whatever policies say
 
 

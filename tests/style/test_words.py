@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "exposure"
 TESTS = ROOT / "tests"
-#: Whole words, in any case. What to write in their place stands in docs/glossary.md.
+#: Whole words, in any case. docs/glossary.md has the words to use in their place.
 BANNED = re.compile(
     r"\b(doors?|rooms?|walls?|bells?|rings?|rung|voices?|scenes?|survey(s|ed)?|fronts?(?! ends?\b)|bearings?|grounds?"
     r"|told|taken|carv(e|es|ed|ing)|strays?|nobody|somebody)\b",

@@ -272,7 +272,7 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
 
 
 @pytest.mark.parametrize(
-    "before, removed, added, anew",
+    "before, removed, added, affected",
     [
         pytest.param([], [], [pod("x", ip="10.244.1.9")], False, id="inside-the-pod-cidrs"),
         pytest.param([], [], [pod("x", ip="10.99.0.5")], True, id="the-first-one-outside"),
@@ -294,14 +294,14 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
     ],
 )
 def test_only_a_new_pod_address_changes_the_facts(
-    before: list[Any], removed: list[Any], added: list[Any], anew: bool
+    before: list[Any], removed: list[Any], added: list[Any], affected: bool
 ) -> None:
     """A known one never does, however many there are."""
-    assert anew == affects(before, removed, added)
+    assert affected == affects(before, removed, added)
 
 
 @pytest.mark.parametrize(
-    "cni, network, before, anew",
+    "cni, network, before, affected",
     [
         pytest.param("cilium", {}, [], False, id="pods-are-matched-by-identity"),
         pytest.param("aws-vpc-cni", {}, [], False, id="pods-share-their-ranges"),
@@ -313,10 +313,10 @@ def test_only_a_new_pod_address_changes_the_facts(
     ],
 )
 def test_pod_addresses_matter_for_pod_cidrs_of_nodes_only(
-    cni: str, network: Any, before: list[Any], anew: bool
+    cni: str, network: Any, before: list[Any], affected: bool
 ) -> None:
     """Other pod ranges do not depend on pods."""
-    assert anew == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
+    assert affected == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
 
 
 def test_without_pod_cidrs_pod_addresses_do_not_matter() -> None:

@@ -120,7 +120,7 @@ def with_odd_texts(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def keeps_its_name(raw: Any, of: Json) -> Json:
-    """With its own kind and name: the API server, and whoever reads a file, checks them."""
+    """With its own kind and name, which the API server checks, and the reader of files."""
     content = raw if isinstance(raw, dict) else {}
     metadata = content.get("metadata")
     own = {key: of["metadata"][key] for key in ("name", "namespace") if key in of["metadata"]}

@@ -1,4 +1,4 @@
-"""From API objects to verdicts, without a network: what each pod lets in and out, and whether a packet passes.
+"""From API objects to verdicts, without a network: what the policies of each pod allow, and whether a packet passes.
 
 Two rules open the file. A pod is isolated in a direction once any policy that selects it has that direction;
 then only what some rule allows passes. A connection passes if the sender's egress and the receiver's ingress let it.
@@ -41,7 +41,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PodVerdict:
-    """What one pod lets in and out; None means that it is not isolated in that direction."""
+    """What the policies of one pod allow; None means that it is not isolated in that direction."""
 
     pod: Pod
     ingress: tuple[Allow, ...] | None
@@ -87,7 +87,7 @@ def evaluate(model: Model, source: Address, destination: Address, port: int, pro
 
 
 def leaves(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
-    """Whether the sender's egress lets it out. A pod cannot be cut off from itself."""
+    """Whether the sender's egress allows it. A pod always reaches itself."""
     sender = model.pods.get(source)
     if sender is None or sender.egress is None or sender is model.pods.get(destination):
         return True
@@ -95,7 +95,7 @@ def leaves(model: Model, source: Address, destination: Address, port: int, proto
 
 
 def enters(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
-    """Whether the receiver's ingress lets it in. A pod cannot be cut off from itself."""
+    """Whether the receiver's ingress allows it. A pod always reaches itself."""
     receiver = model.pods.get(destination)
     if receiver is None or receiver.ingress is None or receiver is model.pods.get(source):
         return True
@@ -147,7 +147,7 @@ def _allows(policy: Policy, rule: Rule, cluster: Cluster, pods: list[Pod], recei
 
 
 def _peers(policy: Policy, rule: Rule, cluster: Cluster, pods: list[Pod]) -> tuple[list[Pod], Addresses]:
-    """The pods among a rule's peers, and all its addresses. A block holds whoever has an address in it, pods too."""
+    """The pods among a rule's peers, and all its addresses. A block holds every address in it, those of pods too."""
     if not rule.peers:
         return pods, EVERYWHERE
     blocks = [peer for peer in rule.peers if isinstance(peer, IpBlock)]
