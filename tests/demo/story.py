@@ -109,7 +109,7 @@ def install(show: Show) -> None:
 
 def entry_points(show: Show) -> None:
     """A shop is deployed. No policy exists yet."""
-    show.screen.say("A small shop in three namespaces. shop and media have an entry point each. accounting has none.")
+    show.screen.say("A small shop in three namespaces: shop and media have one entry point each, accounting has none.")
     show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
     pods = "kubectl get pods -A -l 'app in (web,images,ledger)' -o wide"
     show.until(pods, "ledger", "images", "web", gone=["Pending", "0/1"])
@@ -158,9 +158,7 @@ def enforce(show: Show) -> None:
     show.connections(
         "After: only allowed clients are admitted, with one exception", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER}
     )
-    show.screen.say(
-        "accounting has no entry point, and is isolated too. Each NetworkPolicy explains itself in one sentence:"
-    )
+    show.screen.say("Namespace accounting has no entry point, and is isolated too. Each NetworkPolicy explains itself:")
     show.type(
         "kubectl get netpol -n shop "
         "-o custom-columns='NAME:.metadata.name,EXPLANATION:.metadata.annotations.exposure\\.dev/explanation'",
@@ -190,7 +188,9 @@ def lost_source_filter(show: Show) -> None:
     )
     show.until("kubectl get exposures -n media", "CrossNodeTrafficDropped", gone=["SourceFilterLost"])
     show.connections("Strict: the stranger is kept out, and so are some connections of the partner", TOO_STRICT)
-    show.screen.say("No NetworkPolicy can tell the two apart. The cure is one field of the Service:")
+    show.screen.say(
+        "Behind a node's address, no NetworkPolicy can distinguish the two clients. The cure is one field of the Service:"
+    )
     show.type(
         'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
         "patched",
@@ -212,7 +212,7 @@ def follow(show: Show) -> None:
     show.until("kubectl get exposures -n shop", "443→8443")
     show.type("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "8443")
     second = {Call(call.caller, SHOP, 443): admitted for call, admitted in AT_SHOP.items()}
-    show.connections("The second port", second)
+    show.connections("The second port admits the same clients", second)
 
 
 def drift(show: Show) -> None:
@@ -230,7 +230,7 @@ def drift(show: Show) -> None:
 def limits(show: Show) -> None:
     """A tenant cannot open more than the platform team allows."""
     show.screen.say(
-        "accounting tries to admit every IPv4 address. The limit holds, and the policy's status names the field:"
+        "A policy in namespace accounting tries to admit every IPv4 address. The limit holds. Its status names the field:"
     )
     show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
     show.until(
@@ -243,14 +243,16 @@ def limits(show: Show) -> None:
 
 def audit_by_annotation(show: Show) -> None:
     """One annotation removes the NetworkPolicies of a namespace, the default deny first."""
-    show.screen.say("If something is wrong at night: one annotation releases a namespace within a second.")
+    show.screen.say(
+        "If a policy causes trouble, one annotation removes the operator's NetworkPolicies from a namespace at once:"
+    )
     show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
     show.until("kubectl get netpol -n shop", "No resources found")
     show.connections("Released: the shop is open again, accounting is not", {**_all_admitted(AT_SHOP), **AT_LEDGER})
-    show.screen.say("The same annotation, removed, isolates the namespace again:")
+    show.screen.say("Without the annotation, the namespace is isolated again:")
     show.type("kubectl annotate namespace shop exposure.dev/mode-", "annotated")
     show.until("kubectl get netpol -n shop", "exposure-to-web", "exposure-default-deny")
-    show.connections("Closed again", AT_SHOP)
+    show.connections("Isolated again", AT_SHOP)
 
 
 def delete(show: Show) -> None:

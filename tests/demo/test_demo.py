@@ -20,7 +20,7 @@ from tests.demo.story import STEPS
 DEMO = [sys.executable, "-m", "tests.demo", "--fast"]
 CALL = Call("customer", "shop/web")
 #: The tables of real connections in the lab, each under its title.
-TABLES = ("Before", "In Audit", "During", "After", "Strict", "Cured", "The second port", "Released", "Closed again")
+TABLES = ("Before", "In Audit", "During", "After", "Strict", "Cured", "The second port", "Released", "Isolated again")
 
 
 @pytest.mark.timeout(330)

@@ -257,7 +257,7 @@ class Lab:
             self.settle()
 
     def settle(self, kind: str = "NetworkPolicy", seconds: float = 10.0) -> None:
-        """Wait until the enforcer holds every object of a kind in its present state: TimeoutError with the end of its log."""
+        """Waits until the enforcer has every object of a kind as it is now: TimeoutError with the end of its log."""
         if self.enforcer is None:
             if self._enforcing:
                 time.sleep(CNI_SETTLE_SECONDS)  # another CNI does not report when it is done
