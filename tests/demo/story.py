@@ -189,7 +189,7 @@ def lost_source_filter(show: Show) -> None:
     show.until("kubectl get exposures -n media", "CrossNodeTrafficDropped", gone=["SourceFilterLost"])
     show.connections("Strict: the stranger is kept out, and so are some connections of the partner", TOO_STRICT)
     show.screen.say(
-        "Behind a node's address, no NetworkPolicy can distinguish the two clients. The cure is one field of the Service:"
+        "No NetworkPolicy can distinguish clients behind a node's address. The cure is one field of the Service:"
     )
     show.type(
         'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
@@ -230,7 +230,7 @@ def drift(show: Show) -> None:
 def limits(show: Show) -> None:
     """A tenant cannot open more than the platform team allows."""
     show.screen.say(
-        "A policy in namespace accounting tries to admit every IPv4 address. The limit holds. Its status names the field:"
+        "A policy of accounting tries to admit every IPv4 address. The limit holds, and the status names the field:"
     )
     show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
     show.until(
