@@ -214,7 +214,7 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
             "Service twin exists in several namespaces: a, b. Choose one with -n.",
             id="ambiguous",
         ),
-        pytest.param("a/twin", 0, "is behind no entry point", id="a-service-without-an-entry-point"),
+        pytest.param("a/twin", 0, "is not behind an entry point", id="a-service-without-an-entry-point"),
     ],
 )
 def test_a_service_is_named_by_its_name_alone_or_with_its_namespace(
@@ -252,7 +252,7 @@ def test_an_empty_map_is_no_error(run: Run) -> None:
     """Standard error reports that there is no entry point."""
     result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
     assert (0, "") == (result.status, result.out)
-    assert "No entry point: " in result.err
+    assert "There are no entry points: " in result.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["map"], ["plan"], ["explain"]])

@@ -100,7 +100,7 @@ def _all_admitted(*expected: Expected) -> Expected:
 
 def install(show: Show) -> None:
     """The operator is installed."""
-    show.screen.say("Three kinds of resources, one operator, and only the permissions that it uses:")
+    show.screen.say("Install three CRDs, the operator, and exactly the rights that it uses:")
     show.type(
         "kubectl apply --server-side -k manifests/base", "clusterrole.rbac.authorization.k8s.io/exposure-operator"
     )
@@ -134,7 +134,7 @@ def audit(show: Show) -> None:
     show.type(f"cat {FOLDER}/edge.yaml")
     show.type(f"kubectl apply -f {FOLDER}/edge.yaml", "exposurepolicy.exposure.dev/edge created")
     show.until("kubectl get xp -A", "Audit")
-    show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write, and why:")
+    show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write:")
     show.type("kubectl get netpol -A", "No resources found")
     show.type(
         "kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny"
@@ -179,10 +179,7 @@ def lost_source_filter(show: Show) -> None:
         "SourceFilterLost",
         "cure: Set externalTrafficPolicy: Local",
     )
-    show.screen.say(
-        "Is a stricter policy a cure? unenforceable: Deny admits the clients' own addresses only. Forwarded "
-        "connections are then cut:"
-    )
+    show.screen.say("A stricter policy does not help. It refuses the clients that nodes forward:")
     show.type(
         'kubectl patch xp edge -n media --type merge -p \'{"spec":{"clients":{"unenforceable":"Deny"}}}\'', "patched"
     )
@@ -243,9 +240,7 @@ def limits(show: Show) -> None:
 
 def audit_by_annotation(show: Show) -> None:
     """One annotation removes the NetworkPolicies of a namespace, the default deny first."""
-    show.screen.say(
-        "If a policy causes trouble, one annotation removes the operator's NetworkPolicies from a namespace at once:"
-    )
+    show.screen.say("In an emergency, one annotation removes the operator's NetworkPolicies within a second:")
     show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
     show.until("kubectl get netpol -n shop", "No resources found")
     show.connections("Released: the shop is open again, accounting is not", {**_all_admitted(AT_SHOP), **AT_LEDGER})

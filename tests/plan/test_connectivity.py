@@ -253,6 +253,16 @@ def test_invalid_addresses_are_ignored() -> None:
     )
 
 
+def test_workloads_elsewhere_that_nothing_admits_are_one() -> None:
+    """Whether a pod's address is outside of every ipBlock, or not known: neither pod is admitted."""
+    spaces = {name: Namespace(name) for name in ("shop", "known", "unknown")}
+    pods = {"known": {"p": Pod("known", "p", (("app", "p"),), ("192.0.2.1",))}}
+    gained = lines([DENY], [DENY, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
+    lost = lines([], [DENY, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
+    assert ["gained  from 203.0.113.0/24 to app=web tcp/8443"] == gained
+    assert any("2 workloads in namespaces known, unknown" in line for line in lost)
+
+
 def test_long_lists_are_cut_and_counted() -> None:
     """As many lines as a status may have. The last one counts the others."""
     many = [Difference("lost", (f"10.0.0.{n}/32",), ("app=web",), "tcp/80") for n in range(5)]

@@ -473,9 +473,9 @@ def test_a_cache_never_changes_the_result() -> None:
     first = resolve(here, known, "shop", cache)
     assert first == resolve(here, known, "shop", cache) == resolve(here, known, "shop")
     cache.forget("other")
-    assert cache.governed
+    assert cache.entries
     cache.forget("shop")
-    assert not cache.governed
+    assert not cache.entries
 
 
 INGRESS = named(
@@ -524,7 +524,7 @@ def test_a_gateway_shows_its_backends_in_other_namespaces() -> None:
     [
         pytest.param(
             {"entryPoints": ["LoadBalancer"]},
-            "does not select Ingress entry points",
+            "do not list Ingress",
             id="an-entry-point-that-is-not-opened",
         ),
         pytest.param({"ports": [443]}, "no such port", id="a-port-that-is-not-there"),

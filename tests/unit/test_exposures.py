@@ -51,6 +51,7 @@ def policies_of(exposure: Exposure) -> set[str]:
         pytest.param(None, {}, [], "Enforce", {"exposure-to-web"}, id="enforced"),
         pytest.param("Audit", {}, [], "Audit", set(), id="the-namespace-is-audited"),
         pytest.param(None, {"mode": "Audit"}, [], "Audit", set(), id="the-policy-is-audited"),
+        pytest.param("Enforce", {"mode": "Audit"}, [], "Audit", set(), id="the-annotation-does-not-lift-an-audit"),
         pytest.param("Paused", {}, [], "Paused", set(), id="paused-before-anything-was-written"),
         pytest.param("Paused", {}, ["exposure-to-web"], "Paused", {"exposure-to-web"}, id="paused-afterwards"),
         pytest.param(None, {"mode": "Paused"}, [], "Paused", set(), id="the-policy-is-paused-before-anything"),
@@ -156,6 +157,13 @@ def test_a_violation_names_the_entry_of_the_list() -> None:
     )
     verdict = next(outcome.verdict for outcome in resolution.outcomes if outcome.policy.kind == "ExposurePolicy")
     assert verdict.message.startswith("spec.peers[1].ipBlock: ")
+
+
+def test_ports_with_one_target_are_shown_once() -> None:
+    """Several ports of a Service may lead to one port of its pods."""
+    two = [{"name": name, "port": port, "targetPort": 8080} for name, port in (("http", 80), ("https", 443))]
+    (source,) = the_exposure(resolved(policy(), service(ports=two), cni="calico"), "service-web").sources[:1]
+    assert ["tcp/8080"] == [*map(str, source.ports)]
 
 
 def test_a_missing_backend_is_reported() -> None:

@@ -12,9 +12,8 @@ from exposure.model.exposures import PolicyOutcome, Resolution
 from exposure.model.intent import Isolation
 from exposure.model.objects import Namespace, Service
 from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
-from exposure.resolve.effective_policies import effective_policies
+from exposure.resolve.effective_policies import combined_isolation, effective_policies
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 from tests.unit.snapshots import (
     Json,
@@ -222,7 +221,7 @@ def test_a_policy_outside_its_limits_is_not_accepted(spec: Any, limits: Any, fie
     assert not verdict.accepted
     assert "OutsideLimits" == verdict.reason
     assert verdict.message.startswith(field)
-    assert "nothing is granted" in verdict.message
+    assert "the policy opens nothing" in verdict.message
     assert set() == admitted(resolution)
 
 
@@ -411,4 +410,4 @@ def test_a_first_spec_that_is_not_accepted_admits_nothing() -> None:
     specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
     for spec in specs:
         message = outcome_of(resolved(policy(**spec), limits, service(), cni="cilium")).verdict.message
-        assert message.endswith("No earlier spec was accepted, so nothing is granted.")
+        assert message.endswith("No earlier spec was accepted, so the policy opens nothing.")

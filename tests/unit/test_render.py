@@ -1,5 +1,6 @@
 """What users read: Exposures, conditions with their times, the status of policies, the cells of tables."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from exposure.networkpolicy.values import Owner, Peer, PolicyPort
 from exposure.render.exposures import exposure_manifest, exposure_status, from_text, open_text
 from exposure.render.status import LISTED, MESSAGE_LENGTH, condition, conditions, policy_status
 
+CRDS = Path(__file__).parents[2] / "crds"
 NOW, BEFORE = "2026-02-03T04:05:06Z", "2026-01-01T00:00:00Z"
 EDGE = PolicyRef("ExposurePolicy", "edge", "shop")
 OWNER = Owner("v1", "Service", "web", "uid-web")

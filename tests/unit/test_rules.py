@@ -203,6 +203,25 @@ def test_a_rule_of_another_cni_or_entry_point_acts_in_its_case_only(name: str) -
     assert (True, False) == (acts(given), acts(unlike))
 
 
+@pytest.mark.parametrize("unenforceable, reason", [("Allow", "SourceFilterLost"), ("Deny", "CrossNodeTrafficDropped")])
+@pytest.mark.parametrize("ports, reported", [([80], True), ([81], False)])
+def test_masquerading_pods_hide_only_what_is_exposed(
+    unenforceable: str, reason: str, ports: list[int], reported: bool
+) -> None:
+    """Without an exposed port, the pods of ServiceLB forward nothing that could lose its filter."""
+    here = policy(ports=ports, clients={**CLIENTS, "unenforceable": unenforceable})
+    exposure = the_exposure(resolved(here, service(**LOCAL), K3S, cni="kube-router"), "service-web")
+    assert reported == reports(reason)(exposure)
+
+
+def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
+    """With externalTrafficPolicy Cluster, azure-npm lets in whom the refusal keeps out."""
+    disjoint = service(loadBalancerSourceRanges=["198.51.100.0/24"])
+    exposure = the_exposure(resolved(policy(clients=CLIENTS), disjoint, node(), cni="azure-npm"), "service-web")
+    assert exposure.refusal
+    assert reports("PolicyNotEnforced")(exposure)
+
+
 def test_every_rule_has_a_case() -> None:
     """No rule is untested."""
     assert {rule.__name__ for rule in RULES} == {*CASES, *ELSEWHERE}

@@ -1,4 +1,4 @@
-"""Load balancers: one row for each, with everything that is known about it. What a field means stands in `profile`.
+"""Load balancers, one row for each, with everything that is known about it. `profile` explains the fields.
 
 To add one: a row in `ROWS` with its source, and a scenario (docs/how-to/add-a-provider.md). All else follows from the
 rows: names, classes, the annotations that parsing keeps, the CRDs' enum and the reference pages.

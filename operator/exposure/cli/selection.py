@@ -44,7 +44,7 @@ def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> Name
     """
     prefix, name = text.split("/", 1) if "/" in text else ("service", text)
     if not prefix or not name or "/" in name:
-        raise UsageError(f"{text} is not the name of an object. Write {OBJECT_FORMS}, with -n for the namespace.")
+        raise UsageError(f"{text} is not the name of an object. Use {OBJECT_FORMS}, with -n for the namespace.")
     kind = _kind(prefix)
     namespaces = _namespaces_with(given, exposures, kind, name)
     if given.default_namespace in namespaces:
@@ -59,7 +59,7 @@ def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> Name
     if kind or prefix in given.snapshot.namespaces:
         missing = f"{kind} {name}" if kind else f"Service {text}"
         raise UsageError(f"There is no {missing}. kubectl exposure map -A lists every entry point.")
-    raise UsageError(f"{text}: {prefix} is neither a namespace nor a kind with entry points. Write {OBJECT_FORMS}.")
+    raise UsageError(f"{text}: {prefix} is neither a namespace nor a kind with entry points. Use {OBJECT_FORMS}.")
 
 
 def _kind(word: str) -> str | None:

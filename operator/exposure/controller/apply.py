@@ -15,7 +15,6 @@ from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.render import network_policy_manifest
-from exposure.resolve.network_policies import is_ours
 
 #: What the API server refuses today it may accept after a change elsewhere, such as a quota.
 RETRY_INVALID_SECONDS = 5.0
@@ -36,7 +35,7 @@ class ApplyResult(PassResult):
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
-    """Never raises for what an API server may answer: the result has it."""
+    """Carries out the plan. Errors of the API server are in the result and not raised."""
     result = ApplyResult(name_conflicts=plan.name_conflicts)
     for _, changes in groupby(plan.writes, key=lambda change: change.step):
         step = list(changes)
@@ -77,8 +76,8 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
     body = network_policy_manifest(change.policy)
     if change.verb == "update":
         live = store.policies.get(key)
-        if live is None or not is_ours(live):
-            raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
+        if live is None or not live.is_ours:
+            raise Conflict(409, "it was deleted, or no longer belongs to the operator", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
     with store.expecting(key, change.policy):
@@ -92,7 +91,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
 
 async def _delete(key: Key, store: Store, writer: Writer) -> None:
     live = store.policies.get(key)
-    if live is None or live.deleting or not is_ours(live):
+    if live is None or live.deleting or not live.is_ours:
         return
     with store.expecting(key, None):
         answer = await writer.delete(store.policies.kind.plural, store.policies.path(key), live.uid)

@@ -123,7 +123,7 @@ class Operator:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             for task in done - {stopping}:
-                raise RuntimeError("a part of the operator has ended") from task.exception()
+                raise RuntimeError("a part of the operator ended unexpectedly") from task.exception()
         finally:
             # No new writes begin, and those under way are answered. Then the lease goes to a standby.
             self.store.begun = False
@@ -144,7 +144,7 @@ class Operator:
         gc.freeze()
         gc.enable()
         gc.set_threshold(50_000, 20, 50)
-        log.info("everything is read", extra=fields(seconds=round(time.monotonic() - started, 3)))
+        log.info("the cluster has been read", extra=fields(seconds=round(time.monotonic() - started, 3)))
         self.store.begun = True
         self.store.enqueue_all()
         await self.scheduler.run()
@@ -172,8 +172,8 @@ class Operator:
         try:
             self.cluster_reporter.refresh(self.store.cluster_facts())
         except Exception:
-            # A mistake of ours about one object must not end the process: what is live stays in force.
-            log.exception("the facts of the cluster cannot be worked out")
+            # An internal error about one object must not end the process. What is live stays in force.
+            log.exception("the cluster facts cannot be computed")
             asyncio.get_running_loop().call_later(FACTS_RETRY_SECONDS, self.scheduler.wake.set)
 
     async def reconcile(self, namespace: str) -> PassResult:
@@ -215,7 +215,7 @@ class Operator:
                 del self._unreported[namespace]
             self.cluster_reporter.record(namespace, reconciliation)
         if result.failures and self.lease.leading:
-            log.warning("not everything is reported", extra=fields(namespace=namespace, failures=result.failures[:5]))
+            log.warning("reporting is incomplete", extra=fields(namespace=namespace, failures=result.failures[:5]))
         return result
 
     def _forget(self, namespace: str) -> None:
@@ -228,7 +228,7 @@ class Operator:
         for name in dict.fromkeys(change.name for change in made):
             self.metrics.drift.inc()
             policy = {"kind": "NetworkPolicy", "namespace": namespace, "name": name}
-            note = "Another client changed this NetworkPolicy. The operator has put it back."
+            note = "Another client changed this NetworkPolicy. The operator reverted the change."
             self.events.post({"apiVersion": "networking.k8s.io/v1", **policy}, "DriftPutBack", note, warning=True)
 
     def _count_and_log(self, reconciliation: Reconciliation, seconds: float) -> None:

@@ -100,14 +100,14 @@ class Reporter:
         plan = reconciliation.plan
         if plan.name_conflicts:
             names = ", ".join(plan.name_conflicts)
-            return f"NetworkPolicy {names} exists, and the operator did not write it. Rename or delete it."
+            return f"NetworkPolicy {names} exists, but the operator did not write it. Rename or delete it."
         if reconciliation.result.failures:
             return reconciliation.result.failures[0]
         live = self._store.policies.in_namespace(plan.namespace)
         # Of several changes to one policy, the last one says what should exist.
         planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
         names = ", ".join(sorted(name for name in planned if not is_as_wanted(live.get(name), planned[name])))
-        return f"NetworkPolicy {names} is not yet as planned." if names else ""
+        return f"NetworkPolicy {names} does not match the plan yet." if names else ""
 
     def _planned(self, reconciliation: Reconciliation) -> list[str]:
         """What enforcing would change, where policies are only audited: a line for every change."""

@@ -47,7 +47,7 @@ def live_exposure(raw: Raw) -> LiveExposure:
     )
 
 
-EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", live_exposure)
+EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "", live_exposure)
 
 
 def digest(raw: Raw) -> bytes:

@@ -60,7 +60,7 @@ class FlowAdmission:
             return receiving
         sending = self._ask("egress", key.peer.namespace, peer, own, port)
         if sending.verdict is Verdict.DENIED:
-            return sending._replace(by=f"the caller's own egress policies: {sending.by}")
+            return sending._replace(by=f"the egress policies of the caller: {sending.by}")
         return Expectation(Verdict.UNKNOWN) if sending.verdict is Verdict.UNKNOWN else receiving
 
     def _ask(

@@ -62,7 +62,7 @@ class Attribution:
         return () if flow.reply is None and keys and self._is_answer(flow, keys) else keys
 
     def _is_answer(self, flow: Flow, keys: tuple[FlowKey, ...]) -> bool:
-        """Where the log does not say who opened it: it comes from a port that is served, and goes to none that is."""
+        """If the log does not say who opened it: an answer comes from a served port and goes to a port that is not."""
         if not flow.source_port or any(key.exposed and key.way == "in" for key in keys):
             return False
         return flow.source_port < 1024 <= flow.port or any(

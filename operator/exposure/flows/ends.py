@@ -109,7 +109,7 @@ def _workload(pod: Pod) -> FlowPeer:
 
 
 def workload_labels(labels: Iterable[tuple[str, str]]) -> Pairs:
-    """Without those that tell replicas apart."""
+    """The labels without those that distinguish replicas."""
     return tuple((key, value) for key, value in labels if key not in REPLICA_LABELS)
 
 

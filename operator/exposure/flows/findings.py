@@ -1,4 +1,4 @@
-"""What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
+"""What the counts mean for each entry point: who connects, what is unused or missing, what contradicts the policies."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -110,9 +110,9 @@ def _wanted(key: FlowKey, counts: Counts, clients: set[Network | None], neighbou
     if client is None:
         return ""
     if client in clients:
-        return "it comes in at another port"
+        return "the same client is let in at another port"
     if _neighbourhood(client) in neighbourhoods:
-        return f"others of {_neighbourhood(client)} come in"
+        return f"other clients in {_neighbourhood(client)} are let in"
     return "a private address" if in_any(client, PRIVATE) else ""
 
 
@@ -127,7 +127,7 @@ def peer_text(peer: FlowPeer) -> str:
         case "node":
             return f"node {peer.address}" if peer.address else "a node"
         case "gone":
-            return f"{peer.address} (a pod that is gone)"
+            return f"{peer.address} (a deleted pod)"
         case "service":
             return f"Service {peer.address}"
         case kind:
@@ -201,16 +201,16 @@ def _unused_grants(
 #: contradiction is a mistake; against planned ones, it is a forecast.
 CONTRADICTIONS = {
     (Verdict.ALLOWED, True): ("DroppedThoughAdmitted", "dropped, but admitted by {by}"),
-    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped today, would be admitted by {by}"),
-    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in although no policy admits it ({by})"),
-    (Verdict.DENIED, False): ("WouldBeCut", "comes in today, would be cut by {by}"),
+    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped now, would be admitted by {by}"),
+    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in, although no policy admits it ({by})"),
+    (Verdict.DENIED, False): ("WouldBeCut", "let in now, would be refused by {by}"),
 }
 
 
 def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterator[Contradiction]:
     for flow in incoming:
         key, counts, expected = flow.key, flow.counts, flow.expected
-        # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
+        # A record that something arrived proves nothing about enforcement: no policy engine wrote it.
         passed = counts.allowed if standing else counts.came_in
         against = {Verdict.ALLOWED: counts.dropped + counts.audit, Verdict.DENIED: passed}
         if records := against.get(expected.verdict):

@@ -1,4 +1,4 @@
-"""What people ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted, and says nothing."""
+"""What users ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -21,10 +21,15 @@ class Isolation:
     egress: bool | None = None
     allow_same_namespace: bool | None = None
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a policy that says this isolates its namespace in some direction."""
+        return self.ingress is not False or self.egress is True
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Who may come in from outside; `blocks` None: not said. `cidrs` is as written, to hold limits against."""
+    """Who may connect from outside. `blocks` None: omitted. `cidrs`: as written, to be compared with limits."""
 
     blocks: tuple[Block, ...] | None = None
     cidrs: tuple[Network, ...] = ()
@@ -81,7 +86,7 @@ class InvalidSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What no policy may exceed. None limits nothing. Empty, as disjoint limits leave it, allows nothing."""
+    """What no policy may exceed. None: no limit. Empty, as disjoint limits leave it: nothing is allowed."""
 
     clients: tuple[Block, ...] | None = None
     ports: frozenset[int] | None = None

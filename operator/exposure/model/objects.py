@@ -1,13 +1,10 @@
-"""What the cluster says: slim, frozen projections of the objects that decide about exposure."""
+"""The objects of the cluster that decide about exposure, with the fields that matter, as frozen values."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from exposure.labels import LabelSelector, Pairs
 from exposure.networkpolicy.values import Owner
-
-Annotations: TypeAlias = Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Service(Namespaced):
     external_traffic_policy: str = "Cluster"
     allocates_node_ports: bool = True
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     labels: Pairs = ()
     owners: tuple[Owner, ...] = ()
     uid: str = ""
@@ -92,7 +89,7 @@ class Service(Namespaced):
 
     @property
     def pod_selector(self) -> LabelSelector | None:
-        """None where it selects no pods by itself."""
+        """None if it selects no pods by itself."""
         return LabelSelector(self.selector) if self.selector else None
 
     def selected(self, pods: Iterable[Pod]) -> Iterator[Pod]:
@@ -150,7 +147,7 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     provider_id: str = ""
     kubelet_version: str = ""
-    annotations: Annotations = ()
+    annotations: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +177,7 @@ class Ingress(Namespaced):
     ingress_class: str | None = None
     backends: tuple[Backend, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     uid: str = ""
 
 
@@ -220,7 +217,7 @@ class Gateway(Namespaced):
     gateway_class: str
     listeners: tuple[Listener, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     uid: str = ""
     api_version: str = "gateway.networking.k8s.io/v1"
 
@@ -234,7 +231,7 @@ class ParentRef:
 
 @dataclass(frozen=True, slots=True)
 class Route(Namespaced):
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: which Gateways it hangs on and which Services it leads to."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: the Gateways to which it is attached, and its backends."""
 
     kind: str
     hostnames: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Everything known about one cluster at one moment, as values: what `resolve` reads, whoever gathered it.
+"""Everything known about one cluster at one moment, as values: the input of `resolve`.
 
 The operator's store and the offline reader both offer their objects in this shape. Namespaced kinds are mapped
 namespace → name → value, cluster-scoped ones name → value.

@@ -26,7 +26,7 @@ class Match(IntEnum):
 class ConnectionEnd:
     """Who is at one end of a connection: one pod or address, or several of them. What is left out is not known.
 
-    `pod`               whether it is a pod: a node is none, nor is an address outside of the cluster
+    `pod`               whether it is a pod: nodes and addresses outside the cluster are not
     `namespace`         of the pod
     `labels`            of the pod itself, or a selector that stands for every pod that it selects
     `namespace_labels`  likewise, of its namespace
@@ -68,7 +68,7 @@ def rule_matches(
 def allowed_within(rule: Rule, rules: Sequence[Rule], namespace: str, receiver: ConnectionEnd) -> bool:
     """Whether every connection that a rule allows is certainly allowed by `rules` too, all of policies in `namespace`.
 
-    A peer that only several rules or several peers hold together, half each, is not found.
+    A peer that only several rules or peers cover together does not count.
     """
     ends = [ConnectionEnd()] if rule.peers is None else [_everything_of(peer, namespace) for peer in rule.peers]
     return all(
@@ -79,7 +79,7 @@ def allowed_within(rule: Rule, rules: Sequence[Rule], namespace: str, receiver: 
 
 
 def _everything_of(peer: Peer, namespace: str) -> ConnectionEnd:
-    """All that a peer matches; addresses may be of pods."""
+    """Everything that a peer matches; its addresses may be of pods."""
     if peer.block is not None:
         return ConnectionEnd(addresses=(peer.block,), all_addresses=True)
     namespaces = selecting({NAMESPACE_LABEL: namespace}) if peer.namespaces is None else peer.namespaces

@@ -119,7 +119,7 @@ def _cluster_spec(spec: Raw) -> ClusterSpec:
 
 
 def _in_order(raw: Raw, key: str, order: tuple[str, ...]) -> tuple[str, ...] | None:
-    """A set that is written as a list. Its order means nothing, so equal sets become equal values."""
+    """A set that is written as a list, sorted: equal sets become equal values."""
     written = texts(raw, key)
     return tuple(name for name in order if name in written) or None
 

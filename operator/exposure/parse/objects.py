@@ -1,4 +1,4 @@
-"""Core and discovery objects of the cluster, projected onto what exposure depends on."""
+"""Core and discovery objects of the cluster: the fields on which exposure depends."""
 
 from sys import intern
 
@@ -45,7 +45,7 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 def annotations(raw: Raw, marks: tuple[str, ...] = ANNOTATION_MARKS) -> Pairs:
-    """The annotations that rows of the catalog name. No other one decides about exposure, so no other one is kept."""
+    """The annotations that rows of the catalog name. All others are dropped: they decide nothing."""
     return tuple((key, value) for key, value in labels(meta(raw), "annotations") if is_marked(key, marks))
 
 
@@ -186,7 +186,7 @@ def node(raw: Raw) -> Node:
 
 
 def _node_addresses(raw: Raw, kind: str) -> tuple[str, ...]:
-    """Those of status.addresses that are addresses: a kubelet may be given a host name instead."""
+    """The IP addresses in status.addresses. A kubelet may also report host names there."""
     listed = objects(mapping(raw, "status"), "addresses")
     return tuple(
         written for entry in listed if text(entry, "type") == kind and is_address(written := text(entry, "address"))

@@ -98,7 +98,7 @@ def _listener(raw: Raw) -> Listener:
 
 
 def route(raw: Raw) -> Route:
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are passed over."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are left out."""
     head, spec = meta(raw), mapping(raw, "spec")
     namespace = text(head, "namespace", "default")
     backends: list[Backend] = []

@@ -1,4 +1,4 @@
-"""Who may be at an end of a connection, as far as the policies at hand can tell them apart."""
+"""The possible ends of a connection, as far as the given policies distinguish them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from exposure.model.connection_ends import address_blocks, addresses_end, pods_e
 from exposure.model.objects import Namespace, Pod
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.evaluate import Evaluator
-from exposure.networkpolicy.matching import ConnectionEnd, peer_matches
+from exposure.networkpolicy.matching import ConnectionEnd, Match, peer_matches
 from exposure.networkpolicy.values import Peer
 
-#: Labels that tell replicas apart, and not workloads.
+#: Labels that distinguish replicas, not workloads.
 REPLICA_LABELS = (
     "pod-template-hash",
     "controller-revision-hash",
@@ -43,7 +43,7 @@ class Party:
 def parties_of(
     snapshot: Snapshot, namespace: str, pod_selectors: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[tuple[Party, ...], tuple[Party, ...]]:
-    """The workloads of the namespace, and those of other namespaces as far as any peer tells them apart."""
+    """The workloads of the namespace, and those of other namespaces as far as a peer distinguishes them."""
     home = snapshot.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
     services = (service for _, service in sorted(snapshot.services.get(namespace, {}).items()))
     selectors = [service.pod_selector for service in services if service.pod_selector]
@@ -54,10 +54,12 @@ def parties_of(
         if name != namespace
         for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods)
     )
-    alike = grouped(
-        ((*(peer_matches(peer, namespace, party.end) for peer in peers), party.text if party.policies else ""), party)
-        for party in others
-    )
+
+    def distinction(party: Party) -> tuple[object, ...]:
+        matches = (peer_matches(peer, namespace, party.end) is Match.YES for peer in peers)
+        return (*matches, party.text if party.policies else "")
+
+    alike = grouped((distinction(party), party) for party in others)
     return own, tuple(map(_together, alike.values()))
 
 
@@ -74,7 +76,7 @@ def _selectors_for(there: Namespace, peers: Iterable[Peer], policies_in: str) ->
 def _workloads(
     snapshot: Snapshot, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[Party, ...]:
-    """Pods of one namespace, those together that nothing tells apart; and each selector that selects none of them."""
+    """Pods of one namespace, grouped where nothing distinguishes them, and each selector that selects no pod."""
     selectors = list(dict.fromkeys(selector for selector in telling if not selector.empty))
     policies = [policy for _, policy in sorted(snapshot.network_policies.get(home.name, {}).items())]
     blocks = [peer for peer in peers if peer.block is not None]
@@ -86,7 +88,7 @@ def _workloads(
         naming = tuple(selector for selector in selectors if selector.matches(pod.labels))
         selected.update(naming)
         end = pods_end([pod], home, pod.labels)
-        matches = tuple(peer_matches(peer, home.name, end) for peer in blocks)
+        matches = tuple(peer_matches(peer, home.name, end) is Match.YES for peer in blocks)
         restricting = tuple(policy.name for policy in policies if policy.spec.pod_selector.matches(pod.labels))
         groups.setdefault((naming, matches, restricting), []).append(pod)
     evaluator = Evaluator(policies) if policies else None
@@ -103,7 +105,7 @@ def _workloads(
 
 
 def _group_text(pods: Sequence[Pod], selectors: Iterable[LabelSelector]) -> str:
-    """What names the pods: the most precise selector, else the labels that they share, else how many they are."""
+    """A name for the pods: the most precise selector, else the labels that they share, else their number."""
     naming = [selector for selector in selectors if selector.matches(pods[0].labels)]
     if naming:
         return f"pods {max(naming, key=lambda selector: len(selector.labels))}"
@@ -124,7 +126,7 @@ def _sample(selector: LabelSelector) -> Pairs:
 
 
 def _together(parties: Sequence[Party]) -> Party:
-    """Workloads of other namespaces that no peer tells apart, as one."""
+    """Workloads of other namespaces that no peer distinguishes, as one party."""
     first = parties[0]
     if len(parties) == 1:
         return first
@@ -176,5 +178,5 @@ def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, .
         name = f"any {family(network)} address" if network.prefixlen == 0 else str(network)
         out = ", ".join(map(str, left_out(network)))
         texts.append(f"{name} but {out}" if out else name)
-    # What has exceptions of its own comes last: in a list, nothing after it looks like one more of them.
+    # Ranges with exceptions come last, so that the next range does not look like one more exception.
     return tuple(sorted(texts, key=lambda text: " but " in text))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 from exposure.model.exposures import Exposure, Resolution
@@ -13,7 +14,7 @@ from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.changes import make_plan
 from exposure.resolve import ClusterFacts, cluster_facts, resolve
-from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, is_ours
+from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE
 
 S = TypeVar("S")
 
@@ -49,8 +50,9 @@ class ResolvedSnapshot:
 
         Left out is what a pause leaves as it is, and what cannot be written because of a name conflict.
         """
-        policies = (policy for namespace in namespaces for policy in self._written(namespace))
-        return sorted(policies, key=lambda policy: (policy.namespace, policy.name))
+        live = self.snapshot.network_policies
+        written = (self.resolution(namespace).written(live.get(namespace, {})) for namespace in namespaces)
+        return sorted(chain.from_iterable(written), key=lambda policy: (policy.namespace, policy.name))
 
     def policy(self, ref: Ref) -> NetworkPolicy | None:
         """The NetworkPolicy of ours of that name, whether it should exist, is left by a pause, or only planned."""
@@ -70,14 +72,6 @@ class ResolvedSnapshot:
         missing = needed.difference(exposure.network_policies)
         audited = (self.resolution(namespace).audited for namespace in sorted({ref.namespace for ref in missing}))
         return [policy for policies in audited for policy in policies if Ref(policy.namespace, policy.name) in missing]
-
-    def _written(self, namespace: str) -> Iterable[NetworkPolicy]:
-        resolution = self.resolution(namespace)
-        live = self.snapshot.network_policies.get(namespace, {})
-        for policy in () if resolution.paused else resolution.policies:
-            standing = live.get(policy.name)
-            if policy.name not in resolution.frozen and (standing is None or is_ours(standing)):
-                yield policy
 
 
 def as_enforced(snapshot: Snapshot) -> Snapshot:

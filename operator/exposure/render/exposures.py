@@ -1,4 +1,4 @@
-"""Exposures as API objects: one server-side apply says the whole entry point."""
+"""Exposures as API objects, each written by one server-side apply, and as JSON for machines."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from exposure.catalog.cnis import CNIS
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.exposures import Exposure, Source, SourceKind
-from exposure.networkpolicy.render import owner_reference
+from exposure.model.objects import ServicePort
+from exposure.networkpolicy.render import owner_reference, peer, port
 from exposure.networkpolicy.values import Peer
 from exposure.parse.kinds import API_VERSION
 from exposure.render.status import condition, conditions, programmed
@@ -14,16 +15,7 @@ from exposure.render.status import condition, conditions, programmed
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
 NONE = "<none>"
-#: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
-CELL_ORDER = (
-    SourceKind.CLIENTS,
-    SourceKind.OUTSIDE,
-    SourceKind.LOAD_BALANCER,
-    SourceKind.PROXY_PODS,
-    SourceKind.PEERS,
-    SourceKind.NODES,
-    SourceKind.HEALTH_CHECKS,
-)
+CELL_ORDER = list(SourceKind)
 
 
 def exposure_manifest(
@@ -42,15 +34,12 @@ def exposure_manifest(
     return {"apiVersion": API_VERSION, "kind": "Exposure", "metadata": metadata, "status": status}
 
 
-def exposure_lists(exposure: Exposure) -> dict[str, Any]:
-    """What an entry point has several of. Every field is there; one without a value is empty."""
+def _lists(exposure: Exposure) -> dict[str, Any]:
+    """The lists of an entry point. Every field is present; one without a value is empty."""
     return {
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
-        "ports": [
-            {"name": port.name, "port": port.port, "targetPort": port.target_port, "protocol": port.protocol}
-            for port in exposure.ports
-        ],
+        "ports": ports_json(exposure.ports),
         "backends": [
             {"namespace": backend.service.namespace, "service": backend.service.name}
             | {"selector": backend.selector, "ready": backend.ready, "total": backend.total}
@@ -64,9 +53,48 @@ def exposure_lists(exposure: Exposure) -> dict[str, Any]:
     }
 
 
+def ports_json(ports: Iterable[ServicePort]) -> list[dict[str, Any]]:
+    return [{"name": p.name, "port": p.port, "targetPort": p.target_port, "protocol": p.protocol} for p in ports]
+
+
+def exposure_json(exposure: Exposure) -> dict[str, Any]:
+    """For machines: a stable shape, documented field by field in docs/reference/cli.md.
+
+    `peers` and a source's `ports` are written as in a NetworkPolicy. Lists keep the order of the resolution, which is
+    sorted. A field without a value is an empty string or list, never missing, except `policy`: null where none governs.
+    """
+    owner, policy = exposure.owner, exposure.policy
+    return {
+        "namespace": exposure.namespace,
+        "name": exposure.name,
+        "owner": {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name},
+        **_lists(exposure),
+        "sources": [_source_json(source) for source in exposure.sources],
+        "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
+        "mode": exposure.mode,
+        "profile": exposure.profile,
+        "cni": exposure.cni,
+        "refusal": exposure.refusal,
+        "defaultDeny": exposure.default_deny,
+    }
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "entryPoint": source.entry_point,
+        "cidrs": [{"cidr": str(block.cidr), "except": list(map(str, block.excepts))} for block in source.blocks],
+        "peers": [peer(named) for named in source.peers],
+        "ports": [port(of_pods) for of_pods in source.ports],
+        "row": source.row.id,
+        "explanation": source.explanation,
+        "reference": source.reference,
+    }
+
+
 def exposure_status(exposure: Exposure) -> dict[str, Any]:
     """Everything about an entry point but its conditions."""
-    policy, lists = exposure.policy, exposure_lists(exposure)
+    policy, lists = exposure.policy, _lists(exposure)
     status: dict[str, Any] = {
         **lists,
         "ports": list(map(_filled, lists["ports"])),
@@ -103,7 +131,7 @@ def _source(source: Source) -> dict[str, Any]:
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or value == 0}
 
 
 def open_text(exposure: Exposure) -> str:
@@ -138,7 +166,7 @@ def _peer_entry(peer: Peer) -> str:
 
 def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]:
     if exposure.policy is None and exposure.default_deny:
-        return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
+        return [condition("Ready", True, "Denied", "A default deny holds, and no policy opens this entry point.")]
     if exposure.policy is None:
         return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
     is_programmed, written = programmed(exposure.mode, not_programmed)
@@ -146,4 +174,4 @@ def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]
         return [written, {**written, "type": "Ready"}]
     if exposure.refusal:
         return [written, condition("Ready", False, "Refused", exposure.refusal)]
-    return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
+    return [written, condition("Ready", True, "Ready", "The NetworkPolicies admit what the policy asks for.")]

@@ -12,9 +12,9 @@ from exposure.model.exposures import PolicyOutcome
 LISTED = 100
 MESSAGE_LENGTH = 1024
 #: Why the plan of a mode is not written.
-HELD_BACK = {"Audit": "Planned and reported, not written.", "Paused": "Everything is left as it is."}
-PROGRAMMED = "The live policies equal the plan."
-NOT_ACCEPTED = "This spec is not written, because it is not accepted."
+HELD_BACK = {"Audit": "NetworkPolicies are planned, but not written.", "Paused": "NetworkPolicies stay as they are."}
+PROGRAMMED = "The live NetworkPolicies match the plan."
+NOT_ACCEPTED = "The operator does not apply this spec, because it is not accepted."
 
 
 def condition(

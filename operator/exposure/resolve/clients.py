@@ -1,4 +1,4 @@
-"""Clients: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges."""
+"""Clients: who may connect from outside, by the policy, its limits, and the Service's own ranges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def client_ranges(
     limits: Limits,
     families: tuple[Family, ...],
 ) -> ClientRanges:
-    """clients ∩ limits ∩ the Service's own ranges (at a LoadBalancer), each where it is written; else everyone."""
+    """clients ∩ limits ∩ the Service's own ranges (LoadBalancer only). What is omitted does not narrow."""
     own = own_ranges(service, profile) if entry_point == "LoadBalancer" else OwnRanges((), "", ())
     blind_spots = list(own.blind_spots)
     if len(families) > 1 and len({family(network) for network in own.networks}) == 1:
@@ -49,7 +49,7 @@ def client_ranges(
     own_blocks = tuple(map(Block, own.networks)) if own.origin else None
     written: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
-    # The Service's own ranges come first: what a policy repeats is then attributed to whoever enforces it.
+    # The Service's own ranges come first: a range that a policy repeats counts as the Service's, which is enforced.
     for by, ranges in ((own.origin, own_blocks), ("policy", clients.blocks), ("limits", limits.clients)):
         if ranges is not None:
             before = everyone(families) if written is None else written
@@ -64,7 +64,7 @@ def client_ranges(
 
 @dataclass(frozen=True, slots=True)
 class OwnRanges:
-    """The source ranges that the Service asks for; `origin` is field, annotation, or "" where it asks for none."""
+    """The source ranges that the Service sets. `origin`: field, annotation, or "" if it sets none."""
 
     networks: tuple[Network, ...]
     origin: str
@@ -96,7 +96,7 @@ def own_ranges(service: Service, profile: LoadBalancerProfile) -> OwnRanges:
     if annotated:
         return OwnRanges(tuple(annotated), "annotation", tuple(blind_spots))
     if has_annotation:
-        blind_spots.append(blind_spot("AnnotationNotEnforced", "None of its entries is a CIDR."))
+        blind_spots.append(blind_spot("AnnotationNotEnforced", "The annotation contains no CIDR."))
     return OwnRanges((), "", tuple(blind_spots))
 
 

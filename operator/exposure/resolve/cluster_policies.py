@@ -15,7 +15,7 @@ LAST_STAYS = "The last accepted spec stays in force."
 
 @dataclass(frozen=True, slots=True)
 class MatchingClusterPolicy:
-    """A ClusterExposurePolicy that matches a namespace. `spec` is its accepted meaning; None: it never had one."""
+    """A ClusterExposurePolicy that matches a namespace. `spec`: its accepted meaning; None: none was accepted."""
 
     policy: ClusterExposurePolicy
     spec: ClusterSpec | None
@@ -46,7 +46,7 @@ def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, confi
 
 
 def is_system_namespace(name: str, config: Config) -> bool:
-    """Whether a ClusterExposurePolicy reaches this namespace only by naming it."""
+    """Whether a ClusterExposurePolicy applies to this namespace only if it names it."""
     patterns = ("kube-*", *config.system_namespaces)
     return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""Which CNI runs, and at which cloud or platform the nodes stand."""
+"""Which CNI runs, and on which cloud or platform the nodes run."""
 
 import re
 
@@ -10,12 +10,12 @@ from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 
 AGENT_LABELS = ("k8s-app", "app", "app.kubernetes.io/name")
-#: A cloud of which no row is known.
+#: A cloud that no row has.
 UNKNOWN_PROVIDER = "unknown"
 
 
 def running_agents(snapshot: Snapshot) -> frozenset[str]:
-    """What the labels of pods call the network agents that they run, in the namespaces in which agents run."""
+    """The names of network agents in the labels of pods, in the namespaces in which agents run."""
     return frozenset(
         value
         for namespace, pods in snapshot.pods.items()
@@ -27,9 +27,9 @@ def running_agents(snapshot: Snapshot) -> frozenset[str]:
 
 
 def detect_cni(snapshot: Snapshot, provider: str | None, agents: frozenset[str]) -> CNIProfile:
-    """The configured CNI, else the first row that shows itself, else `unknown`.
+    """The configured CNI, else the first row with a mark in the cluster, else `unknown`.
 
-    Where no policy engine shows itself, a provider may still enforce policies with one of its own.
+    If no policy engine is detected, the provider may still enforce policies with its own.
     """
     if snapshot.config.cni is not None:
         return CNIS[snapshot.config.cni]
@@ -52,7 +52,7 @@ def is_agent_namespace(name: str) -> bool:
 
 
 def detect_provider(snapshot: Snapshot) -> str | None:
-    """By the nodes' providerIDs, else as configured; `unknown` for a cloud of which no row is known; None: no cloud."""
+    """By the nodes' providerIDs, else as configured. `unknown`: a cloud that no row has. None: no cloud."""
     clouds = {_provider_of(node) for node in snapshot.nodes.values() if node.provider_id} - {None}
     if len(clouds) == 1 and clouds != {UNKNOWN_PROVIDER}:
         return clouds.pop()
@@ -63,7 +63,7 @@ def detect_provider(snapshot: Snapshot) -> str | None:
 
 
 def _provider_of(node: Node) -> str | None:
-    """None: a platform that brings no load balancer of its own."""
+    """None: a platform without a load balancer of its own."""
     if node.provider_id.startswith(NO_CLOUD_IDS):
         return None
     for row in LOAD_BALANCER_ROWS:

@@ -1,4 +1,4 @@
-"""What holds for the whole cluster: computed once, read by every namespace."""
+"""What holds for the whole cluster. It is worked out once, and every namespace reads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 API_SERVER = Ref("default", "kubernetes")
-#: The facts that are kept by namespace, so that a change of one affects only some namespaces.
+#: The facts by namespace: a change to one of them affects only some namespaces.
 BY_NAMESPACE = ("ingress_points", "routes", "webhooks")
 
 
@@ -126,7 +126,7 @@ def webhook_calls(snapshot: Snapshot) -> dict[str, tuple[WebhookCall, ...]]:
 def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[PolicyPort, ...]:
     """What the DNS pods listen on, UDP and TCP: a number serves both, a name belongs to one protocol's port.
 
-    Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.
+    If the CNI does not resolve names reliably, they become numbers: the known ones, else the distribution's default.
     """
     ports: set[PolicyPort] = set()
     for port in (port for port in service.ports if port.port == DNS_PORT):

@@ -19,7 +19,7 @@ PART_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of")
 INGRESS_PORTS = frozenset({80, 443})
 
 #: `pods`: the proxy's pods call the backend; `nodes`: a proxy that shares its node's network; `cloud`: a load balancer
-#: without pods (`profile`); `ambiguous` and `missing`: the proxy is not known, and nothing is granted.
+#: without pods (`profile`); `ambiguous` and `missing`: the proxy is not known, and nothing is opened for it.
 ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 
 
@@ -27,7 +27,7 @@ ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 class Proxy:
     """`profile`, `controller`: the load balancer's row, and the controller of the class by which it is chosen.
 
-    `detail` says in a sentence why it is this one, or why it is not known.
+    `detail`: a sentence that says why it is this proxy, or why the proxy is not known.
     """
 
     kind: ProxyKind
@@ -63,6 +63,9 @@ class BackendRoute:
     proxy: Proxy
     route: str
     permitted: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.route} leads here from {self.ingress_point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def routes_by_backend(points: Mapping[str, tuple[IngressPoint, ...]]) -> dict[Re
 
 
 def default_ingress_class(classes: Iterable[IngressClass]) -> IngressClass | None:
-    """The newest of those marked as default, then by name: as the API server chooses where several are.
+    """The newest of the default classes, then the first by name, as the API server chooses.
 
     kubernetes/kubernetes, plugin/pkg/admission/network/defaultingressclass/admission.go, getDefaultClass
     """
@@ -202,7 +205,7 @@ class _Proxies:
         )
 
     def _part_names(self, service: Service) -> Iterator[str]:
-        """What the labels of a Service's pods say they are part of; its selector says so too."""
+        """The names in the labels of a Service's pods and in its selector that say what they are part of."""
         for labels in (service.selector or (), *(pod.labels for pod in self.snapshot.pods_of(service))):
             yield from (value for key, value in labels if key in PART_LABELS)
 
@@ -225,7 +228,7 @@ def _services_made_for_gateways(snapshot: Snapshot) -> dict[Ref, tuple[Service, 
 
 
 def gateways_of(service: Service) -> set[Ref]:
-    """The Gateways whose data plane this Service claims to be: by owner, or by the labels of its implementation."""
+    """The Gateways to whose data plane this Service belongs: by owner, or by labels of the implementation."""
     labels = dict(service.labels)
     gateways = {Ref(service.namespace, owner.name) for owner in service.owners if owner.kind == "Gateway"}
     if GATEWAY_NAME_LABEL in labels:

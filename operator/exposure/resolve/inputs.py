@@ -10,10 +10,9 @@ from exposure.model.objects import EndpointSlice, Namespace, Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.cluster_policies import matching_cluster_policies
-from exposure.resolve.effective_policies import EffectivePolicy, effective_policies
+from exposure.resolve.effective_policies import EffectivePolicy, combined_isolation, effective_policies
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 
 #: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.
@@ -49,7 +48,7 @@ class NamespaceInputs:
         return self.namespace.name
 
     def isolation(self, *modes: str) -> Isolation:
-        """What the policies in one of these modes ask for together."""
+        """The isolation that the policies in these modes ask for together."""
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
 
     def mode_of(self, policy: EffectivePolicy) -> str:
@@ -101,6 +100,7 @@ def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, s
             f"The annotation exposure.dev/mode: {asked} is ignored, because limits.allowModes of a "
             f"ClusterExposurePolicy does not allow it here. Allowed: {allowed}."
         )
+    # Enforce suspends nothing: each policy keeps its own mode.
     return (None if asked == "Enforce" else asked), ""
 
 
@@ -109,7 +109,7 @@ def has_host_port(pod: Pod) -> bool:
 
 
 def unselected_host_ports(inputs: NamespaceInputs) -> str:
-    """A sentence about host ports of pods that no Service selects, which nothing can open; "" where there are none."""
+    """A sentence about host ports of pods that no Service selects; "" if there are none."""
     selectors = [service.pod_selector for service in inputs.services if service.pod_selector]
     host_ports = {
         (port.host_port, port.protocol)
@@ -121,7 +121,7 @@ def unselected_host_ports(inputs: NamespaceInputs) -> str:
     if not host_ports:
         return ""
     listed = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(host_ports)[:LISTED_HOST_PORTS])
-    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Add a Service."
+    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Create a Service."
 
 
 def entry_points_of(service: Service, pods_with_host_port: Iterable[Pod], facts: ClusterFacts) -> frozenset[str]:

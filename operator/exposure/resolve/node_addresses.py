@@ -1,13 +1,12 @@
 """The addresses that nodes use when they SNAT: InternalIPs, and those of tunnels, bridges, gateways, join networks."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from exposure.addresses import Family, Network, family, in_any, network
 from exposure.catalog.cnis import FLANNEL, CNIProfile
 from exposure.fields import is_network
-from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 from exposure.resolve.widening import narrowest_cover
 
@@ -18,7 +17,13 @@ def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
     addresses: list[Network] = []
     if cni.internal_ips:
         addresses += snapshot.config.node_cidrs or [network(ip) for node in nodes for ip in node.internal_ips]
-    annotated = list(_annotated(nodes, cni))
+    annotated = [
+        address
+        for node in nodes
+        for key, value in node.annotations
+        if key in cni.snat_annotations
+        for address in _addresses_in(value)
+    ]
     addresses += annotated
     for fallback in map(network, cni.snat_fallback):
         if not any(family(address) == family(fallback) for address in annotated):
@@ -42,13 +47,6 @@ def addresses_among_pods(networks: Sequence[Network], pod_ranges: tuple[Network,
         for address in networks
         if in_any(address, (network for network in wide if network != address)) and in_any(address, pod_ranges)
     )
-
-
-def _annotated(nodes: Iterable[Node], cni: CNIProfile) -> Iterator[Network]:
-    for node in nodes:
-        annotations = dict(node.annotations)
-        for key in cni.snat_annotations:
-            yield from _addresses_in(annotations.get(key, ""))
 
 
 @lru_cache(maxsize=16384)

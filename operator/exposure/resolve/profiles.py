@@ -1,4 +1,4 @@
-"""Which load balancer stands before an entry point: a row of the catalog, in the variant that holds."""
+"""Which load balancer serves an entry point: a row of the catalog, with the variant that applies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
 from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, ROWS, UNKNOWN, WITHOUT_CLOUD
+from exposure.labels import Pairs
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.resolve.facts import ClusterFacts
@@ -47,15 +48,25 @@ def _is(written: str, value: str) -> bool:
 def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: ClusterFacts) -> LoadBalancerProfile:
     """The first of: the policy's profile, the loadBalancerClass, annotations, the default of the cluster's provider.
 
-    A class that no row knows is an unknown load balancer, of which the least is opened.
+    A class that no row has means an unknown load balancer, for which the least is opened.
     """
-    traits = Traits("Service", service.load_balancer_class or "", dict(service.annotations), facts.kubelet_minor)
-    if overrides.profile is not None:
-        return _in_variant(LOAD_BALANCERS[overrides.profile], traits)
+    class_name = service.load_balancer_class or ""
+    return _profile(overrides.profile, class_name, service.annotations, facts.provider, facts.kubelet_minor)
+
+
+# Services mostly have the same annotations, of those that rows name.
+@lru_cache(maxsize=4096)
+def _profile(
+    written: str | None, class_name: str, annotations: Pairs, provider: str | None, kubernetes: tuple[int, int]
+) -> LoadBalancerProfile:
+    traits = Traits("Service", class_name, dict(annotations), kubernetes)
+    if written is not None:
+        return _in_variant(LOAD_BALANCERS[written], traits)
     chosen = _chosen_by(traits)
-    if chosen is None and traits.class_name:
+    if chosen is None and class_name:
         return UNKNOWN
-    return _in_variant(chosen or default_profile(facts.provider), traits)
+    default = WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
+    return _in_variant(chosen or default, traits)
 
 
 def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
@@ -67,15 +78,10 @@ def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
     return None
 
 
-def default_profile(provider: str | None) -> LoadBalancerProfile:
-    """The row of a Service that says nothing. `provider` None: there is no cloud."""
-    return WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
-
-
 def ingress_profile(route: BackendRoute, service: Service, facts: ClusterFacts) -> LoadBalancerProfile:
     """The row of an Ingress's or Gateway's load balancer that has no pods, for one backend Service.
 
-    The annotations of the Service win over those of the Ingress or Gateway.
+    The annotations of the Service come before those of the Ingress or Gateway.
     """
     annotations = {**dict(route.ingress_point.annotations), **dict(service.annotations)}
     traits = Traits(route.ingress_point.kind, route.proxy.controller, annotations, facts.kubelet_minor)

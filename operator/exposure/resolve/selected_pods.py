@@ -1,4 +1,4 @@
-"""Which pods stand behind a Service, as far as a NetworkPolicy can select them."""
+"""Which pods a Service selects, and whether a NetworkPolicy can select them too."""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,7 @@ from exposure.plan.resolved import ResolvedSnapshot
 
 @dataclass(frozen=True)
 class VerificationContext(ResolvedSnapshot):
-    """A resolved snapshot, asked from the side of a pod that a connection reaches."""
+    """A resolved snapshot, with the policies that apply to a pod that receives connections."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Exposure]:
