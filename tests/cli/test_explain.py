@@ -1,4 +1,4 @@
-"""`explain`: which object is meant, what is printed about it, and the same as JSON."""
+"""`explain`: how an object is named, what is printed about it, and the same as JSON."""
 
 import json
 

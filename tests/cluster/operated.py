@@ -50,7 +50,7 @@ class Operated:
         return {exposure["metadata"]["name"]: exposure["status"] for exposure in self.api.items("Exposure", where)}
 
     def until_policies(self, where: str, *names: str, seconds: float = 10.0) -> dict[str, Object]:
-        """Waits until exactly these policies of ours are there."""
+        """Waits until the operator's policies in a namespace are exactly these."""
         wanted = set(names)
         eventually(
             lambda: set(self.policies(where)) == wanted,

@@ -128,7 +128,7 @@ def test_a_cluster_that_cannot_start_reports_why(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_outlives_the_test_run(tmp_path: Path, number: signal.Signals) -> None:
-    """However the test run dies, the process it started ends, with all that this process started."""
+    """However the test run ends, the process that it started ends too, with every child."""
     log = tmp_path / "part.log"
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(log)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout

@@ -75,7 +75,7 @@ def test_an_error_event_ends_a_watch(control_plane: ControlPlane, namespace: str
 
 
 def test_refusals_are_counted(control_plane: ControlPlane, namespace: str) -> None:
-    """Only what matches is refused, only as often as asked, with Retry-After; then everything passes again."""
+    """Matching requests are refused as often as set, with Retry-After. Then every request passes again."""
     path = CONFIGMAPS.format(namespace)
 
     async def script(server: FaultyServer, session: ClientSession) -> list[tuple[int, str | None]]:

@@ -75,7 +75,7 @@ class _Running:
 
 
 class Kubelets:
-    """`look` takes the Pods that have no node yet, spreads each app over the nodes, and lets go of deleted ones."""
+    """`look` takes the Pods that have no node yet, spreads each app over the nodes, and removes deleted ones."""
 
     def __init__(self, server: Server, network: PodNetwork) -> None:
         self._server, self._network = server, network

@@ -64,11 +64,11 @@ def compare(seed: int) -> Agreement:
     cells = allowed = 0
     wrong = []
     for cell in questions(seed, cluster):
-        asked = (cell.source, cell.destination, cell.port, cell.protocol)
-        expected = oracle.allows(*asked)
+        connection = (cell.source, cell.destination, cell.port, cell.protocol)
+        expected = oracle.allows(*connection)
         cells += 1
         allowed += expected
-        if evaluate(model, *asked) != expected:
+        if evaluate(model, *connection) != expected:
             wrong.append(cell)
     return Agreement(cells, allowed, tuple(wrong))
 

@@ -95,14 +95,14 @@ class Oracle:
         return self.leaves(*what) and self.enters(*what)
 
     def leaves(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
-        """Whether the sender's egress lets it out."""
+        """Whether the sender's egress allows it."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
         if self._egress is None or sender is None or sender == receiver:
             return True
         return _allowed(self._egress.get(sender, []), receiver, destination, (port, protocol), 1)
 
     def enters(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
-        """Whether the receiver's ingress lets it in."""
+        """Whether the receiver's ingress allows it."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
         if self._ingress is None or receiver is None or sender == receiver:
             return True

@@ -168,7 +168,7 @@ def test_unknown_pods_are_closed() -> None:
 
 
 def test_own_node_is_admitted_after_snat() -> None:
-    """Inside a pod, whatever comes from its own node passes before any rule is asked."""
+    """Inside a pod, whatever comes from its own node passes before any rule."""
     model = model_of(cluster({"podSelector": {}}))
     rules = pod_rules(model.pods[ipaddress.ip_address(WEB)], NODE)
     assert rules.index("ip saddr { 192.0.2.11 } accept") < rules.index("jump in0")
@@ -223,8 +223,8 @@ def test_the_oracle_catches_mistakes(mistake: Callable[[dict[str, Any]], None]) 
             for rule in (*policy["spec"].get("ingress", ()), *policy["spec"].get("egress", ())):
                 mistake(rule)
         good, bad = model_of(right), model_of(wrong)
-        asked = [(cell.source, cell.destination, cell.port, cell.protocol) for cell in questions(seed, right)]
-        if any(evaluate(good, *cell) != evaluate(bad, *cell) for cell in asked):
+        connections = [(cell.source, cell.destination, cell.port, cell.protocol) for cell in questions(seed, right)]
+        if any(evaluate(good, *cell) != evaluate(bad, *cell) for cell in connections):
             break  # a cluster in which this mistake matters
     oracle = Oracle(right)
-    assert any(evaluate(bad, *cell) != oracle.allows(*cell) for cell in asked)
+    assert any(evaluate(bad, *cell) != oracle.allows(*cell) for cell in connections)

@@ -140,7 +140,7 @@ class Traffic:
             server.listen(1024)
             self._loop.add_reader(server, _accept, server, name)
         else:
-            # The answer must leave from the address that was asked, or the client's kernel does not know it.
+            # The answer must leave from the address that was called, or the client's kernel does not know it.
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             self._loop.add_reader(server, _reply, server, name)
         self._servers.setdefault(host, []).append(server)

@@ -198,7 +198,7 @@ def test_pod_ranges_and_where_they_are_unsure(cni: str, objects: Any, excluded: 
 
 
 def test_a_range_with_an_unexpected_address_may_hold_pods() -> None:
-    """Not a block of one address, which is meant, and not a range that lies elsewhere."""
+    """Not a block of one address, which is intended, and not a range elsewhere."""
     ranges = pod_ranges(snapshot(node(), UNEXPECTED), CNIS["kube-router"])
     wide, single, apart = (blocks([network(text)])[0] for text in ("10.99.0.0/16", "10.99.0.5", "8.0.0.0/8"))
     without = blocks([network("10.99.0.0/16")], [network("10.99.0.0/24")])[0]

@@ -382,7 +382,7 @@ def test_a_contradictory_cluster_policy_is_not_accepted(spec: Any, accepted: boo
 
 
 @pytest.mark.parametrize(
-    "asked, own, allowed, mode, note",
+    "written, own, allowed, mode, note",
     [
         pytest.param("Audit", {}, ["Enforce", "Audit"], "Audit", "", id="allowed"),
         pytest.param("Audit", {}, ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
@@ -393,15 +393,15 @@ def test_a_contradictory_cluster_policy_is_not_accepted(spec: Any, accepted: boo
     ],
 )
 def test_the_mode_annotation_of_a_namespace(
-    asked: str, own: Json, allowed: list[str] | None, mode: str, note: str
+    written: str, own: Json, allowed: list[str] | None, mode: str, note: str
 ) -> None:
     """Audit and Paused hold where the limits allow them. A mode that is ignored is reported."""
-    annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": asked})
+    annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": written})
     limits = [cluster_policy(limits={"allowModes": allowed})] if allowed else []
     resolution = resolved(annotated, policy(**own), *limits, service(), cni="cilium")
     assert mode == outcome_of(resolution).mode
     assert note in outcome_of(resolution).note
-    assert (mode == "Enforce") == ("exposure-to-web" in {written.name for written in resolution.policies})
+    assert (mode == "Enforce") == ("exposure-to-web" in {network_policy.name for network_policy in resolution.policies})
 
 
 def test_a_first_spec_that_is_not_accepted_admits_nothing() -> None:

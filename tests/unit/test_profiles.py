@@ -87,8 +87,8 @@ def test_a_profile_is_chosen(given: Any, expected: str) -> None:
     [
         pytest.param("v1.33.0", None, True, id="network-load-balancers-since-1-33"),
         pytest.param("v1.32.9", None, False, id="proxies-before"),
-        pytest.param("v1.33.0", "REGIONAL", False, id="as-asked-for"),
-        pytest.param("v1.32.9", "REGIONAL_NETWORK", True, id="as-asked-for-before"),
+        pytest.param("v1.33.0", "REGIONAL", False, id="by-its-annotation"),
+        pytest.param("v1.32.9", "REGIONAL_NETWORK", True, id="by-its-annotation-before"),
     ],
 )
 def test_the_type_of_a_digitalocean_load_balancer(kubelet: str, annotation: str | None, preserved: bool) -> None:
@@ -381,11 +381,11 @@ def test_the_source_ranges_of_a_service(
     """From the field, or an annotation that this controller reads. An invalid entry admits no address."""
     here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    asked = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
+    result = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
     assert (ranges, origin, reported) == (
-        list(map(str, asked.networks)),
-        asked.origin,
-        [spot.reason for spot in asked.blind_spots],
+        list(map(str, result.networks)),
+        result.origin,
+        [spot.reason for spot in result.blind_spots],
     )
 
 

@@ -215,7 +215,7 @@ def test_masquerading_pods_hide_only_what_is_exposed(
 
 
 def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
-    """With externalTrafficPolicy Cluster, azure-npm lets in whom the refusal keeps out."""
+    """With externalTrafficPolicy Cluster, azure-npm admits what the refusal does not."""
     disjoint = service(loadBalancerSourceRanges=["198.51.100.0/24"])
     exposure = the_exposure(resolved(policy(clients=CLIENTS), disjoint, node(), cni="azure-npm"), "service-web")
     assert exposure.refusal
