@@ -235,6 +235,9 @@ def test_an_invalid_object_is_named_with_file_and_line(
             "a: {{ .Values.a }}\n", 1, "Render templates first, for example with helm template.", id="a-template"
         ),
         pytest.param('a: "\\q"\n', 1, "found unknown escape character", id="an-escape"),
+        pytest.param(
+            '{"a":\n"\\ud800"}', 2, "found invalid Unicode character escape code", id="half-a-character-in-json"
+        ),
         pytest.param("%YAML 3.0\n---\na: 1\n", 1, "found incompatible YAML document", id="a-newer-yaml"),
         pytest.param("a: 1\nb: \x01\n", 2, "contains the control character U+0001", id="a-control-character"),
         pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
@@ -266,7 +269,10 @@ KINDS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
         ),
         pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, KINDS, id="lower-case"),
         pytest.param(
-            POLICY.replace("kind: ExposurePolicy\n", ""), 1, "kind: '' is not a kind of exposure.dev", id="no-kind"
+            POLICY.replace("kind: ExposurePolicy\n", ""),
+            1,
+            ": object edge: kind: '' is not a kind of exposure.dev",
+            id="no-kind",
         ),
         pytest.param(
             POLICY.replace("/v1alpha1", ""),

@@ -211,6 +211,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "{name}: this folder has no {', '.join(SUFFIXES)} file. Name a file or a folder with manifests.",
         'is not an object. A manifest begins with apiVersion and kind',
         "{document.place(at)}: {at or 'document'}: {problem}",
+        "{document.place(path)}: {kind_name or 'object'} {_shown_name(raw)}: {field}: {message}",
         '{document.place(at)}: {api_version} {kind.kind} is ignored: this version is not supported. Use {known}.',
         'is missing. Give the object a name',
         '{own_namespace} is not a string. Put it in quotes',

@@ -26,6 +26,7 @@ EXPANDED_NODES = 5_000_000
 DEEPEST = 1000
 _STEPS = {yaml.SequenceStartEvent: 1, yaml.MappingStartEvent: 1, yaml.SequenceEndEvent: -1, yaml.MappingEndEvent: -1}
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 NOT_UTF8 = "{name} is not UTF-8 text (byte {position}). Convert it to UTF-8."
 NOT_YAML = "is not YAML: {problem}. {cure}"
@@ -106,7 +107,11 @@ def documents(text: str, source: str) -> Iterator[Document]:
     """The documents of a file. UsageError names the line that cannot be read."""
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         try:
-            yield Document(json.loads(text), source, 1, text=text)
+            content = json.loads(text)
+            if _SURROGATE.search(text):
+                # Half of a character is no text, and no output could show it.
+                json.dumps(content, ensure_ascii=False).encode()
+            yield Document(content, source, 1, text=text)
             return
         except (ValueError, RecursionError):
             pass  # Flow-style YAML, or several documents. If it is neither, YAML's reader names the line.

@@ -54,7 +54,7 @@ class Account:
         """The flow that a line is. A line that is none is counted with the reason."""
         try:
             parsed = parse(line)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
             other = REASONS.get(type(error), "does not match its format")
             self.bad_line(source, number, str(error) if isinstance(error, BadLine) else other)
             return None
