@@ -53,16 +53,14 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    # Only where results come together: a worker's own exit status says nothing.
+    # Only in the controlling process: a worker's own exit status is not reported.
     if _refused(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for line in _refused(config):
-        terminalreporter.write_line(
-            f"In CI a skipped test is a failure, because nobody would see the gap: {line}", red=True
-        )
+        terminalreporter.write_line(f"In CI a skipped test is a failure, because a skip hides a gap: {line}", red=True)
 
 
 def _refused(config: pytest.Config) -> list[str]:

@@ -1,7 +1,7 @@
-"""How many examples Hypothesis tries: few and always the same in a test run, many and new ones on a hunt.
+"""How many examples Hypothesis tries: few and always the same in a test run, many and new ones in a search.
 
-A red test is red again, because nothing is drawn by chance. `EXPOSURE_HYPOTHESIS=hunt pytest --timeout 0 tests/unit`
-looks for what the few do not show; what it finds becomes a row of a table.
+A test that fails once fails again, because the examples do not change. `EXPOSURE_HYPOTHESIS=hunt pytest --timeout 0
+tests/unit` searches for failures that the few examples do not show. What it finds becomes a row of a table.
 """
 
 import os
@@ -23,5 +23,5 @@ settings.load_profile("ci" if HUNTED == 1 else "hunt")
 
 
 def examples(number: int) -> settings:
-    """That many examples of a property in a test run; on a hunt fifty times as many."""
+    """That many examples of a property in a test run; in a search fifty times as many."""
     return settings(max_examples=number * HUNTED)

@@ -23,28 +23,28 @@ from tests.cluster.fixtures import install_crds
 from tests.cluster.operator_process import install_rights
 
 EXPOSURES = "/apis/exposure.dev/v1alpha1/exposures"
-#: Two for each Service are more than the default range holds; nobody listens on them here.
+#: Two for each Service are more than the default range holds. No process listens on them.
 NODE_PORTS = ("--service-node-port-range=10000-60000",)
 
 
-async def measure(cluster: ControlPlane, wants: argparse.Namespace) -> Result:
-    teams = population.namespaces(wants.namespaces)
-    services = population.services(wants.services, teams)
+async def measure(cluster: ControlPlane, arguments: argparse.Namespace) -> Result:
+    teams = population.namespaces(arguments.namespaces)
+    services = population.services(arguments.services, teams)
     async with Api(cluster) as api:
-        say(f"{wants.services} Services of type LoadBalancer in {wants.namespaces} namespaces")
+        say(f"{arguments.services} Services of type LoadBalancer in {arguments.namespaces} namespaces")
         await population.populate(api, teams, services)
         async with Watch(api, NETWORK_POLICIES) as policies, Watch(api, EXPOSURES) as exposures:
             bench = Bench(cluster, api, policies, exposures, teams, services)
-            colds, bares = await rounds(bench, wants.rounds)
+            colds, bares = await rounds(bench, arguments.rounds)
             async with bench.operator() as process:
                 await policies.until(bench.expected_policies, 120)
                 await exposures.until(len(services), 120)
-                say(f"idle for {wants.idle} s")
-                idle = await bench.idle(process, wants.idle)
-                say(f"{wants.changes} new Services, one after the other")
-                changes = await bench.changes(wants.changes, random.Random(1))
-                bare_changes = await bench.bare_changes(wants.changes, random.Random(1))
-            return Result.of(wants, colds, bares, changes, bare_changes, idle)
+                say(f"idle for {arguments.idle} s")
+                idle = await bench.idle(process, arguments.idle)
+                say(f"{arguments.changes} new Services, one after the other")
+                changes = await bench.changes(arguments.changes, random.Random(1))
+                bare_changes = await bench.bare_changes(arguments.changes, random.Random(1))
+            return Result.of(arguments, colds, bares, changes, bare_changes, idle)
 
 
 async def rounds(bench: Bench, count: int) -> tuple[list[Cold], list[Bare]]:
@@ -82,19 +82,19 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=REPORT, help="default: build/bench.json")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--keep", action="store_true", help="leave the cluster's data and logs, and say where they are")
-    wants = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="exposure-bench-") as folder:
-        if wants.keep:
+        if arguments.keep:
             folder = tempfile.mkdtemp(prefix="exposure-bench-kept-")
             say(f"logs and data in {folder}")
         # No controllers: what they would add (EndpointSlices) is part of the population, so that nothing else runs.
         with ControlPlane(Path(folder) / "cluster", controllers=False, apiserver_flags=NODE_PORTS) as cluster:
             install_crds(cluster)
             install_rights(cluster)
-            result = asyncio.run(measure(cluster, wants))
-    write(result, wants.output)
+            result = asyncio.run(measure(cluster, arguments))
+    write(result, arguments.output)
     print_table(result)
-    if wants.readme:
+    if arguments.readme:
         fill_readme(result)
     return 0
 

@@ -1,4 +1,4 @@
-"""The API server from one event loop: many requests at once, and a watch that remembers when it saw what."""
+"""The API server from one event loop: many requests at once, and a watch that remembers when each object came."""
 
 import asyncio
 import json
@@ -57,8 +57,8 @@ class Api:
                     continue
                 if answer.status >= 300:
                     raise RuntimeError(f"{method} {path}: {answer.status} {text[:400].decode(errors='replace')}")
-                found: Object = json.loads(text)
-                return found
+                parsed: Object = json.loads(text)
+                return parsed
         raise AssertionError("the last attempt returns or raises")
 
     async def all(self, method: str, requests: Iterable[tuple[str, Object | None]]) -> None:
@@ -74,12 +74,12 @@ class Api:
                 group.create_task(worker())
 
     async def items(self, path: str) -> list[Object]:
-        found: list[Object] = (await self.call("GET", path))["items"]
-        return found
+        objects: list[Object] = (await self.call("GET", path))["items"]
+        return objects
 
 
 class Watch:
-    """Follows one collection; `seen` is what there is now → when it came, on `clock`."""
+    """Follows one collection; `seen` maps each object that exists to the time when it came, on `clock`."""
 
     def __init__(self, api: Api, path: str) -> None:
         self.seen: dict[Key, float] = {}
@@ -90,7 +90,7 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         listed = await self._api.call("GET", self._path)
-        self.seen = {_key(each): clock() for each in listed["items"]}
+        self.seen = {_key(item): clock() for item in listed["items"]}
         self._task = asyncio.create_task(self._follow(listed["metadata"]["resourceVersion"]))
         return self
 

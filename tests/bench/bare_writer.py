@@ -1,4 +1,4 @@
-"""The least that writing these policies takes: no watch, no thought, server-side apply, 64 at once.
+"""The least that writing these policies takes: no watch, no decision, server-side apply, 64 requests at once.
 
     python bare_writer.py URL CA_FILE < LINES
 

@@ -74,22 +74,24 @@ def _nodes() -> Iterator[Object]:
 
 async def populate(api: Api, teams: list[str], made: list[Object]) -> None:
     """Everything that a cluster holds before the operator is started for the first time."""
-    await api.all("POST", (("/api/v1/nodes", each) for each in _nodes()))
+    await api.all("POST", (("/api/v1/nodes", node) for node in _nodes()))
     for number in range(NODES):
         status = {"status": {"addresses": [{"type": "InternalIP", "address": f"192.0.2.{10 + number}"}]}}
         await api.call("PATCH", f"/api/v1/nodes/node-{number}/status", status, "application/merge-patch+json")
     heads = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in teams)
-    await api.all("POST", (("/api/v1/namespaces", each) for each in heads))
-    await api.all("POST", ((f"/api/v1/namespaces/{each['metadata']['namespace']}/services", each) for each in made))
-    slices = [endpoint_slice(each) for each in made]
+    await api.all("POST", (("/api/v1/namespaces", manifest) for manifest in heads))
+    await api.all(
+        "POST", ((f"/api/v1/namespaces/{manifest['metadata']['namespace']}/services", manifest) for manifest in made)
+    )
+    slices = [endpoint_slice(manifest) for manifest in made]
     path = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
-    await api.all("POST", ((path.format(each["metadata"]["namespace"]), each) for each in slices))
+    await api.all("POST", ((path.format(manifest["metadata"]["namespace"]), manifest) for manifest in slices))
     path = "/apis/exposure.dev/v1alpha1/namespaces/{}/exposurepolicies"
     await api.all("POST", ((path.format(name), exposure_policy(name)) for name in teams))
 
 
 async def clear(api: Api, teams: list[str]) -> None:
-    """Takes away what was written, status and all, so that the next start is a first one."""
+    """Deletes what was written, status too, so that the next start is a first one."""
     for group in ("networking.k8s.io/v1", "exposure.dev/v1alpha1"):
         plural = "networkpolicies" if group.startswith("networking") else "exposures"
         await api.all("DELETE", ((f"/apis/{group}/namespaces/{name}/{plural}", None) for name in teams))

@@ -56,46 +56,50 @@ class Result:
     @classmethod
     def of(
         cls,
-        wants: argparse.Namespace,
+        arguments: argparse.Namespace,
         colds: list[Cold],
         bares: list[Bare],
         changes: list[float],
         bare_changes: list[float],
         idle: tuple[dict[str, int], int, float],
     ) -> "Result":
-        cold, bare = median([each.seconds for each in colds]), median([each.seconds for each in bares])
-        whole = median([each.process_seconds for each in bares])
+        loads = [start.load for start in colds] + [bare_run.load for bare_run in bares]
+        cold = median([start.seconds for start in colds])
+        bare = median([bare_run.seconds for bare_run in bares])
+        whole = median([bare_run.process_seconds for bare_run in bares])
         writes, others, cpu = idle
         return cls(
-            services=wants.services,
-            namespaces=wants.namespaces,
-            rounds=wants.rounds,
+            services=arguments.services,
+            namespaces=arguments.namespaces,
+            rounds=arguments.rounds,
             cold_s=round(cold, 3),
             bare_writer_s=round(bare, 3),
             cold_ratio=round(cold / bare, 2),
             bare_writer_process_s=round(whole, 3),
             cold_ratio_process=round(cold / whole, 2),
-            cold_to_first_list_s=round(median([each.first_list for each in colds]), 3),
-            cold_to_last_list_s=round(median([each.last_list for each in colds]), 3),
-            cold_to_first_write_s=round(median([each.first_write for each in colds]), 3),
-            reported_s=round(median([each.reported for each in colds]), 3),
+            cold_to_first_list_s=round(median([start.first_list for start in colds]), 3),
+            cold_to_last_list_s=round(median([start.last_list for start in colds]), 3),
+            cold_to_first_write_s=round(median([start.first_write for start in colds]), 3),
+            reported_s=round(median([start.reported for start in colds]), 3),
             change_p50_ms=round(quantile(changes, 0.5), 2),
             change_p99_ms=round(quantile(changes, 0.99), 2),
             change_max_ms=round(max(changes), 2),
             bare_change_p50_ms=round(quantile(bare_changes, 0.5), 2),
             bare_change_p99_ms=round(quantile(bare_changes, 0.99), 2),
-            cpu_ms_per_service=round(median([each.cpu_reported for each in colds]) * 1000 / wants.services, 3),
-            cpu_ms_per_service_policies=round(median([each.cpu_policies for each in colds]) * 1000 / wants.services, 3),
-            peak_mib=round(max(each.peak for each in colds), 1),
-            idle_seconds=wants.idle,
+            cpu_ms_per_service=round(median([start.cpu_reported for start in colds]) * 1000 / arguments.services, 3),
+            cpu_ms_per_service_policies=round(
+                median([start.cpu_policies for start in colds]) * 1000 / arguments.services, 3
+            ),
+            peak_mib=round(max(start.peak for start in colds), 1),
+            idle_seconds=arguments.idle,
             idle_writes=others,
             idle_lease_renewals=writes.get("leases", 0),
             idle_cpu_s=round(cpu, 3),
-            load_average=round(median([each.load for each in colds] + [each.load for each in bares]), 2),
+            load_average=round(median(loads), 2),
             cpus=os.cpu_count() or 0,
             python=platform.python_version(),
-            cold_rounds_s=[round(each.seconds, 3) for each in colds],
-            bare_rounds_s=[round(each.seconds, 3) for each in bares],
+            cold_rounds_s=[round(start.seconds, 3) for start in colds],
+            bare_rounds_s=[round(bare_run.seconds, 3) for bare_run in bares],
         )
 
 
@@ -112,7 +116,7 @@ def fill_readme(result: Result) -> None:
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     lines = ["| measured | | bound | kept |", "|---|---:|---|---|"]
-    lines += [f"| {' | '.join(each.strip() for each in row)} |" for row in rows(result)]
+    lines += [f"| {' | '.join(cell.strip() for cell in row)} |" for row in rows(result)]
     README.write_text(f"{before}{BEGIN}" + "\n".join(lines) + f"\n\n{conditions(result)}.\n{END}{after}")
 
 
@@ -128,7 +132,7 @@ def rows(result: Result) -> list[tuple[str, str, str, str]]:
     """What, measured, bound and whether it is kept; no bound: blank."""
     return [
         (f"cold start to all {result.services + result.namespaces} policies", f"{result.cold_s:.2f} s", "", ""),
-        ("  its process to its first list", f"{result.cold_to_first_list_s:.2f} s", "", ""),
+        ("  from its start to its first list", f"{result.cold_to_first_list_s:.2f} s", "", ""),
         ("  … to the whole cluster read", f"{result.cold_to_last_list_s:.2f} s", "", ""),
         ("  … to its first policy", f"{result.cold_to_first_write_s:.2f} s", "", ""),
         ("bare writer, from its first request", f"{result.bare_writer_s:.2f} s", "", ""),
@@ -157,12 +161,12 @@ def rows(result: Result) -> list[tuple[str, str, str, str]]:
         ("CPU for each Service, everything reported", f"{result.cpu_ms_per_service:.2f} ms", "", ""),
         ("peak resident memory", f"{result.peak_mib:.0f} MiB", *_bound(result.peak_mib * 1.048576, 130, "< 130 MB")),
         (
-            f"writes in {result.idle_seconds:.0f} s of nothing",
+            f"writes in {result.idle_seconds:.0f} s without changes",
             str(result.idle_writes),
             *_bound(result.idle_writes, 0, "0"),
         ),
         ("  and renewals of the lease", str(result.idle_lease_renewals), "", ""),
-        ("CPU in that time", f"{result.idle_cpu_s:.2f} s", "", ""),
+        ("CPU in these seconds", f"{result.idle_cpu_s:.2f} s", "", ""),
     ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench import population
 from tests.bench.api import APPLY, NETWORK_POLICIES, Api, Object, Watch, clock
-from tests.bench.subject import cpu_seconds, peak_mib, requests, started
+from tests.bench.process_usage import cpu_seconds, peak_mib, requests, started
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operator_process import NAMESPACE, SERVICE_ACCOUNT, OperatorProcess
 
@@ -90,7 +90,7 @@ class Bench:
             await self._settled(process)
             reported = max(self.exposures.seen.values())
             asked = requests(self.cluster, mark)
-            found = Cold(
+            cold = Cold(
                 seconds=ended - began,
                 first_list=asked.first_list - began,
                 last_list=asked.last_list - began,
@@ -103,7 +103,7 @@ class Bench:
             )
         if not self.manifests:
             await self._remember()
-        return found
+        return cold
 
     async def _all_policies(self, process: OperatorProcess) -> float:
         try:
@@ -112,10 +112,10 @@ class Bench:
             raise TimeoutError(f"{error}\n{process.tail()}") from error
 
     async def bare(self) -> Bare:
-        """The same policies, written by nothing but a writer."""
+        """The same policies, written by the bare writer."""
         load = os.getloadavg()[0]
         token = await asyncio.to_thread(self.cluster.service_account_token, NAMESPACE, SERVICE_ACCOUNT)
-        lines = "".join(f"{json.dumps(each)}\n" for each in self.manifests)
+        lines = "".join(f"{json.dumps(manifest)}\n" for manifest in self.manifests)
         began = clock()
         writer = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -123,10 +123,10 @@ class Bench:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        told, _ = await asyncio.wait_for(writer.communicate(f"{token}\n{lines}".encode()), PATIENCE_SECONDS)
+        output, _ = await asyncio.wait_for(writer.communicate(f"{token}\n{lines}".encode()), PATIENCE_SECONDS)
         if writer.returncode != 0:
             raise RuntimeError(f"the bare writer ended with {writer.returncode}")
-        first = float(told.decode().split()[1])
+        first = float(output.decode().split()[1])
         ended = await self.policies.until(self.expected_policies, PATIENCE_SECONDS)
         return Bare(seconds=ended - first, process_seconds=ended - began, load=load)
 
@@ -140,22 +140,22 @@ class Bench:
 
         Negative where the watch was faster than the answer to the create.
         """
-        found: list[float] = []
+        milliseconds: list[float] = []
         for number in range(count):
             team = chance.choice(self.teams)
             service = population.service(team, f"new-{number:03}")
             await self.api.call("POST", f"/api/v1/namespaces/{team}/services", service)
             created = clock()
-            seen = await self.policies.until_seen([(team, f"exposure-to-new-{number:03}")], PATIENCE_SECONDS)
-            found.append((seen - created) * 1000)
+            seen_at = await self.policies.until_seen([(team, f"exposure-to-new-{number:03}")], PATIENCE_SECONDS)
+            milliseconds.append((seen_at - created) * 1000)
             # Each one alone: the report of this change is out before the next one comes.
             await self.exposures.until_seen([(team, f"service-new-{number:03}")], PATIENCE_SECONDS)
             await asyncio.sleep(chance.uniform(0.03, 0.08))
-        return found
+        return milliseconds
 
     async def bare_changes(self, count: int, chance: random.Random) -> list[float]:
         """The least that any writer takes: for each new policy, milliseconds from sending it until the watch saw it."""
-        found: list[float] = []
+        milliseconds: list[float] = []
         for number in range(count):
             policy = {
                 "apiVersion": "networking.k8s.io/v1",
@@ -166,13 +166,13 @@ class Bench:
             path = f"/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/bare-{number:03}?fieldManager=bare"
             sent = clock()
             await self.api.call("PATCH", path, policy, APPLY)
-            seen = await self.policies.until_seen([("default", f"bare-{number:03}")], PATIENCE_SECONDS)
-            found.append((seen - sent) * 1000)
+            seen_at = await self.policies.until_seen([("default", f"bare-{number:03}")], PATIENCE_SECONDS)
+            milliseconds.append((seen_at - sent) * 1000)
             await asyncio.sleep(chance.uniform(0.03, 0.08))
-        return found
+        return milliseconds
 
     async def idle(self, process: OperatorProcess, seconds: float) -> tuple[dict[str, int], int, float]:
-        """Writes by resource, those that are not of the lease, and CPU seconds, in so many seconds of nothing."""
+        """Writes by resource, those that are not of the lease, and CPU seconds, in so many seconds without changes."""
         await self._settled(process)
         mark, before = self.cluster.audit_mark(), cpu_seconds(process.pid)
         await asyncio.sleep(seconds)
@@ -187,19 +187,19 @@ class Bench:
             await asyncio.sleep(2)
             if not requests(self.cluster, mark).other_writes:
                 return
-        raise TimeoutError(f"the operator goes on writing:\n{process.tail()}")
+        raise TimeoutError(f"the operator still writes:\n{process.tail()}")
 
     async def _remember(self) -> None:
         """What the operator has written becomes what the bare writer writes."""
-        for each in await self.api.items(NETWORK_POLICIES):
+        for policy in await self.api.items(NETWORK_POLICIES):
             head = {
                 key: value
-                for key, value in each["metadata"].items()
+                for key, value in policy["metadata"].items()
                 if key in ("namespace", "name", "labels", "annotations", "ownerReferences")
             }
             path = f"/apis/networking.k8s.io/v1/namespaces/{head['namespace']}/networkpolicies/{head['name']}"
             manifest = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": head}
-            self.manifests.append((path, {**manifest, "spec": each["spec"]}))
+            self.manifests.append((path, {**manifest, "spec": policy["spec"]}))
 
 
 async def _pid(process: OperatorProcess) -> int:

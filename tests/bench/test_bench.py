@@ -1,4 +1,4 @@
-"""The bench itself, on a cluster small enough for every test run."""
+"""The bench, on a small cluster."""
 
 import json
 import subprocess
@@ -8,14 +8,14 @@ from pathlib import Path
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operator_process import REPOSITORY
 
-PROMISED = {
+NUMBERS = {
     *("cold_s", "bare_writer_s", "change_p50_ms", "change_p99_ms"),
     *("cpu_ms_per_service", "peak_mib", "idle_writes", "idle_cpu_s"),
 }
 
 
 def test_a_small_bench_measures_everything(control_plane: ControlPlane, tmp_path: Path) -> None:
-    """Every promised number is there, and an operator that has nothing to do writes nothing."""
+    """The report has every number, and an idle operator writes nothing."""
     size = ("--services", "20", "--namespaces", "4", "--rounds", "1", "--changes", "3", "--idle", "3")
     output = tmp_path / "bench.json"
     ran = subprocess.run(
@@ -27,8 +27,8 @@ def test_a_small_bench_measures_everything(control_plane: ControlPlane, tmp_path
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads(output.read_text())
-    assert PROMISED <= found.keys()
-    assert (0, 20, 4) == (found["idle_writes"], found["services"], found["namespaces"])
-    assert 0 < found["bare_writer_s"] < found["bare_writer_process_s"]
-    assert 0 < found["cold_to_first_list_s"] < found["cold_to_last_list_s"] < found["cold_s"]
+    result = json.loads(output.read_text())
+    assert NUMBERS <= result.keys()
+    assert (0, 20, 4) == (result["idle_writes"], result["services"], result["namespaces"])
+    assert 0 < result["bare_writer_s"] < result["bare_writer_process_s"]
+    assert 0 < result["cold_to_first_list_s"] < result["cold_to_last_list_s"] < result["cold_s"]

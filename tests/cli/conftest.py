@@ -40,15 +40,15 @@ Write: TypeAlias = Callable[[str, str], str]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """`kubectl exposure ARGUMENTS`, in a folder of its own; `stdin` is what is piped into it."""
     monkeypatch.chdir(tmp_path)
-    # A test without -f must not reach the cluster of the person who runs it.
+    # A test without -f must not reach a cluster of the user's.
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
 
     def running(*arguments: str, stdin: str = "") -> Result:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         try:
             status = main(arguments)
-        except SystemExit as left:  # argparse leaves this way
-            status = int(left.code or 0)
+        except SystemExit as end:  # argparse ends this way
+            status = int(end.code or 0)
         captured = capsys.readouterr()
         return Result(status, captured.out, captured.err)
 
@@ -57,7 +57,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a file below the folder that `run` works in, and gives back its name."""
+    """Writes a file below the folder that `run` works in, and returns its name."""
 
     def writing(name: str, text: str) -> str:
         path = tmp_path / name
@@ -71,9 +71,9 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A cluster on which the operator is installed (but does not run), and the examples are applied."""
-    with ControlPlane(tmp_path_factory.mktemp("cli")) as started:
-        started.kubectl("apply", "--server-side", "-f", str(gateway_api_crds() / "standard"))
-        started.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "manifests" / "base"))
-        started.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-        started.kubectl("apply", "-f", str(REPOSITORY / "examples"))
-        yield started
+    with ControlPlane(tmp_path_factory.mktemp("cli")) as cluster:
+        cluster.kubectl("apply", "--server-side", "-f", str(gateway_api_crds() / "standard"))
+        cluster.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "manifests" / "base"))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        cluster.kubectl("apply", "-f", str(REPOSITORY / "examples"))
+        yield cluster

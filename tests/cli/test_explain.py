@@ -1,4 +1,4 @@
-"""`explain`: which object is meant, what is printed about it, and the same as JSON."""
+"""`explain`: how an object is named, what is printed about it, and the same as JSON."""
 
 import json
 
@@ -73,8 +73,8 @@ def explain(run: Run, text: str, *arguments: str) -> Result:
         pytest.param(["-n", "shop", "web"], "shop/service-web", id="options-first"),
     ],
 )
-def test_the_object_that_is_meant(run: Run, arguments: list[str], name: str) -> None:
-    """Objects are named as people name them to kubectl."""
+def test_an_object_is_named_as_for_kubectl(run: Run, arguments: list[str], name: str) -> None:
+    """By name, kind/name, plural, abbreviation, with or without a namespace."""
     result = explain(run, SHOP, *arguments)
     assert (0, name) == (result.status, result.out.splitlines()[0]), result.err
 
@@ -95,15 +95,15 @@ def test_the_object_that_is_meant(run: Run, arguments: list[str], name: str) -> 
         pytest.param("shop/", "shop/ is not the name of an object.", id="no-name"),
     ],
 )
-def test_what_is_no_object(run: Run, text: str, message: str) -> None:
-    """A message that says what can be written."""
+def test_a_name_without_an_object_is_refused(run: Run, text: str, message: str) -> None:
+    """The message has the forms that are possible."""
     result = explain(run, SHOP, text)
     assert (2, "") == (result.status, result.out)
     assert message in result.err
 
 
-def test_an_ingress_of_several_namespaces(run: Run) -> None:
-    """Ambiguous, until -n says which."""
+def test_an_ambiguous_ingress_needs_a_namespace(run: Run) -> None:
+    """-n chooses one."""
     twins = SHOP + "---\n" + "---\n".join(SHOP.split("---\n")[2:3]).replace("namespace: shop", "namespace: other")
     assert (
         "Ingress site exists in several namespaces: other, shop. Choose one with -n."
@@ -128,12 +128,12 @@ def test_an_explanation_as_json(run: Run) -> None:
     """The entry points as `map -o json` gives them, with the NetworkPolicies in full."""
     [web] = json.loads(explain(run, SHOP, "web", "-o", "json").out)
     every = json.loads(run("map", "-o", "json", "-f", "-", stdin=SHOP).out)
-    [of_map] = [exposure for exposure in every if exposure["name"] == "service-web"]
+    [in_map] = [exposure for exposure in every if exposure["name"] == "service-web"]
     assert [] == web.pop("plannedNetworkPolicies")
-    assert [ref["name"] for ref in of_map["networkPolicies"]] == [
-        each["metadata"]["name"] for each in web.pop("manifests")
+    assert [ref["name"] for ref in in_map["networkPolicies"]] == [
+        manifest["metadata"]["name"] for manifest in web.pop("manifests")
     ]
-    assert of_map == web
+    assert in_map == web
     assert [] == json.loads(explain(run, SHOP.replace("name: api, port", "name: gone, port"), "api", "-o", "json").out)
 
 
@@ -217,7 +217,7 @@ def test_options_may_stand_before_the_subcommand(
         pytest.param(["--dry-run", "map"], "unrecognized arguments: --dry-run", id="an-option-of-another-subcommand"),
     ],
 )
-def test_wrong_use_of_options(run: Run, arguments: list[str], words: str) -> None:
+def test_invalid_options_are_refused(run: Run, arguments: list[str], words: str) -> None:
     """argparse's own message, and status 2."""
     result = run(*arguments)
     assert (2, True) == (result.status, words in result.err), result.err

@@ -1,4 +1,4 @@
-"""Against a real API server: the same answers as from the files, with the rights that a role of ours gives."""
+"""Against a real API server: the same results as from files, with the rights of the installed role."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def live(cluster: ControlPlane) -> list[str]:
 
 
 def test_a_cluster_gives_what_its_manifests_give(run: Run, live: list[str]) -> None:
-    """The plan of a cluster that holds the examples is the plan of the examples."""
+    """The plan of a cluster with the examples is the plan of the examples."""
     from_files = run("plan", "-f", str(REPOSITORY / "examples"))
     from_cluster = run("plan", *live)
     names = [line.split()[:2] for line in from_files.out.splitlines()]
@@ -26,22 +26,22 @@ def test_a_cluster_gives_what_its_manifests_give(run: Run, live: list[str]) -> N
     assert names == [line.split()[:2] for line in from_cluster.out.splitlines()]
 
 
-def test_the_map_of_a_cluster(run: Run, live: list[str]) -> None:
-    """Every entry point, with -n those of one namespace."""
+def test_the_map_of_a_cluster_has_every_entry_point(run: Run, live: list[str]) -> None:
+    """With -n those of one namespace."""
     everywhere = json.loads(run("map", "-o", "json", *live).out)
     here = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
     assert {"shop", "payments", "telemetry", "team-orange"} <= {exposure["namespace"] for exposure in everywhere}
     assert [("shop", "service-web")] == [(exposure["namespace"], exposure["name"]) for exposure in here]
 
 
-def test_explain_on_a_cluster(run: Run, live: list[str]) -> None:
-    """A name is looked up in the namespace that is given."""
+def test_explain_finds_a_service_in_the_given_namespace(run: Run, live: list[str]) -> None:
+    """On a cluster as in files."""
     result = run("explain", "web", "-n", "shop", *live)
     assert (0, True) == (result.status, "shop/service-web" in result.out)
 
 
-def test_a_namespace_that_is_not_there(run: Run, live: list[str]) -> None:
-    """A misspelt namespace is no empty map."""
+def test_a_missing_namespace_is_an_error(run: Run, live: list[str]) -> None:
+    """A misspelt name must not give an empty map."""
     result = run("map", "-n", "shpo", *live)
     assert (2, True) == (
         result.status,
@@ -76,7 +76,7 @@ def test_the_map_role_is_enough_and_nothing_is_written(cluster: ControlPlane, ru
 
 
 def test_a_missing_right_is_named(cluster: ControlPlane, run: Run, tmp_path: Path) -> None:
-    """Verb and resource, so that the person who grants rights knows what to grant."""
+    """Verb and resource, so that an administrator knows which right to give."""
     cluster.kubectl("create", "serviceaccount", "rightless", "-n", "default")
     config = cluster.write_kubeconfig(tmp_path / "rightless", cluster.service_account_token("default", "rightless"))
     result = run("map", "--kubeconfig", str(config))
@@ -92,7 +92,7 @@ def test_a_missing_right_is_named(cluster: ControlPlane, run: Run, tmp_path: Pat
         pytest.param({"server": "https://127.0.0.1:1"}, "does not answer", id="no-server-there"),
     ],
 )
-def test_a_cluster_that_cannot_be_asked(
+def test_a_cluster_that_cannot_be_read_is_an_error(
     cluster: ControlPlane, run: Run, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     """Exit status 2 and a message, never a traceback."""
@@ -102,8 +102,8 @@ def test_a_cluster_that_cannot_be_asked(
     assert (2, True) == (result.status, words in result.err)
 
 
-def test_the_clusters_own_configuration_counts(cluster: ControlPlane, run: Run, live: list[str]) -> None:
-    """Without --config, what the operator runs with is read from its ConfigMap."""
+def test_the_configuration_of_the_cluster_is_read(cluster: ControlPlane, run: Run, live: list[str]) -> None:
+    """Without --config, the operator's configuration is read from its ConfigMap."""
     patch = json.dumps({"data": {"config.yaml": "network: {cni: antrea}\n"}})
     cluster.kubectl("patch", "configmap", "exposure-operator", "-n", "exposure-system", "--type=merge", "-p", patch)
     [entry_point] = json.loads(run("map", "-o", "json", "-n", "shop", *live).out)
@@ -121,7 +121,7 @@ def test_the_namespace_of_the_context_is_where_a_bare_name_is_looked_up(
 
 
 @pytest.mark.cluster
-def test_a_cluster_without_our_crds_has_a_map_as_well(run: Run, tmp_path: Path) -> None:
+def test_a_cluster_without_the_crds_has_a_map_as_well(run: Run, tmp_path: Path) -> None:
     """Before anything is installed: every entry point, without a policy."""
     with ControlPlane(tmp_path / "bare", controllers=False) as bare:
         bare.kubectl("create", "service", "loadbalancer", "web", "--tcp=80:8080")

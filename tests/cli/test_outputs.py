@@ -46,7 +46,7 @@ def shop(write: Write) -> list[str]:
 
 
 def test_the_map_as_a_table(run: Run, shop: list[str]) -> None:
-    """Aligned, and no line cut off, when it is piped."""
+    """In a pipe it is aligned, and no line is cut."""
     assert TABLE == run("map", *shop).out
 
 
@@ -86,8 +86,8 @@ def test_the_map_as_json(run: Run, shop: list[str]) -> None:
     assert all(source[key] for key in ("row", "explanation", "reference", "ports"))
 
 
-def test_a_plan_reads_like_a_sentence(run: Run, shop: list[str]) -> None:
-    """One line a change, in the order in which they are made; what is lost and gained by them; and a count."""
+def test_a_plan_has_a_sentence_for_each_change(run: Run, shop: list[str]) -> None:
+    """Changes in the order in which they are made, then the connections that they cut or open, then a count."""
     assert (
         "create shop/exposure-to-web        from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http udp/5353\n"
         "create shop/exposure-default-deny  deny all ingress to every pod\n"
@@ -105,9 +105,9 @@ def planned(run: Run, *arguments: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(result.out))
 
 
-def test_the_policies_themselves(run: Run, shop: list[str]) -> None:
-    """Every NetworkPolicy of ours, by namespace and name, ready to be applied."""
-    [deny, grant] = planned(run, *shop)
+def test_a_plan_as_yaml_can_be_applied(run: Run, shop: list[str]) -> None:
+    """It has every planned NetworkPolicy, sorted by namespace and name."""
+    [deny, to_web] = planned(run, *shop)
     assert ("exposure-default-deny", []) == (deny["metadata"]["name"], deny["spec"]["ingress"])
     assert {
         "podSelector": {"matchLabels": {"app": "web"}},
@@ -118,30 +118,28 @@ def test_the_policies_themselves(run: Run, shop: list[str]) -> None:
                 "ports": [{"protocol": "TCP", "port": "http"}, {"protocol": "UDP", "port": 5353}],
             }
         ],
-    } == grant["spec"]
+    } == to_web["spec"]
 
 
-def test_what_is_planned_is_kept_when_it_stands(run: Run, shop: list[str], write: Write) -> None:
-    """The plan's own YAML, read beside the manifests, leaves nothing to write; -o yaml still shows all of it."""
-    standing = ["-f", write("standing.yaml", run("plan", "-o", "yaml", *shop).out)]
-    result = run("plan", *shop, *standing, "--exit-code")
+def test_a_live_policy_that_is_as_planned_is_kept(run: Run, shop: list[str], write: Write) -> None:
+    """With the plan's own YAML as input, nothing is left to write. -o yaml still shows every policy."""
+    live = ["-f", write("live.yaml", run("plan", "-o", "yaml", *shop).out)]
+    result = run("plan", *shop, *live, "--exit-code")
     assert (0, True) == (result.status, result.out.endswith("0 to create, 0 to update, 0 to delete, 2 to keep.\n"))
-    assert planned(run, *shop) == planned(run, *shop, *standing)
+    assert planned(run, *shop) == planned(run, *shop, *live)
 
 
 def test_an_update_shows_what_changes(run: Run, shop: list[str], write: Write) -> None:
-    """Under its sentence, the lines of the policy that go and come."""
+    """Below its sentence, the lines of the policy that are removed and added."""
     before = run("plan", "-o", "yaml", *shop).out.replace("port: 5353", "port: 5300")
-    result = run("plan", *shop, "-f", write("standing.yaml", before))
+    result = run("plan", *shop, "-f", write("live.yaml", before))
     changed = [line.strip() for line in result.out.splitlines() if line.lstrip().startswith(("-", "+"))]
     assert ["-      port: 5300", "+      port: 5353"] == [line for line in changed if "port" in line]
 
 
 @pytest.mark.parametrize("option, status", [("--exit-code", 1), ("", 0)])
-def test_the_exit_status_says_whether_anything_would_be_written(
-    run: Run, shop: list[str], option: str, status: int
-) -> None:
-    """1 only where it was asked for."""
+def test_the_exit_status_of_a_plan_with_changes(run: Run, shop: list[str], option: str, status: int) -> None:
+    """It is 1 with --exit-code, else 0."""
     assert status == run("plan", *shop, *([option] if option else [])).status
 
 
@@ -153,10 +151,10 @@ def test_the_exit_status_says_whether_anything_would_be_written(
         pytest.param("kind: ExposurePolicy", "kind: ExposurePolicy", id="audit-on-the-namespace"),
     ],
 )
-def test_what_is_not_enforced_is_not_planned_unless_asked(
+def test_what_is_not_enforced_is_planned_with_as_enforced_only(
     run: Run, write: Write, shop: list[str], from_: str, to: str
 ) -> None:
-    """Audit and Paused give no policy; --as-enforced gives what Enforce would."""
+    """Audit and Paused write no policy. --as-enforced shows what Enforce would write."""
     text = SHOP.replace(from_, to)
     if from_ == to:
         text += (
@@ -169,21 +167,21 @@ def test_what_is_not_enforced_is_not_planned_unless_asked(
 
 
 def test_a_plan_as_json(run: Run, shop: list[str]) -> None:
-    """Changes with what stands before and after, and the policies as -o yaml gives them."""
+    """Changes with the policy before and after, and the policies as -o yaml gives them."""
     result = json.loads(run("plan", "-o", "json", *shop).out)
-    verbs = [(each["verb"], each["namespace"], each["name"], each["before"]) for each in result["changes"]]
+    verbs = [(change["verb"], change["namespace"], change["name"], change["before"]) for change in result["changes"]]
     assert [("create", "shop", "exposure-to-web", None), ("create", "shop", "exposure-default-deny", None)] == verbs
     assert planned(run, *shop) == result["networkPolicies"]
 
 
 def test_a_name_conflict_is_reported(run: Run, shop: list[str], write: Write) -> None:
-    """A NetworkPolicy that has a name of ours, and that the operator did not write, is never overwritten."""
+    """A NetworkPolicy with a name of the operator's that the operator did not write is never overwritten."""
     foreign = (
         "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: exposure-to-web, namespace: shop}, "
         "spec: {podSelector: {}}}"
     )
     given = [*shop, "-f", write("foreign.yaml", foreign)]
-    assert ["exposure-default-deny"] == [each["metadata"]["name"] for each in planned(run, *given)]
+    assert ["exposure-default-deny"] == [manifest["metadata"]["name"] for manifest in planned(run, *given)]
     assert "skip   shop/exposure-to-web        name conflict: " in run("plan", *given).out
     result = json.loads(run("plan", "-o", "json", *given).out)
     assert [{"namespace": "shop", "name": "exposure-to-web"}] == result["nameConflicts"]
@@ -219,8 +217,10 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
         pytest.param("a/twin", 0, "is not behind an entry point", id="a-service-without-an-entry-point"),
     ],
 )
-def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, words: str) -> None:
-    """NAMESPACE/NAME, or a name that can mean only one."""
+def test_a_service_is_named_by_its_name_alone_or_with_its_namespace(
+    run: Run, write: Write, name: str, status: int, words: str
+) -> None:
+    """NAMESPACE/NAME, or a name that only one namespace has."""
     twins = "".join(
         f"---\n{{apiVersion: v1, kind: Service, metadata: {{name: twin, namespace: {namespace}}}, spec: {{}}}}\n"
         for namespace in "ab"
@@ -230,8 +230,8 @@ def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, 
     assert words in " ".join((result.out + result.err).split())
 
 
-def test_an_explanation_shows_the_policies_whole(run: Run, write: Write) -> None:
-    """Peers and egress are no entry point's, but they decide who reaches the pods and whom the pods reach."""
+def test_an_explanation_shows_complete_policies(run: Run, write: Write) -> None:
+    """With peers and egress: they belong to no entry point, but decide which connections the pods may have."""
     more = "spec: {peers: [{namespaceSelector: {matchLabels: {team: a}}}], egress: {dns: false}, clients"
     out = run("explain", "shop/web", "-f", write("peers.yaml", SHOP.replace("spec: {clients", more))).out
     assert "exposure-to-web\n       from 198.51.100.0/24 except 198.51.100.66/32 to app=web tcp/http" in out
@@ -239,7 +239,7 @@ def test_an_explanation_shows_the_policies_whole(run: Run, write: Write) -> None
 
 
 def test_a_backend_is_explained_by_the_entry_point_that_leads_to_it(run: Run, write: Write) -> None:
-    """A ClusterIP Service behind an Ingress of the same namespace has that Ingress's entry point."""
+    """A ClusterIP Service behind an Ingress of its namespace."""
     text = (
         "{apiVersion: v1, kind: Service, metadata: {name: api}, spec: {selector: {a: b}, ports: [{port: 80}]}}\n---\n"
         "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: site}, spec: {defaultBackend: "
@@ -248,8 +248,8 @@ def test_a_backend_is_explained_by_the_entry_point_that_leads_to_it(run: Run, wr
     assert "default/ingress-site" in run("explain", "api", "-f", write("site.yaml", text)).out
 
 
-def test_no_entry_point_at_all(run: Run) -> None:
-    """An empty map is reported on standard error, and is no error."""
+def test_an_empty_map_is_no_error(run: Run) -> None:
+    """Standard error reports that there is no entry point."""
     result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
     assert (0, "") == (result.status, result.out)
     assert "There are no entry points: " in result.err

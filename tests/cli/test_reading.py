@@ -1,4 +1,4 @@
-"""What is read, what is passed over, and what is refused with file, line and field."""
+"""What is read from files, what is ignored, and what is refused with file, line and field."""
 
 import json
 
@@ -24,16 +24,16 @@ def entry_points(run: Run, *arguments: str, stdin: str = "") -> list[str]:
     """namespace/name of every entry point that `map` finds."""
     result = run("map", "-o", "json", *arguments, stdin=stdin)
     assert result.status == 0, result.err
-    return [f"{each['namespace']}/{each['name']}" for each in json.loads(result.out)]
+    return [f"{exposure['namespace']}/{exposure['name']}" for exposure in json.loads(result.out)]
 
 
-def test_a_file(run: Run, write: Write) -> None:
+def test_a_file_is_read(run: Run, write: Write) -> None:
     """One file, one entry point."""
     assert ["shop/service-web"] == entry_points(run, "-f", write("web.yaml", SERVICE))
 
 
-def test_a_folder_is_read_whole(run: Run, write: Write) -> None:
-    """*.yaml, *.yml and *.json, however deep; other files are left alone."""
+def test_a_folder_is_read_with_its_subfolders(run: Run, write: Write) -> None:
+    """*.yaml, *.yml and *.json are read. Other files are not."""
     write("all/a.yaml", SERVICE)
     write("all/b/c.yml", SERVICE.replace("name: web", "name: api"))
     write(
@@ -51,7 +51,7 @@ def test_a_folder_is_read_whole(run: Run, write: Write) -> None:
     assert ["default/service-j", "shop/service-api", "shop/service-web"] == entry_points(run, "-f", "all")
 
 
-def test_standard_input_and_several_files(run: Run, write: Write) -> None:
+def test_several_files_and_standard_input_are_read_together(run: Run, write: Write) -> None:
     """`-f` may be repeated, and `-` is standard input."""
     name = write("web.yaml", SERVICE)
     piped = SERVICE.replace("name: web", "name: api")
@@ -84,27 +84,27 @@ def test_a_list_is_its_items(run: Run, whole: dict[str, list[dict[str, object]]]
         pytest.param("# only a comment\n", id="a-comment"),
     ],
 )
-def test_other_kinds_are_passed_over(run: Run, other: str) -> None:
-    """Unknown kinds, whatever they hold, are no error and no warning."""
+def test_other_kinds_are_ignored(run: Run, other: str) -> None:
+    """Unknown kinds are no error and no warning, whatever their content."""
     result = run("map", "-f", "-", "-o", "json", stdin=f"{SERVICE}---\n{other}")
     assert (0, 1, "") == (result.status, len(json.loads(result.out)), result.err)
 
 
-def test_a_bare_object_lies_in_the_namespace_that_is_named(run: Run) -> None:
-    """-n, else `default`; what names a namespace keeps it."""
+def test_an_object_without_a_namespace_is_in_the_given_one(run: Run) -> None:
+    """In that of -n, else in `default`."""
     bare = SERVICE.replace(", namespace: shop", "")
     assert ["default/service-web"] == entry_points(run, "-f", "-", stdin=bare)
     assert ["team/service-web"] == entry_points(run, "-f", "-", "-n", "team", stdin=bare)
 
 
-def test_only_the_namespace_that_is_named_is_reported(run: Run) -> None:
-    """-n narrows what is reported, not what is read; -A reports everything again."""
+def test_only_the_given_namespace_is_reported(run: Run) -> None:
+    """-n limits what is reported, not what is read. -A reports everything again."""
     both = f"{SERVICE}---\n{SERVICE.replace('shop', 'other')}"
     assert ["shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", stdin=both)
     assert ["other/service-web", "shop/service-web"] == entry_points(run, "-f", "-", "-n", "shop", "-A", stdin=both)
 
 
-def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
+def test_of_two_definitions_the_last_one_counts(run: Run, write: Write) -> None:
     """As with kubectl apply. A warning names the line of the second one."""
     name = write("two.yaml", f"{SERVICE}---\n{SERVICE.replace('port: 80,', 'port: 81,')}")
     result = run("map", "-f", name)
@@ -116,7 +116,7 @@ def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
 
 
 def test_the_same_object_twice_is_no_warning(run: Run) -> None:
-    """Every file of a folder may carry its own copy of the Namespace."""
+    """Every file of a folder may have its own copy of the Namespace."""
     assert "" == run("map", "-f", "-", stdin=f"{SERVICE}---\n{SERVICE}").err
 
 
@@ -150,9 +150,11 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         ),
         pytest.param("a: &a [*a]\n", 1, "contains aliases that expand to too many objects", id="an-alias-to-itself"),
         pytest.param(POLICY_WITH + "  a: " + "[" * 990 + "]" * 990, 5, "spec.a: is an unknown field", id="very-deep"),
-        pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="abysmal"),
-        pytest.param('{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="abysmal-json"),
-        pytest.param("- " * 100_000 + "a", 1, "is nested too deeply", id="abysmal-in-blocks"),
+        pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="200000-lists-deep"),
+        pytest.param(
+            '{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="100000-objects-deep-in-json"
+        ),
+        pytest.param("- " * 100_000 + "a", 1, "is nested too deeply", id="100000-block-lists-deep"),
         pytest.param("kind: Service\nmetadata: {name: a}\n", 1, "apiVersion: is missing. Use v1", id="no-version"),
         pytest.param(
             "apiVersion: v1\nkind: Service\nmetadata:\n  labels: {}\n", 3, "metadata.name: is missing", id="no-name"
@@ -166,7 +168,7 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param(
             POLICY_WITH + "  client: {}\n", 5, "spec.client: is an unknown field. Known fields: mode", id="a-typo"
         ),
-        pytest.param(POLICY_WITH + "  mode: On\n", 5, "spec.mode: is a boolean", id="a-mode-that-yaml-takes-for-true"),
+        pytest.param(POLICY_WITH + "  mode: On\n", 5, "spec.mode: is a boolean", id="a-mode-that-yaml-reads-as-true"),
         pytest.param(
             POLICY_WITH + "  entryPoints: [Window]\n",
             5,
@@ -206,8 +208,10 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         ),
     ],
 )
-def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: int, words: str) -> None:
-    """Exit status 2, nothing on standard output, and file:line with the field and what is wrong with it."""
+def test_an_invalid_object_is_named_with_file_and_line(
+    run: Run, write: Write, text: str, line: int, words: str
+) -> None:
+    """Exit status 2, nothing on standard output, and file:line, the field, and what is wrong."""
     result = run("plan", "-f", write("bad.yaml", text))
     assert (2, "") == (result.status, result.out)
     assert f"kubectl exposure: bad.yaml:{line}: " in result.err
@@ -243,15 +247,15 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
         pytest.param("a: !!int ''\n", 0, "does not fit its YAML tag", id="no-number"),
     ],
 )
-def test_what_is_no_yaml(run: Run, write: Write, text: str, line: int, words: str) -> None:
-    """The line, what is wrong, in the words that kubectl has for it, and what to do."""
+def test_invalid_yaml_is_named_with_file_and_line(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """With what is wrong, in kubectl's words, and what to do."""
     result = run("map", "-f", write("bad.yaml", text))
     assert (2, "") == (result.status, result.out)
     assert result.err.startswith(f"kubectl exposure: bad.yaml:{line}: " if line else "kubectl exposure: bad.yaml: ")
     assert words in result.err
 
 
-OURS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
+KINDS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,7 @@ OURS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
             "'ExposurePolcy' is not a kind",
             id="misspelt",
         ),
-        pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, OURS, id="lower-case"),
+        pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, KINDS, id="lower-case"),
         pytest.param(
             POLICY.replace("kind: ExposurePolicy\n", ""),
             1,
@@ -287,22 +291,22 @@ OURS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
         ),
     ],
 )
-def test_an_unknown_kind_of_ours_is_an_error(run: Run, write: Write, text: str, line: int, words: str) -> None:
-    """It was meant for the operator, and would be missing from the plan without a word."""
+def test_an_unknown_kind_of_exposure_dev_is_an_error(run: Run, write: Write, text: str, line: int, words: str) -> None:
+    """It is a mistake: else the object would be missing from the plan without a message."""
     result = run("plan", "--exit-code", "-f", write("bad.yaml", text))
     assert (2, "") == (result.status, result.out)
     assert f"bad.yaml:{line}: " in result.err
     assert words in result.err
 
 
-def test_exposures_are_passed_over(run: Run) -> None:
-    """The operator writes them; in a file they are no input, and no mistake."""
+def test_exposures_are_ignored(run: Run) -> None:
+    """The operator writes them. In a file they are not read, and no error."""
     exposure = "{apiVersion: exposure.dev/v1alpha1, kind: Exposure, metadata: {name: service-web, namespace: shop}}\n"
     assert ["shop/service-web"] == entry_points(run, "-f", "-", stdin=f"{SERVICE}---\n{exposure}")
 
 
-def test_a_version_that_is_not_read(run: Run, write: Write) -> None:
-    """Of another group's kind: a warning, because it may be newer than this command."""
+def test_an_unknown_version_of_another_group_is_a_warning(run: Run, write: Write) -> None:
+    """It may be newer than this command."""
     name = write("route.yaml", "{apiVersion: gateway.networking.k8s.io/v9, kind: HTTPRoute, metadata: {name: a}}")
     result = run("map", "-f", name)
     assert (0, True) == (
@@ -312,8 +316,8 @@ def test_a_version_that_is_not_read(run: Run, write: Write) -> None:
     assert "Use gateway.networking.k8s.io/v1." in result.err
 
 
-def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
-    """The line of the field, although JSON readers keep none."""
+def test_invalid_json_is_named_with_its_line(run: Run, write: Write) -> None:
+    """The line is that of the field."""
     body = {
         "apiVersion": "exposure.dev/v1alpha1",
         "kind": "ExposurePolicy",
@@ -327,8 +331,8 @@ def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
     )
 
 
-def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
-    """Mistakes are not reported one by one; of a hundred, the first twenty."""
+def test_all_errors_are_reported_together(run: Run, write: Write) -> None:
+    """Of a hundred, the first twenty."""
     bad = "\n---\n".join(POLICY_WITH + f"  bad{number}: 1" for number in range(100))
     lines = run("plan", "-f", write("bad.yaml", bad)).err.splitlines()
     assert (21, "kubectl exposure: and 80 more") == (len(lines), lines[-1])
@@ -349,7 +353,7 @@ def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
         pytest.param(["-o", "xml"], "invalid choice", id="no-such-output"),
     ],
 )
-def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
+def test_invalid_arguments_are_refused(run: Run, arguments: list[str], words: str) -> None:
     """Exit status 2 and a message, never a traceback."""
     result = run("map", *arguments, stdin=SERVICE)
     assert (2, "") == (result.status, result.out)
@@ -370,15 +374,15 @@ def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
         ),
     ],
 )
-def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str, words: str) -> None:
-    """Facts about the cluster are held to the same standard."""
+def test_an_invalid_configuration_is_refused(run: Run, write: Write, text: str, words: str) -> None:
+    """With file, line and field, as objects are."""
     result = run("map", "-f", "-", "--config", write("facts.yaml", text), stdin=SERVICE)
     assert (2, "") == (result.status, result.out)
     assert words in result.err
 
 
-def test_the_configuration_counts(run: Run, write: Write) -> None:
-    """The CNI of --config is the one that counts."""
+def test_the_configuration_is_used(run: Run, write: Write) -> None:
+    """The CNI is that of --config."""
     config = write("facts.yaml", "network: {cni: calico}\n")
     [entry_point] = json.loads(
         run("map", "-o", "json", "-f", "-", "--config", config, stdin=f"{SERVICE}---\n{POLICY}").out
@@ -387,6 +391,6 @@ def test_the_configuration_counts(run: Run, write: Write) -> None:
 
 
 def test_the_examples_can_be_planned(run: Run) -> None:
-    """Every example is read offline as it stands."""
+    """Every example is read offline, unchanged."""
     result = run("plan", "-f", str(REPOSITORY / "examples"))
     assert (0, "") == (result.status, result.err)

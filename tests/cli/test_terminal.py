@@ -1,4 +1,4 @@
-"""Other people's names on a terminal: they are shown, and control nothing."""
+"""Names from the cluster on a terminal: they are shown, and control nothing."""
 
 import html.parser
 import json
@@ -33,13 +33,13 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
         pytest.param("\x1b[31mred", "\\x1b[31mred", id="an-escape-sequence"),
         pytest.param("\x9b31m", "\\x9b31m", id="the-eight-bit-form-of-one"),
         pytest.param("a\nb\rc", "a\\x0ab\\x0dc", id="line-breaks"),
-        pytest.param("\u202egnp.exe", "\\u202egnp.exe", id="text-turned-around"),
+        pytest.param("\u202egnp.exe", "\\u202egnp.exe", id="a-bidirectional-override"),
         pytest.param("\U000e0041", "\\U000e0041", id="an-invisible-tag"),
         pytest.param("\ud800", "\\ud800", id="half-a-character"),
     ],
 )
-def test_safe(text: str, shown: str) -> None:
-    """A character that could drive a terminal is shown as its code point."""
+def test_control_characters_are_shown_as_code_points(text: str, shown: str) -> None:
+    """No character can control a terminal."""
     assert shown == safe(text)
 
 
@@ -48,13 +48,13 @@ def test_safe(text: str, shown: str) -> None:
     [["map"], ["map", "-o", "json"], ["map", "-o", "html"], ["plan"], ["plan", "-o", "yaml"], ["plan", "-o", "json"]],
 )
 def test_hostile_names_reach_no_terminal(run: Run, arguments: list[str]) -> None:
-    """In whatever form: no control character, no bidirectional override, on neither output."""
+    """Neither output has a control character or a bidirectional override, in any format."""
     policy = "---\n{apiVersion: exposure.dev/v1alpha1, kind: ClusterExposurePolicy, metadata: {name: a}, spec: {}}\n"
     result = run(*arguments, "-f", "-", stdin=HOSTILE + policy)
     assert (0, []) == (result.status, UNPRINTABLE.findall(result.out + result.err))
 
 
-def test_errors_too_are_safe(run: Run) -> None:
+def test_errors_have_no_control_characters(run: Run) -> None:
     """A field's name can be as hostile as an object's."""
     text = 'apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata: {name: "\\e[2J"}\nspec: {"\\e[1m": 1}\n'
     result = run("plan", "-f", "-", stdin=text)
@@ -74,7 +74,7 @@ class Page(html.parser.HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
-def test_the_page_is_complete_in_itself(run: Run) -> None:
+def test_the_page_loads_nothing(run: Run) -> None:
     """No script, nothing loaded, no link but to its own sections, whatever the objects are called."""
     page = Page()
     page.feed(run("map", "-o", "html", "-f", "-", stdin=HOSTILE).out)
@@ -84,14 +84,14 @@ def test_the_page_is_complete_in_itself(run: Run) -> None:
     assert "url(" not in run("map", "-o", "html", "-f", "-", stdin=HOSTILE).out
 
 
-def test_the_picture_is_drawn(run: Run) -> None:
-    """Well-formed SVG with every box inside its frame: who comes in, the entry point, the pods, and a blind spot."""
+def test_the_picture_has_every_box_inside_its_frame(run: Run) -> None:
+    """It is well-formed SVG with sources, entry point, pods and a blind spot."""
     out = run("map", "-o", "html", "-f", str(REPOSITORY / "examples")).out
-    found = re.search(r"<svg.*</svg>", out, re.DOTALL)
-    assert found
-    svg = ElementTree.fromstring(found[0])
+    picture = re.search(r"<svg.*</svg>", out, re.DOTALL)
+    assert picture
+    svg = ElementTree.fromstring(picture[0])
     _, _, width, height = map(float, svg.attrib["viewBox"].split())
-    boxes = [each.attrib for each in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    boxes = [box.attrib for box in svg.iter("{http://www.w3.org/2000/svg}rect")]
     outside = [
         box
         for box in boxes
@@ -100,10 +100,10 @@ def test_the_picture_is_drawn(run: Run) -> None:
     words = "".join(svg.itertext())
     assert [] == outside
     assert {"held", "entry-point", "backend"} <= {css for box in boxes for css in box["class"].split()}
-    assert all(each in words for each in ("shop/service-web", "203.0.113.0/24", "Service shop/web"))
+    assert all(text in words for text in ("shop/service-web", "203.0.113.0/24", "Service shop/web"))
 
 
-def test_a_table_is_aligned_and_never_cut() -> None:
+def test_a_table_is_aligned_and_not_cut() -> None:
     """However long a cell is."""
     assert f"A{' ' * 299}  B\n{'x' * 300}  y\n" == aligned(["A", "B"], [["x" * 300, "y"]])
 
@@ -122,7 +122,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
-    """`… | head -1` ends in silence."""
+    """`… | head -1` prints no error."""
     many = "---\n".join(
         f"{{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{type: LoadBalancer}}}}\n"
         for number in range(3000)
@@ -140,8 +140,8 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert (0, b"") == (started.wait(timeout=60), errors)
 
 
-def test_a_full_disk_is_no_difference() -> None:
-    """Exit status 2: 1 would say that the plan has changes."""
+def test_a_full_disk_is_an_error() -> None:
+    """Exit status 2. 1 would mean that the plan has changes."""
     example = str(REPOSITORY / "examples" / "quick-start.yaml")
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
@@ -158,26 +158,29 @@ def test_a_full_disk_is_no_difference() -> None:
     )
 
 
-def test_a_person_gets_a_table_with_rules(write: Write, tmp_path: Path) -> None:
-    """On a terminal rich draws it; a name in square brackets is no markup there."""
+def test_on_a_terminal_the_table_has_rules(write: Write, tmp_path: Path) -> None:
+    """rich draws it. A name in square brackets is not read as markup."""
     file = tmp_path / write("hostile.yaml", HOSTILE)
-    ours, theirs = pty.openpty()
+    reader, terminal = pty.openpty()
     started = subprocess.Popen(
-        _command("map", "-f", str(file)), stdout=theirs, stderr=theirs, env=_environment(TERM="xterm", COLUMNS="200")
+        _command("map", "-f", str(file)),
+        stdout=terminal,
+        stderr=terminal,
+        env=_environment(TERM="xterm", COLUMNS="200"),
     )
-    os.close(theirs)
-    seen = b""
+    os.close(terminal)
+    output = b""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            part = os.read(ours, 65536)
+            part = os.read(reader, 65536)
         except OSError:  # EIO: the other end is closed
             break
         if not part:
             break
-        seen += part
-    os.close(ours)
-    text = seen.decode()
+        output += part
+    os.close(reader)
+    text = output.decode()
     assert 0 == started.wait(timeout=30)
     assert "[red]" in text
     assert "─" in text
@@ -196,8 +199,8 @@ spec:
 """
 
 
-def test_kubectl_finds_it(tmp_path: Path) -> None:
-    """The real kubectl hands `kubectl exposure …` over to an executable of that name on PATH."""
+def test_kubectl_runs_the_plugin(tmp_path: Path) -> None:
+    """The real kubectl runs the executable kubectl-exposure on PATH."""
     plugin = tmp_path / "kubectl-exposure"
     plugin.write_text(f"#!{sys.executable}\nimport sys\nfrom exposure.cli import main\nsys.exit(main())\n")
     plugin.chmod(0o755)

@@ -27,7 +27,7 @@ _MERGE = "application/merge-patch+json"
 
 
 class Api:
-    """`create`, `patch`, `delete`, `get`, `items`; a refusal is an HTTPError with the server's sentence."""
+    """`create`, `patch`, `delete`, `get`, `items`; a refusal is an HTTPError with the server's message."""
 
     def __init__(self, cluster: ControlPlane) -> None:
         self._cluster = cluster
@@ -116,7 +116,7 @@ def cluster_exposure_policy(name: str, *namespaces: str, **spec: Any) -> Object:
 
 
 def network_policy(where: str, name: str, **head: Any) -> Object:
-    """A policy that denies all ingress, not ours unless `head` says so."""
+    """A policy that denies all ingress. Its labels (in `head`) decide whether it is the operator's."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -1,4 +1,4 @@
-"""The API server's audit log: who asked for what, as the server recorded it."""
+"""The API server's audit log: which user sent which request, as the server recorded it."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -31,11 +31,11 @@ def events(log: Path, since: int = 0) -> Iterator[AuditEvent]:
                 yield json.loads(line)
 
 
-def writes(found: Iterable[AuditEvent], user: str | None = None) -> list[AuditEvent]:
-    """The requests among them that write, by `user` if given; refused ones count, dry runs do not."""
+def writes(requests: Iterable[AuditEvent], user: str | None = None) -> list[AuditEvent]:
+    """The requests that write, by `user` if given. Refused ones count, dry runs do not."""
     return [
         event
-        for event in found
+        for event in requests
         if event["verb"] in WRITE_VERBS
         and event["stage"] == "ResponseComplete"
         and user in (None, event["user"]["username"])

@@ -2,8 +2,8 @@
 
     python -m tests.cluster.binaries        # builds if need be, prints the folder
 
-Go modules can be had where prebuilt binaries cannot, so a Go module of ours (`binaries/`, a main that hands over to the
-upstream commands) is linked once into a single executable. It takes minutes, so it is kept in
+Go modules are available where prebuilt binaries are not. So a Go module of the project (`binaries/`, a main that calls
+the upstream commands) is linked once into a single executable. It takes minutes, so it is kept in
 $XDG_CACHE_HOME/exposure-operator (by default ~/.cache), under a key made from that module and the version.
 """
 
@@ -36,7 +36,7 @@ _GO_MINIMUM = (1, 26)
 def binaries(version: str | None = None) -> Path:
     """The folder that holds COMMANDS, in Kubernetes `version` (default: $EXPOSURE_TEST_KUBERNETES, else go.mod's).
 
-    $KUBEBUILDER_ASSETS wins where it is set and no version is asked for. Raises RuntimeError if the build fails.
+    $KUBEBUILDER_ASSETS wins where it is set and no version is given. Raises RuntimeError if the build fails.
     """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     wanted = version or os.environ.get(VERSION_VARIABLE)
@@ -45,7 +45,7 @@ def binaries(version: str | None = None) -> Path:
         missing = [name for name in COMMANDS if not (Path(assets) / name).exists()]
         if not missing:
             return Path(assets)
-        print(f"$KUBEBUILDER_ASSETS has no {', '.join(missing)}; using our own build", file=sys.stderr)
+        print(f"$KUBEBUILDER_ASSETS has no {', '.join(missing)}; using the project's own build", file=sys.stderr)
     folder = _cached(wanted or default_version())
     if not (folder / "all").exists():
         with locked(folder):
@@ -68,9 +68,9 @@ def gateway_api_crds() -> Path:
 
 def default_version() -> str:
     """The version that go.mod requires, such as "1.36.3"."""
-    found = re.search(r"^\s*k8s\.io/kubernetes v(\S+)$", (_MODULE / "go.mod").read_text(), re.MULTILINE)
-    assert found, "go.mod requires k8s.io/kubernetes"
-    return found[1]
+    match = re.search(r"^\s*k8s\.io/kubernetes v(\S+)$", (_MODULE / "go.mod").read_text(), re.MULTILINE)
+    assert match, "go.mod requires k8s.io/kubernetes"
+    return match[1]
 
 
 def _cached(version: str) -> Path:
@@ -83,7 +83,7 @@ def _cached(version: str) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One builder at a time; the lock goes away with its process. The others wait, and find the result."""
+    """One builder at a time; the lock ends with its process. The others wait, and use its result."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(folder.name + ".lock").open("w") as lock:
         try:
@@ -120,12 +120,12 @@ def _build(folder: Path, version: str) -> None:
     for name in COMMANDS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to("all")
-    binary.rename(folder / "all")  # last, and atomic: who sees it sees a whole one
+    binary.rename(folder / "all")  # last, and atomic: a reader finds a complete one
     shutil.rmtree(source)
 
 
 def _require(source: Path, version: str, go: str) -> None:
-    """Rewrites go.mod for another Kubernetes version, and lets Go work out everything indirect anew."""
+    """Rewrites go.mod for another Kubernetes version, and lets Go resolve everything indirect again."""
     module = (source / "go.mod").read_text()
     old, new = default_version().partition(".")[2], version.partition(".")[2]
     module = module.replace(f"k8s.io/kubernetes v1.{old}", f"k8s.io/kubernetes v1.{new}")
@@ -138,17 +138,17 @@ def _require(source: Path, version: str, go: str) -> None:
 
 
 def _copy_crds(module: Path, target: Path, go: str) -> None:
-    found = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
-    if not found:
+    folder = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
+    if not folder:
         run_go([go, "mod", "download", "sigs.k8s.io/gateway-api"], module)
-        found = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
+        folder = run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], module).strip()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     # The module cache is read-only, and copied modes would make the copy so, too.
-    shutil.copytree(Path(found) / "config" / "crd", part, copy_function=shutil.copyfile)
-    for each in (part, *part.rglob("*")):
-        each.chmod(0o755 if each.is_dir() else 0o644)
+    shutil.copytree(Path(folder) / "config" / "crd", part, copy_function=shutil.copyfile)
+    for path in (part, *part.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     part.rename(target)
 
 
@@ -213,17 +213,17 @@ def go_command(cache_folder: Path) -> str:
 
 
 def _go_version(go: str) -> tuple[int, int]:
-    found = re.search(r"\bgo(\d+)\.(\d+)", run_go([go, "env", "GOVERSION"], Path.home()))
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"\bgo(\d+)\.(\d+)", run_go([go, "env", "GOVERSION"], Path.home()))
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _environment() -> dict[str, str]:
-    # GOTOOLCHAIN: the Go that was chosen, never one it would fetch by itself. GOFLAGS: a person's own may break ours.
+    # GOTOOLCHAIN: the Go that was chosen, never a downloaded one. GOFLAGS: the user's own may break the build.
     return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
 
 
 def run_go(command: list[str], folder: Path) -> str:
-    """Standard output of a command in a folder, with Go's settings; RuntimeError with the end of its complaint."""
+    """Standard output of a command in a folder, with Go's settings; RuntimeError with the end of standard error."""
     ran = subprocess.run(
         command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
     )

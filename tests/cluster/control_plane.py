@@ -4,7 +4,7 @@
         cluster.kubectl("create", "namespace", "shop")
 
 There is no kubelet and no scheduler: Nodes and Pods are objects that a test writes. Everything else (admission, CEL,
-RBAC, garbage collection, EndpointSlices, namespace deletion) is the real thing.
+RBAC, garbage collection, EndpointSlices, namespace deletion) is real.
 """
 
 import base64
@@ -30,7 +30,7 @@ SERVICE_CIDRS = "10.96.0.0/16,fd00:10:96::/112"
 # hold no loopback address.
 ADVERTISED = "192.0.2.1"
 
-# Nodes here send no heartbeat, and would be called dead.
+# Nodes here send no heartbeat, so these controllers would mark them as unreachable.
 _CONTROLLERS = "*,-node-lifecycle-controller,-taint-eviction-controller"
 
 
@@ -101,7 +101,7 @@ class ControlPlane:
             raise
 
     def stop(self) -> None:
-        """Ends every part at once, without ceremony: the data is not read again. Calling it twice does no harm."""
+        """Kills every part: the data is not read again. May be called twice."""
         for part in (self._controller_manager, self._apiserver, self._etcd):
             if part:
                 part.stop(kill=True)
@@ -110,7 +110,7 @@ class ControlPlane:
             port.release()
 
     def stop_apiserver(self, *, kill: bool = False) -> None:
-        """Stops the API server alone; etcd keeps the data. `kill` is the crash, otherwise it may say goodbye."""
+        """Stops the API server alone; etcd keeps the data. `kill` is a crash; otherwise it ends in good order."""
         if self._apiserver:
             self._apiserver.stop(kill=kill)
             self._apiserver = None
@@ -128,7 +128,7 @@ class ControlPlane:
         """Compacts etcd at its present revision, which is returned.
 
         Older continue tokens and watches from an older resourceVersion are still served from the API server's memory;
-        after `restart_apiserver` both get 410 (seen so with 1.36.3).
+        after `restart_apiserver` both get 410 (observed with 1.36.3).
         """
         answer = self._etcd_call("/v3/kv/range", {"key": base64.b64encode(b"/").decode(), "limit": "1"})
         revision = int(answer["header"]["revision"])
@@ -155,7 +155,7 @@ class ControlPlane:
     def write_kubeconfig(
         self, path: Path, token: str, *, server: str | None = None, namespace: str = "default"
     ) -> Path:
-        """A kubeconfig for `token`, complete in itself, readable by its owner only; `server` replaces our own URL."""
+        """A kubeconfig for `token`, self-contained, readable by its owner only; `server` replaces the cluster's URL."""
         ca = base64.b64encode(self.ca_file.read_bytes()).decode()
         name = "exposure-test"
         cluster = {"server": server or self.url, "certificate-authority-data": ca}
@@ -193,7 +193,7 @@ class ControlPlane:
         self._file(
             "tokens.csv",
             f"{self.admin_token},admin,admin,system:masters\n"
-            # A user of its own, so that the audit log tells the two apart.
+            # A user of its own, so that the audit log distinguishes the two.
             f"{self._manager_token},kube-controller-manager,kube-controller-manager,system:masters\n",
         )
 
@@ -283,7 +283,7 @@ class ControlPlane:
         return answer
 
     def _kubectl(self, arguments: list[str], input: str | None, timeout: float) -> subprocess.CompletedProcess[str]:
-        cache = self.root / "kubectl-cache"  # discovery; never the person's own
+        cache = self.root / "kubectl-cache"  # discovery; never that of the user's own kubectl
         return subprocess.run(
             [*self._prefix, str(self.binaries / "kubectl"), "--cache-dir", str(cache), *arguments],
             input=input,

@@ -1,4 +1,4 @@
-"""A reverse proxy between a client and the API server that misbehaves on command.
+"""A reverse proxy between a client and the API server that causes faults on request.
 
     async with FaultyServer(cluster) as server:
         server.write_kubeconfig(path, token)      # for the operator
@@ -113,7 +113,7 @@ class FaultyServer:
         """Answers `status` instead of passing on, for the next `times` requests that match.
 
         `matching` is a regular expression searched in "METHOD /path?query", such as r"^PATCH .*/networkpolicies/" or
-        "watch=true". Faults set first are looked at first. The result's `times` says how many are left; 0 ends it.
+        "watch=true". Faults set first are tried first. `times` of the result is how many are left; 0 ends it.
         """
         fault = Answer(status, times, re.compile(matching), retry_after)
         self._answers.append(fault)
@@ -171,7 +171,7 @@ class FaultyServer:
         try:
             return await self._pass_on(request)
         except (ClientError, OSError):
-            # The API server is away: our client must see that, too, not a polite answer.
+            # The API server is away. The client must see that too, not an answer of the proxy.
             return _hang_up(request)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
@@ -209,7 +209,7 @@ class FaultyServer:
                 await response.write_eof()
         finally:
             reading.cancel()
-            # By identity: two watches of one path are equal in nothing but that.
+            # By identity: two watches of one path may be equal.
             self._watches = [other for other in self._watches if other is not watch]
         return response
 
@@ -242,6 +242,6 @@ def _refusal(fault: Answer) -> web.Response:
         fault.status, "InternalError"
     )
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-    body = {**status, "message": "a fault that the test asked for", "reason": reason, "code": fault.status}
+    body = {**status, "message": "a fault that the test set", "reason": reason, "code": fault.status}
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     return web.json_response(body, status=fault.status, headers=headers)

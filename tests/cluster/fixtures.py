@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A cluster with our CRDs, shared by the tests of one pytest worker: a test keeps to namespaces of its own."""
+    """A cluster with the CRDs, shared by the tests of one pytest worker: a test keeps to namespaces of its own."""
     with ControlPlane(tmp_path_factory.mktemp("cluster")) as cluster:
         install_crds(cluster)
         yield cluster
@@ -26,7 +26,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @pytest.fixture
 def fresh_control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
-    """A cluster of the test's own, with our CRDs, for what touches all of it (restarts, cluster-wide policies)."""
+    """A cluster of the test's own, with the CRDs, for what touches all of it (restarts, cluster-wide policies)."""
     with ControlPlane(tmp_path / "cluster") as cluster:
         install_crds(cluster)
         yield cluster
@@ -42,13 +42,14 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 
 def install_crds(cluster: ControlPlane, folder: Path = CRDS) -> None:
-    """Applies a folder of CRDs and waits until the API server serves them, and its discovery says so."""
+    """Applies a folder of CRDs and waits until the API server serves them, and its discovery lists them."""
     cluster.kubectl("apply", "--server-side", "-f", str(folder))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(folder))
     # Discovery follows a moment later, and kubectl would keep what it read before that.
     wanted = set(cluster.kubectl("get", "-o", "jsonpath={.items[*].metadata.name}", "-f", str(folder)).split())
-    for _ in range(100):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         if wanted <= set(cluster.kubectl("api-resources", "-o", "name").split()):
             return
         time.sleep(0.1)
-    raise TimeoutError(f"discovery does not know {', '.join(sorted(wanted))} after 10 seconds")
+    raise TimeoutError(f"discovery does not list {', '.join(sorted(wanted))} after 30 seconds")

@@ -1,15 +1,15 @@
-"""Runs one command and never outlives the process that asked for it.
+"""Runs one command and never outlives the process that started it.
 
     python leash.py PARENT_PID GRACE_SECONDS COMMAND [ARGUMENT …]
 
 The leash ends the command (SIGTERM, and SIGKILL after a grace period) when standard input reaches its end or when the
-asking process is gone: both happen however that process dies, SIGKILL included. Two signs are watched because either
-alone falls short: a forked child of the asking process keeps the pipe open, and the parent is looked at only twice a
-second. Its exit status is the command's, 128 + N where signal N ended it.
+starting process is gone: both happen however that process dies, by SIGKILL too. Both are watched because neither is
+enough: a forked child of the starting process keeps the pipe open, and the parent is checked only twice a second.
+Its exit status is the command's, 128 + N where signal N ended it.
 PR_SET_PDEATHSIG alone would not do, because it fires when the *thread* that started the command ends; between the
 leash, which has one thread, and its command it is right, and covers the leash's own SIGKILL.
 
-Started as a script with -S -E -s, it imports nothing of ours and is up in about ten milliseconds.
+Started as a script with -S -E -s, it imports nothing of the project and starts in about ten milliseconds.
 """
 
 import ctypes
@@ -31,10 +31,10 @@ def main() -> int:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    asked: list[int] = []
+    received: list[int] = []
 
     def remember(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+        received.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, remember)
@@ -47,7 +47,7 @@ def main() -> int:
         ready, _, _ = select.select([sys.stdin, woken], [], [], 0.5)
         if woken in ready:
             os.read(woken, 512)
-        if asked or sys.stdin in ready or os.getppid() != parent:
+        if received or sys.stdin in ready or os.getppid() != parent:
             return _end(child, woken, grace)
     return status
 
@@ -74,7 +74,7 @@ def _end(child: int, woken: int, grace: float) -> int:
     _signal_group(child, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while (status := _status(child)) is None and time.monotonic() < deadline:
-        # SIGCHLD shortens the wait; a second SIGTERM does, too, and only makes us look again.
+        # SIGCHLD shortens the wait; so does a second SIGTERM, which has no other effect.
         if select.select([woken], [], [], 0.05)[0]:
             os.read(woken, 512)
     _signal_group(child, signal.SIGKILL)  # also what it may have started

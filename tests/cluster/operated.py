@@ -1,7 +1,8 @@
-"""A cluster in which the operator runs, and questions to ask of it."""
+"""A cluster in which the operator runs, and what has become of its namespaces."""
 
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -49,7 +50,7 @@ class Operated:
         return {exposure["metadata"]["name"]: exposure["status"] for exposure in self.api.items("Exposure", where)}
 
     def until_policies(self, where: str, *names: str, seconds: float = 10.0) -> dict[str, Object]:
-        """Waits until exactly these policies of ours are there."""
+        """Waits until the operator's policies in a namespace are exactly these."""
         wanted = set(names)
         eventually(
             lambda: set(self.policies(where)) == wanted,
@@ -78,15 +79,17 @@ class Operated:
         return eventually(reached, seconds, f"{kind}={status} of {where}/{name}", self.more(where)) or {}
 
     def settle(self, quiet: float = 1.5, seconds: float = 60.0) -> None:
-        """Waits until the operator has written nothing for a while, leases aside."""
-        state = {"mark": self.cluster.audit_mark(), "rounds": 0}
+        """Waits until both queues are empty and nothing but the lease was written for `quiet` seconds."""
 
-        def still() -> bool:
-            wrote = self.writes(since=int(state["mark"]))
-            state["mark"] = self.cluster.audit_mark()
-            return not wrote and self.operator.metric("exposure_queue_depth", stage="policies") == 0
+        def quiet_for_long_enough() -> bool:
+            mark = self.cluster.audit_mark()
+            time.sleep(quiet)
+            waiting = sum(
+                self.operator.metric("exposure_queue_depth", stage=stage) for stage in ("policies", "reports")
+            )
+            return not waiting and not self.writes(since=mark)
 
-        eventually(still, seconds, "the operator has nothing left to write", self.operator.tail, pause=quiet)
+        eventually(quiet_for_long_enough, seconds, "the operator has nothing left to write", self.operator.tail)
 
     def writes(self, since: int = 0) -> list[Object]:
         """The operator's writes since a mark of the audit log, without the renewal of its lease."""
@@ -101,7 +104,7 @@ class Operated:
 
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    """A cluster of the module's own, with the operator running in it; afterwards the audit log is held to account."""
+    """A cluster of the module's own, with the operator running in it; afterwards the audit log is checked."""
     root = tmp_path_factory.mktemp("operated")
     with ControlPlane(root / "cluster") as cluster:
         install_crds(cluster)
@@ -109,16 +112,16 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
             yield Operated(cluster, operator)
             assert operator.running, operator.tail()
             assert "Traceback" not in operator.log.read_text(), operator.tail()
-        assert_minds_its_own(cluster)
+        assert_only_own_writes(cluster)
 
 
-def assert_minds_its_own(cluster: ControlPlane) -> None:
-    """Invariant 6, by the server's own record: no write but to what is ours, nothing forbidden, nothing foreign."""
+def assert_only_own_writes(cluster: ControlPlane) -> None:
+    """Invariant 6, by the server's own record: the operator writes only what it owns, and needs no right it lacks."""
     requests = [request for request in cluster.audit_events() if request["user"]["username"] == USER]
     refused = [
         f"{request['verb']} {request['requestURI']}"
         for request in requests
-        # A namespace that is being deleted refuses what is created in it, and that is no lack of rights.
+        # A namespace that is being deleted also answers 403 to creations.
         if request.get("responseStatus", {}).get("code") == 403 and "being terminated" not in json.dumps(request)
     ]
     assert refused == []

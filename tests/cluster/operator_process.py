@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "exposure-system"
 SERVICE_ACCOUNT = "exposure-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
-#: The parts of the base that make the rights real. Nothing here could run its Deployment.
+#: The files of the base that give the rights. No kubelet here could run the Deployment.
 RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml")
 
 T = TypeVar("T")
@@ -154,6 +154,17 @@ class OperatorProcess:
         children = Path(f"/proc/{self._part.pid}/task/{self._part.pid}/children").read_text().split()
         return int(children[0])
 
+    def catches(self, number: int) -> bool:
+        """Whether the operator has a handler for a signal (`SigCgt` in proc(5)); False before it has started."""
+        try:
+            process = Path(f"/proc/{self.pid}")
+            if b"exposure" not in (process / "cmdline").read_bytes():
+                return False
+            fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        except (IndexError, OSError):
+            return False
+        return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
+
     def tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-15:])
@@ -162,12 +173,12 @@ class OperatorProcess:
 def eventually(
     check: Callable[[], T], seconds: float, what: str, more: Callable[[], str] = str, pause: float = 0.05
 ) -> T:
-    """The first true answer of `check` within `seconds`; AssertionError says what never came about."""
+    """The first true answer of `check` within `seconds`; AssertionError with `what` where there is none."""
     deadline = time.monotonic() + seconds
     while True:
         answer = check()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {answer!r}\n{more()}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last answer: {answer!r}\n{more()}")
         time.sleep(pause)

@@ -21,14 +21,14 @@ _PORTS = range(20000, 30000)
 
 
 class Part:
-    """One started process with its log file. It dies with us; `stop` ends it earlier."""
+    """One started process with its log file. It ends with the test process; `stop` ends it earlier."""
 
     def __init__(
         self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = 5.0
     ) -> None:
-        """Starts `argv`; both its outputs are appended to `log`; `env` is added to our own environment.
+        """Starts `argv`; both its outputs are appended to `log`; `env` is added to the environment.
 
-        `grace` is how many seconds lie between SIGTERM and SIGKILL when it is stopped or we are gone.
+        `grace` is how many seconds lie between SIGTERM and SIGKILL when it is stopped or the test process is gone.
         """
         self.name = Path(argv[0]).name
         self.log = log
@@ -40,7 +40,7 @@ class Part:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **(env or {})},
-                start_new_session=True,  # Ctrl-C on the terminal is for us: we stop the parts in their order
+                start_new_session=True,  # Ctrl-C is for the test process, which stops the parts in order
             )
 
     @property
@@ -118,7 +118,7 @@ def _listening(address: str, number: int) -> bool:
 
 
 def mentioning(text: str) -> list[str]:
-    """Other running processes whose command line or environment names a text."""
+    """Other running processes with a text in their command line or environment."""
     processes = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():

@@ -17,9 +17,9 @@ ROLE = REPOSITORY / "manifests" / "overlays" / "canary" / "role.yaml"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with ControlPlane(tmp_path_factory.mktemp("canary") / "cluster") as made:
-        install_crds(made)
-        yield made
+    with ControlPlane(tmp_path_factory.mktemp("canary") / "cluster") as cluster:
+        install_crds(cluster)
+        yield cluster
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def pod(name: str, **labels: str) -> Object:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"namespace": NAMESPACE, "name": name, "labels": labels},
-        "spec": {"containers": [{"name": "one", "image": "registry.example/one", "securityContext": context}]},
+        "spec": {"containers": [{"name": "app", "image": "registry.example/app", "securityContext": context}]},
     }
 
 
-def test_a_round_begins_without_the_remains_of_an_earlier_one(cluster: ControlPlane, operator: OperatorProcess) -> None:
+def test_a_round_first_deletes_what_an_earlier_one_left(cluster: ControlPlane, operator: OperatorProcess) -> None:
     """The operator was killed in the middle of a round. What belongs to others stays, whatever its name or label."""
     api = Api(cluster)
     label = {"app.kubernetes.io/name": NAME}
@@ -64,12 +64,12 @@ def test_a_round_begins_without_the_remains_of_an_earlier_one(cluster: ControlPl
 
     operator.start()
     others = {"exposure-canary-of-others", "labelled"}
-    first = eventually(lambda: names(api, "Pod") - others, 20, "a server pod", operator.tail)
+    first = eventually(lambda: names(api, "Pod") - others, 60, "a server pod", operator.tail)
     operator.kill()
     api.create(network_policy(NAMESPACE, "exposure-canary-policy-1", labels=label))
     operator.start()
-    eventually(lambda: not first & names(api, "Pod"), 20, "the first server pod is gone", operator.tail)
-    eventually(lambda: names(api, "Pod") - others, 20, "a second server pod", operator.tail)
+    eventually(lambda: not first & names(api, "Pod"), 60, "the first server pod is gone", operator.tail)
+    eventually(lambda: names(api, "Pod") - others, 60, "a second server pod", operator.tail)
     assert others < names(api, "Pod")
     assert {"exposure-canary"} == names(api, "NetworkPolicy")
     assert "Forbidden" not in operator.log.read_text()

@@ -1,4 +1,4 @@
-"""The status of ClusterExposurePolicies: when it is due, and what it says."""
+"""The status of ClusterExposurePolicies: when a report is due, and its content."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ def _cluster_policy(version: int) -> dict[str, object]:
     return {"kind": "ClusterExposurePolicy", "metadata": metadata, "spec": {}}
 
 
-def test_due_also_where_a_pass_was_first_to_see_the_change() -> None:
-    """A namespace's pass that is the first to ask for the new facts does not take the report away. Seen in the lab."""
+def test_a_report_is_due_although_a_pass_read_the_new_facts_first() -> None:
+    """A pass that is the first to read the new cluster facts does not cancel the report. Observed in the lab."""
 
     async def due() -> list[bool]:
         client = Client(Configuration())

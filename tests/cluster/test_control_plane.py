@@ -1,4 +1,4 @@
-"""The embedded cluster itself: real, independent of its neighbours, and gone when the tests are."""
+"""The embedded cluster: it is real, independent of other clusters, and ends with the tests."""
 
 import json
 import os
@@ -28,20 +28,20 @@ time.sleep(600)
 """
 
 
-def test_the_server_is_the_version_that_was_asked_for(control_plane: ControlPlane) -> None:
-    """The binaries say which Kubernetes they are; v0.0.0 would make clients guess."""
+def test_the_server_has_the_configured_version(control_plane: ControlPlane) -> None:
+    """The binaries report their version of Kubernetes, not v0.0.0."""
     version = os.environ.get(VERSION_VARIABLE) or default_version()
     assert f"Server Version: v{version}" in control_plane.kubectl("version")
 
 
-def test_our_crds_are_served(control_plane: ControlPlane) -> None:
+def test_the_crds_are_served(control_plane: ControlPlane) -> None:
     """A test finds the three resources without installing anything."""
     served = control_plane.kubectl("api-resources", "--api-group=exposure.dev", "-o", "name").split()
     assert {"exposurepolicies", "clusterexposurepolicies", "exposures"} == {name.split(".")[0] for name in served}
 
 
 def test_endpoint_slices_come_from_the_real_controller(control_plane: ControlPlane, namespace: str) -> None:
-    """A Service and a ready Pod are enough; the address appears in an EndpointSlice within ten seconds."""
+    """A Service and a ready Pod are enough: the address appears in an EndpointSlice."""
     control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=_SERVICE_AND_POD)
     control_plane.kubectl("patch", "-n", namespace, "pod", "web", "--subresource=status", "-p", _POD_STATUS)
     # The controller leaves out Pods whose Node it does not know.
@@ -61,7 +61,7 @@ def test_a_service_account_is_bound_by_its_role(control_plane: ControlPlane, nam
     assert [403] == [event["responseStatus"]["code"] for event in control_plane.writes(user, since=mark)]
 
 
-def test_two_clusters_side_by_side(control_plane: ControlPlane, tmp_path: Path) -> None:
+def test_two_clusters_do_not_disturb_each_other(control_plane: ControlPlane, tmp_path: Path) -> None:
     """What is made in one is not in the other, and stopping one leaves the other alone."""
     with ControlPlane(tmp_path / "second", controllers=False) as second:
         assert control_plane.url != second.url
@@ -82,7 +82,7 @@ def test_data_outlive_the_api_server(tmp_path: Path, kill: bool) -> None:
         assert (url, "namespace/kept\n") == (cluster.url, cluster.kubectl("get", "namespace", "kept", "-o", "name"))
 
 
-def test_a_compacted_past_is_gone(tmp_path: Path) -> None:
+def test_compacted_history_is_gone(tmp_path: Path) -> None:
     """After compaction and a restart, an old watch and an old continue token get 410, as after a long outage."""
     with ControlPlane(tmp_path / "cluster", controllers=False) as cluster:
         for number in range(5):
@@ -111,7 +111,7 @@ def test_a_stopped_cluster_leaves_no_process(tmp_path: Path) -> None:
     assert [] == _processes_naming(tmp_path)
 
 
-def test_a_cluster_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_start_reports_why(tmp_path: Path) -> None:
     """The error carries the end of the log, and the parts that did start are gone."""
     cluster = ControlPlane(tmp_path / "cluster", apiserver_flags=["--no-such-flag"])
     with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
@@ -127,8 +127,8 @@ def test_a_cluster_that_cannot_start_says_why(tmp_path: Path) -> None:
         pytest.param(signal.SIGINT, id="interrupted"),
     ],
 )
-def test_nothing_outlives_the_one_who_asked(tmp_path: Path, number: signal.Signals) -> None:
-    """However the test run dies, the process it started ends, with all that this process started."""
+def test_nothing_outlives_the_test_run(tmp_path: Path, number: signal.Signals) -> None:
+    """However the test run ends, the process that it started ends too, with every child."""
     log = tmp_path / "part.log"
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(log)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
@@ -141,7 +141,7 @@ def test_nothing_outlives_the_one_who_asked(tmp_path: Path, number: signal.Signa
 
 
 def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
-    """The one process that could be killed in between takes the started process with it."""
+    """The leash is the process's parent. If it is killed, the process ends too."""
     part = Part(["sleep", "600"], log=tmp_path / "part.log")
     child = _all_descendants(part.pid, 1)[0]
     os.kill(part.pid, signal.SIGKILL)
@@ -157,7 +157,7 @@ def test_nothing_outlives_its_leash(tmp_path: Path) -> None:
         pytest.param("echo up; exec sleep 600", True, 128 + 9, id="killed"),
     ],
 )
-def test_stopping_tells_how_it_ended(tmp_path: Path, script: str, kill: bool, status: int) -> None:
+def test_stopping_returns_the_exit_status(tmp_path: Path, script: str, kill: bool, status: int) -> None:
     """The exit status of a process passes through its leash."""
     part = Part(["sh", "-c", script], log=tmp_path / "part.log")
     _eventually(lambda: "up" in part.last_lines(), True)
@@ -167,14 +167,14 @@ def test_stopping_tells_how_it_ended(tmp_path: Path, script: str, kill: bool, st
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """Stopping is bounded in time."""
     part = Part(
-        ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"], log=tmp_path / "part.log", grace=0.5
+        ["sh", "-c", "trap '' TERM; echo ignoring; while :; do sleep 1; done"], log=tmp_path / "part.log", grace=0.5
     )
-    _eventually(lambda: "deaf" in part.last_lines(), True)
+    _eventually(lambda: "ignoring" in part.last_lines(), True)
     assert 128 + 9 == part.stop()
     assert not part.is_running()
 
 
-def test_ports_are_given_once(tmp_path: Path) -> None:
+def test_a_port_is_given_once() -> None:
     """Clusters that start at the same moment never get the same port."""
     ports = [Port() for _ in range(50)]
     assert 50 == len({port.number for port in ports})
@@ -203,7 +203,7 @@ def _alive(pid: int) -> bool:
 
 
 def _processes_naming(path: Path, *, leashes: bool = True) -> list[str]:
-    """Command lines in which `path` stands, ours left out."""
+    """Command lines with `path` in them, without this process."""
     running = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -215,12 +215,13 @@ def _processes_naming(path: Path, *, leashes: bool = True) -> list[str]:
     return running
 
 
-def _eventually(look: Callable[[], Value], expected: Value, seconds: float = 10.0) -> Value:
-    """What `look` sees once it is what is expected, or at last."""
+def _eventually(look: Callable[[], Value], expected: Value, seconds: float = 30.0) -> Value:
+    """The value of `look` once it is the expected one; AssertionError with the last one after so many seconds."""
     deadline = time.monotonic() + seconds
-    while (looked := look()) != expected and time.monotonic() < deadline:
+    while (value := look()) != expected:
+        assert time.monotonic() < deadline, f"{value!r}, not {expected!r}, after {seconds:.0f} s"
         time.sleep(0.05)
-    return looked
+    return value
 
 
 _SERVICE_AND_POD = """

@@ -1,4 +1,4 @@
-"""The faulty server between a client and the API server does what a test asks for, and nothing else."""
+"""The faulty server between a client and the API server causes the faults that a test sets, and no others."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CONFIGMAPS = "/api/v1/namespaces/{}/configmaps"
 
 
 def test_without_a_fault_it_is_the_api_server(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
-    """kubectl reads and writes through it as itself, and the API server still knows who asks."""
+    """kubectl reads and writes through it as itself, and the API server still knows the user."""
 
     async def script(server: FaultyServer, _: ClientSession) -> str:
         config = server.write_kubeconfig(tmp_path / "config", control_plane.admin_token, namespace=namespace)
@@ -43,7 +43,7 @@ def test_without_a_fault_it_is_the_api_server(control_plane: ControlPlane, names
         pytest.param(lambda server: server.break_watches("configmaps"), False, id="cut"),
     ],
 )
-def test_watches_stop(
+def test_watches_can_be_ended_or_cut(
     control_plane: ControlPlane, namespace: str, stop: Callable[[FaultyServer], int], ends_well: bool
 ) -> None:
     """A watch can be ended as at its timeout, or cut as by a network; what came before it has arrived."""
@@ -75,14 +75,14 @@ def test_an_error_event_ends_a_watch(control_plane: ControlPlane, namespace: str
 
 
 def test_refusals_are_counted(control_plane: ControlPlane, namespace: str) -> None:
-    """Only what matches is refused, only as often as asked, with Retry-After; then everything passes again."""
+    """Matching requests are refused as often as set, with Retry-After. Then every request passes again."""
     path = CONFIGMAPS.format(namespace)
 
     async def script(server: FaultyServer, session: ClientSession) -> list[tuple[int, str | None]]:
         server.answer(429, times=2, matching="^GET .*/configmaps", retry_after=1)
         statuses = []
-        for asked in ("/readyz", path, path, path):
-            async with session.get(server.url + asked) as answer:
+        for requested in ("/readyz", path, path, path):
+            async with session.get(server.url + requested) as answer:
                 statuses.append((answer.status, answer.headers.get("Retry-After")))
         return statuses
 
@@ -90,7 +90,7 @@ def test_refusals_are_counted(control_plane: ControlPlane, namespace: str) -> No
 
 
 def test_refused_connections_have_no_answer(control_plane: ControlPlane) -> None:
-    """A server that is away gives an error of the connection, not a status, until it is back."""
+    """While connections are refused, a client has an error of the connection, not a status."""
 
     async def script(server: FaultyServer, session: ClientSession) -> list[str]:
         server.refuse_connections()
@@ -101,7 +101,7 @@ def test_refused_connections_have_no_answer(control_plane: ControlPlane) -> None
     assert ["no answer", "200"] == _run(control_plane, script)
 
 
-def test_answers_can_be_late(control_plane: ControlPlane) -> None:
+def test_answers_can_be_delayed(control_plane: ControlPlane) -> None:
     """A delay holds back what matches."""
 
     async def script(server: FaultyServer, session: ClientSession) -> bool:

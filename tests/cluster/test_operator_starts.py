@@ -1,4 +1,4 @@
-"""What the process says of a command line or an environment that leads nowhere: one sentence, and exit status 2."""
+"""A command line or an environment with which the operator cannot start: one sentence, and exit status 2."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.operator_process import REPOSITORY
 
-#: Nothing listens there (RFC 5737), and nothing is asked before the probes are served.
+#: No server listens there (RFC 5737), and no request is sent before the probes are served.
 SERVER = "https://192.0.2.1:6443"
 
 
@@ -23,7 +23,7 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**inherited, "PYTHONPATH": str(REPOSITORY / "operator"), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -53,12 +53,12 @@ def kubeconfig(**changes: Any) -> str:
         pytest.param(
             kubeconfig(clusters=[{"name": "c", "cluster": {"server": SERVER, "certificate-authority": "/no/ca.crt"}}]),
             "/no/ca.crt",
-            id="a-certificate-that-is-missing",
+            id="a-missing-certificate",
         ),
         pytest.param(
             kubeconfig(clusters=[{"name": "c", "cluster": {"server": SERVER, "certificate-authority-data": "bm8="}}]),
             "",
-            id="a-certificate-that-is-none",
+            id="no-certificate",
         ),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_context_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert "elsewhere" in done.stderr
 
 
-def test_a_pod_without_a_service_account_is_told_so() -> None:
+def test_a_missing_service_account_token_is_named() -> None:
     """In a cluster the token may not be mounted: `automountServiceAccountToken: false`."""
     done = ran(KUBERNETES_SERVICE_HOST="192.0.2.1", KUBERNETES_SERVICE_PORT="443")
     assert (2, 1) == (done.returncode, len(done.stderr.splitlines())), done.stderr
@@ -95,7 +95,7 @@ def test_a_pod_without_a_service_account_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("written", ["nonsense", ":", ":http", ":65536", ":-1", ":²"])
-def test_an_address_that_is_none_is_refused(written: str) -> None:
+def test_an_invalid_listen_address_is_refused(written: str) -> None:
     """With the usage, as for every other option."""
     done = ran("--listen", written)
     assert 2 == done.returncode

@@ -11,8 +11,8 @@ __all__ = ["operated"]
 PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 
-def test_a_webhook_that_the_default_deny_cuts_off_is_reported_until_a_policy_admits_it(operated: Operated) -> None:
-    """It comes after the default deny, is named at the entry point, and the cure that is named there is one."""
+def test_an_unreachable_webhook_is_reported_until_a_policy_admits_it(operated: Operated) -> None:
+    """The Exposure reports the blind spot while no policy admits the API server to the webhook, as its cure says."""
     where = operated.new_namespace()
     ranges: dict[str, Any] = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalTrafficPolicy": "Local"}
     operated.api.create(service(where, "web", **ranges))
@@ -20,11 +20,11 @@ def test_a_webhook_that_the_default_deny_cuts_off_is_reported_until_a_policy_adm
     operated.api.create(exposure_policy(where))
     operated.until_ready(where)
 
-    def spots() -> set[str]:
+    def blind_spots() -> set[str]:
         status = operated.exposures(where).get("service-web", {})
-        return {spot["reason"] for spot in status.get("blindSpots", ())}
+        return {blind_spot["reason"] for blind_spot in status.get("blindSpots", ())}
 
-    assert "WebhookUnreachable" not in spots()
+    assert "WebhookUnreachable" not in blind_spots()
     hook = {
         "name": "validate.example.org",
         "clientConfig": {"service": {"namespace": where, "name": "hook"}},
@@ -36,7 +36,7 @@ def test_a_webhook_that_the_default_deny_cuts_off_is_reported_until_a_policy_adm
     }
     body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
     operated.api.call("POST", PATH, {**body, "metadata": {"name": where}, "webhooks": [hook]})
-    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is reported", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" in blind_spots(), 10, "the webhook is reported", operated.more(where))
 
     cure = {
         "apiVersion": "networking.k8s.io/v1",
@@ -49,9 +49,9 @@ def test_a_webhook_that_the_default_deny_cuts_off_is_reported_until_a_policy_adm
         },
     }
     operated.api.create(cure)
-    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is admitted", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" not in blind_spots(), 10, "the webhook is admitted", operated.more(where))
 
     operated.api.delete("NetworkPolicy", where, "api-server-to-hook")
-    eventually(lambda: "WebhookUnreachable" in spots(), 5, "the webhook is cut off again", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" in blind_spots(), 10, "the webhook is cut off again", operated.more(where))
     operated.api.call("DELETE", f"{PATH}/{where}")
-    eventually(lambda: "WebhookUnreachable" not in spots(), 5, "the webhook is gone", operated.more(where))
+    eventually(lambda: "WebhookUnreachable" not in blind_spots(), 10, "the webhook is gone", operated.more(where))

@@ -1,4 +1,4 @@
-"""The API server as these tests need it: a dry-run create, and the sentence with which it is refused."""
+"""The API server as these tests need it: a dry-run create, and the message of a refusal."""
 
 import http.client
 import json
@@ -21,16 +21,16 @@ def crd(plural: str) -> Json:
 
 
 def schema(plural: str) -> Json:
-    found: Json = crd(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return found
+    openapi: Json = crd(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return openapi
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """HTTP status, and the refusal's sentence ("" where the object was accepted)."""
+    """HTTP status, and the message of a refusal ("" where the object was accepted)."""
 
     status: int
-    sentence: str
+    message: str
     body: Json
 
 

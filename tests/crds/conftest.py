@@ -1,4 +1,4 @@
-"""One API server with our three CRDs, for all tests of this folder."""
+"""One API server with the three CRDs, for all tests of this folder."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ from tests.crds.api import CRDS, Api
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Validation is the API server's own: no controllers are needed, and none run."""
-    with ControlPlane(tmp_path_factory.mktemp("crds"), controllers=False) as started:
-        install_crds(started, CRDS)
-        yield started
+    with ControlPlane(tmp_path_factory.mktemp("crds"), controllers=False) as cluster:
+        install_crds(cluster, CRDS)
+        yield cluster
 
 
 @pytest.fixture(scope="session")

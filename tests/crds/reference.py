@@ -65,7 +65,7 @@ def _kind(plural: str) -> str:
     spec = crd(plural)["spec"]
     names, version = spec["names"], spec["versions"][0]
     root = version["schema"]["openAPIV3Schema"]
-    columns = ", ".join(_column(each) for each in version["additionalPrinterColumns"])
+    columns = ", ".join(_column(column) for column in version["additionalPrinterColumns"])
     example = EXAMPLES.get(names["kind"])
     lines = [
         f"## {names['kind']}",
@@ -117,17 +117,17 @@ def _type(of: Json) -> str:
     if "items" in of:
         return f"list of {_type(of['items'])}, at most {of['maxItems']}"
     if "enum" in of:
-        return ", ".join(f"`{each}`" for each in of["enum"])
-    if any(each["rule"] == "isCIDR(self)" for each in of.get("x-kubernetes-validations", ())):
+        return ", ".join(f"`{value}`" for value in of["enum"])
+    if any(rule["rule"] == "isCIDR(self)" for rule in of.get("x-kubernetes-validations", ())):
         return "CIDR"
     return str(of["type"])
 
 
 def _cell(of: Json) -> str:
     text = " ".join(str(of["description"]).split())
-    sentence, _, example = text.partition(" Example: ")
+    meaning, _, example = text.partition(" Example: ")
     shown = f" Example: `{example}`" if example else ""
-    return sentence.replace("|", "\\|").replace("<none>", "`<none>`") + shown.replace("|", "\\|")
+    return meaning.replace("|", "\\|").replace("<none>", "`<none>`") + shown.replace("|", "\\|")
 
 
 if __name__ == "__main__":

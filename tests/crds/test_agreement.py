@@ -35,7 +35,7 @@ ODD_TEXTS = (
 
 
 def mutations(value: Any, of: Json) -> Iterator[Any]:
-    """The value with one part of it spoilt, once for each part and each way to spoil it."""
+    """The value with one part made invalid, once for each part and each way to do so."""
     yield from ODD_VALUES
     if of.get("type", "string") == "string":
         yield from ODD_TEXTS
@@ -62,7 +62,7 @@ def mutations(value: Any, of: Json) -> Iterator[Any]:
 
 
 def slim(value: Any) -> Any:
-    """A good spec with two of the numbers or names of a list: the others are like them."""
+    """A valid spec with two of the numbers or names of each list, because the others are alike."""
     match value:
         case dict():
             return {key: slim(inner) for key, inner in value.items()}
@@ -92,13 +92,13 @@ def disagreement(api: Api, kind: str, spec: Spec, name: str = "edge", **more: An
     ours = {problem.field for problem in problems(kind, {"metadata": {"name": name}, "spec": spec, **more})}
     causes = answer.body.get("details", {}).get("causes") or [] if answer.status >= 300 else []
     theirs = {cause.get("field", "") for cause in causes}
-    unknown = _UNKNOWN.findall(answer.sentence)
+    unknown = _UNKNOWN.findall(answer.message)
     if unknown:
-        # The server has looked at nothing else yet. Below a field of a wrong type, it finds every field unknown.
+        # The server has checked nothing else yet. Below a field of a wrong type, every field is unknown to it.
         agreed = all(field.startswith(tuple(ours)) for field in unknown)
     else:
         agreed = ours <= theirs and bool(ours) == (answer.status == 422)
-    return "" if agreed else f"{json.dumps(spec)}: here {sorted(ours)}; there {answer.status} {answer.sentence}"
+    return "" if agreed else f"{json.dumps(spec)}: here {sorted(ours)}; there {answer.status} {answer.message}"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def disagreement(api: Api, kind: str, spec: Spec, name: str = "edge", **more: An
         pytest.param("ClusterExposurePolicy", slim({**CLUSTER_EVERYTHING, "defaults": {}}), id="cluster-policies"),
     ],
 )
-def test_every_field_spoilt(api: Api, kind: str, good: Json) -> None:
+def test_every_field_made_invalid(api: Api, kind: str, good: Json) -> None:
     """Each field in turn is missing, of a wrong type, out of range or nearly right; lists are empty or too long."""
     specs = {json.dumps(spec): spec for spec in mutations(good, schema(PLURALS[kind])["properties"]["spec"])}
     assert [] == [line for spec in specs.values() if (line := disagreement(api, kind, spec))]
@@ -118,7 +118,7 @@ def test_every_field_spoilt(api: Api, kind: str, good: Json) -> None:
 @examples(200)
 @given(spec=spoilt(EVERYTHING))
 def test_any_json_in_an_exposure_policy(api: Api, spec: Spec) -> None:
-    """What no table thought of."""
+    """Specs that no table above has."""
     assert "" == disagreement(api, "ExposurePolicy", with_whole_numbers(spec))
 
 
@@ -141,5 +141,5 @@ def test_any_json_in_a_cluster_exposure_policy(api: Api, spec: Spec) -> None:
     ],
 )
 def test_beside_the_spec(api: Api, kind: str, spec: Spec, name: str, more: Json) -> None:
-    """The name, the spec as a whole, and what stands beside it."""
+    """The name, the spec as a whole, and fields beside it."""
     assert "" == disagreement(api, kind, spec, name, **more)

@@ -1,4 +1,4 @@
-"""What cannot be meant is refused by the API server itself, in a sentence that names the field."""
+"""Invalid policies are refused by the API server itself, with a message that names the field."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +13,8 @@ def refused(name: str, spec: Spec, field: str, words: str = "") -> Any:
 
 
 def selector_cases(at: str, put: Any) -> list[Any]:
-    """What no label selector may say; `put` sets a selector at the field `at`."""
-    one = {"key": "tier", "operator": "In", "values": ["a"]}
+    """Invalid label selectors; `put` sets a selector at the field `at`."""
+    requirement = {"key": "tier", "operator": "In", "values": ["a"]}
     name = at.replace("[0]", "").rsplit(".", 1)[-1] + "-of-" + at.replace("[0]", "").split(".", 1)[0]
     rows = [
         ("key-with-blank", {"matchLabels": {"a b": "c"}}, ".matchLabels", "not a label key"),
@@ -25,25 +25,35 @@ def selector_cases(at: str, put: Any) -> list[Any]:
         ("33-labels", {"matchLabels": {f"k{n}": "v" for n in range(33)}}, ".matchLabels", "at most 32"),
         ("no-operator", {"matchExpressions": [{"key": "a"}]}, ".matchExpressions[0].operator", "Required value"),
         ("no-key", {"matchExpressions": [{"operator": "Exists"}]}, ".matchExpressions[0].key", "Required value"),
-        ("operator", {"matchExpressions": [one | {"operator": "Like"}]}, ".matchExpressions[0].operator", '"NotIn"'),
-        ("in-nothing", {"matchExpressions": [one | {"values": []}]}, ".matchExpressions[0].values", "at least one"),
+        (
+            "operator",
+            {"matchExpressions": [requirement | {"operator": "Like"}]},
+            ".matchExpressions[0].operator",
+            '"NotIn"',
+        ),
+        (
+            "in-nothing",
+            {"matchExpressions": [requirement | {"values": []}]},
+            ".matchExpressions[0].values",
+            "at least one",
+        ),
         (
             "exists-with",
-            {"matchExpressions": [one | {"operator": "Exists"}]},
+            {"matchExpressions": [requirement | {"operator": "Exists"}]},
             ".matchExpressions[0].values",
             "take none",
         ),
-        ("bad-key", {"matchExpressions": [one | {"key": "-a"}]}, ".matchExpressions[0].key", "should match"),
+        ("bad-key", {"matchExpressions": [requirement | {"key": "-a"}]}, ".matchExpressions[0].key", "should match"),
         (
             "bad-value",
-            {"matchExpressions": [one | {"values": ["-"]}]},
+            {"matchExpressions": [requirement | {"values": ["-"]}]},
             ".matchExpressions[0].values[0]",
             "should match",
         ),
-        ("17-expressions", {"matchExpressions": [one] * 17}, ".matchExpressions", "at most 16 items"),
+        ("17-expressions", {"matchExpressions": [requirement] * 17}, ".matchExpressions", "at most 16 items"),
         (
             "33-values",
-            {"matchExpressions": [one | {"values": ["v"] * 33}]},
+            {"matchExpressions": [requirement | {"values": ["v"] * 33}]},
             ".matchExpressions[0].values",
             "at most 32",
         ),
@@ -52,7 +62,7 @@ def selector_cases(at: str, put: Any) -> list[Any]:
 
 
 def cidr_cases(at: str, put: Any) -> list[Any]:
-    """What is no address range; `put` sets one range at the field `at`."""
+    """Invalid address ranges; `put` sets a range at the field `at`."""
     rows = [
         ("a-word", "office", "must be a CIDR such as"),
         ("no-prefix-length", "203.0.113.7", "must be a CIDR such as"),
@@ -272,8 +282,8 @@ BAD_SPECS = [
 ]
 
 
-def limits(**said: Any) -> Spec:
-    return {"limits": said}
+def limits(**bounds: Any) -> Spec:
+    return {"limits": bounds}
 
 
 BAD_CLUSTER_SPECS = [
@@ -312,31 +322,31 @@ BAD_CLUSTER_SPECS = [
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_SPECS)
-def test_bad_exposure_policies(api: Api, spec: Spec, field: str, words: str) -> None:
-    """An ExposurePolicy that cannot be meant is refused in a sentence that names the field."""
+def test_an_invalid_exposure_policy_is_refused(api: Api, spec: Spec, field: str, words: str) -> None:
+    """The message names the field."""
     assert_refused(api.exposure_policy(spec), f"spec.{field}", words)
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_SPECS)
-def test_bad_defaults(api: Api, spec: Spec, field: str, words: str) -> None:
-    """A ClusterExposurePolicy's defaults are held to what an ExposurePolicy is held to."""
+def test_invalid_defaults_are_refused(api: Api, spec: Spec, field: str, words: str) -> None:
+    """The defaults of a ClusterExposurePolicy have the rules of an ExposurePolicy."""
     assert_refused(api.cluster_exposure_policy({"defaults": spec}), f"spec.defaults.{field}", words)
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_CLUSTER_SPECS)
-def test_bad_cluster_exposure_policies(api: Api, spec: Spec, field: str, words: str) -> None:
-    """A ClusterExposurePolicy that cannot be meant is refused in a sentence that names the field."""
+def test_an_invalid_cluster_exposure_policy_is_refused(api: Api, spec: Spec, field: str, words: str) -> None:
+    """The message names the field."""
     assert_refused(api.cluster_exposure_policy(spec), f"spec.{field}", words)
 
 
-def test_a_name_that_fits_no_label(api: Api) -> None:
+def test_a_name_too_long_for_a_label_is_refused(api: Api) -> None:
     """A policy's name becomes a label value, so 64 characters are too many."""
     assert_refused(api.exposure_policy({}, "n" * 64), "metadata.name", "must not be longer than 63 characters")
     assert_refused(api.cluster_exposure_policy({}, "n" * 64), "metadata.name", "must not be longer than 63 characters")
 
 
-def test_a_spec_that_is_not_there(api: Api) -> None:
-    """No spec at all is a slip of indentation, not the wish to expose everything: that is `spec: {}`."""
+def test_a_missing_spec_is_refused(api: Api) -> None:
+    """It is a mistake of indentation. A policy that exposes everything has `spec: {}`."""
     assert_refused(api.exposure_policy(None), "spec", "Required value")
     assert_refused(api.cluster_exposure_policy(None), "spec", "Required value")
 
@@ -348,19 +358,19 @@ def test_a_spec_that_is_not_there(api: Api) -> None:
         pytest.param("clusterexposurepolicies", BAD_CLUSTER_SPECS, id="cluster-exposure-policies"),
     ],
 )
-def test_nothing_goes_untried(plural: str, cases: list[Any]) -> None:
-    """Each field of a spec, and each rule's sentence, has a bad input of its own in the tables above."""
+def test_every_field_and_rule_has_an_invalid_input(plural: str, cases: list[Any]) -> None:
+    """Each field of a spec and each message of a rule has an input in the tables above."""
     spec = schema(plural)["properties"]["spec"]
     spec["properties"].pop("defaults", None)  # the same schema, tried as an ExposurePolicy's
     tried = [(case.values[1], case.values[2]) for case in cases]
     fields = [at for at, _ in parts(spec) if at and not any(field.startswith(at) for field, _ in tried)]
-    sentences = [
+    messages = [
         f"{at}: {rule['message']}"
         for at, part in parts(spec)
         for rule in part.get("x-kubernetes-validations", ())
         if not any(words in rule["message"] for _, words in tried)
     ]
-    assert ([], []) == (fields, sentences)
+    assert ([], []) == (fields, messages)
 
 
 def parts(of: Json, at: str = "") -> Iterator[tuple[str, Json]]:
@@ -374,6 +384,6 @@ def parts(of: Json, at: str = "") -> Iterator[tuple[str, Json]]:
 
 def assert_refused(answer: Answer, field: str, words: str) -> None:
     assert answer.status in (400, 422), f"accepted, or failed otherwise: {answer}"
-    quoted = f'"{field}"' if "unknown field" in answer.sentence else f"{field}: "
-    assert quoted in answer.sentence
-    assert words in answer.sentence
+    quoted = f'"{field}"' if "unknown field" in answer.message else f"{field}: "
+    assert quoted in answer.message
+    assert words in answer.message

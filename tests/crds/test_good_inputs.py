@@ -1,4 +1,4 @@
-"""What can be meant is accepted as it was written: nothing is added, because an omitted field says nothing."""
+"""Valid policies are stored as they were written, with nothing added: an omitted field says nothing."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ EVERYTHING: Json = {
         "selector": {
             "matchLabels": {"app.kubernetes.io/name": "web", "empty": ""},
             "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["edge", "front"]},
+                {"key": "tier", "operator": "In", "values": ["edge", "core"]},
                 {"key": "tier", "operator": "NotIn", "values": ["db"]},
                 {"key": "example.com/a", "operator": "Exists"},
                 {"key": "b", "operator": "DoesNotExist", "values": []},
@@ -63,8 +63,8 @@ EVERYTHING: Json = {
 }
 
 GOOD_SPECS = [
-    accepted("nothing-said", {}),
-    accepted("everything-said", EVERYTHING),
+    accepted("empty", {}),
+    accepted("every-field", EVERYTHING),
     accepted("empty-objects", {"isolation": {}, "clients": {}, "egress": {}, "loadBalancer": {}}),
     accepted("empty-lists", {"peers": [], "egress": {"to": []}, "loadBalancer": {"cidrs": [], "healthCheckCIDRs": []}}),
     accepted("services-by-name", {"services": {"names": ["web", "w" * 63, "2048", "a-b"]}}),
@@ -89,8 +89,8 @@ CLUSTER_EVERYTHING: Json = {
 }
 
 GOOD_CLUSTER_SPECS = [
-    accepted("nothing-said", {}),
-    accepted("everything-said", CLUSTER_EVERYTHING),
+    accepted("empty", {}),
+    accepted("every-field", CLUSTER_EVERYTHING),
     accepted("every-namespace", {"namespaceSelector": {}}),
     accepted(
         "empty-lists",
@@ -126,41 +126,41 @@ def widest_selector() -> Json:
 
 
 @pytest.mark.parametrize("spec", GOOD_SPECS)
-def test_good_exposure_policies(api: Api, spec: Spec) -> None:
-    """An ExposurePolicy is stored as it was written, with nothing added."""
+def test_a_valid_exposure_policy_is_stored_as_written(api: Api, spec: Spec) -> None:
+    """Nothing is added."""
     answer = api.exposure_policy(spec)
-    assert (answer.status, answer.sentence) == (201, "")
+    assert (answer.status, answer.message) == (201, "")
     assert spec == answer.body["spec"]
 
 
 @pytest.mark.parametrize("spec", GOOD_CLUSTER_SPECS)
-def test_good_cluster_exposure_policies(api: Api, spec: Spec) -> None:
-    """A ClusterExposurePolicy is stored as it was written, with nothing added."""
+def test_a_valid_cluster_exposure_policy_is_stored_as_written(api: Api, spec: Spec) -> None:
+    """Nothing is added."""
     answer = api.cluster_exposure_policy(spec)
-    assert (answer.status, answer.sentence) == (201, "")
+    assert (answer.status, answer.message) == (201, "")
     assert spec == answer.body["spec"]
 
 
-def test_every_list_at_its_limit(api: Api) -> None:
+def test_every_list_may_be_at_its_limit(api: Api) -> None:
     """The longest lists stay within what the API server spends on the rules of one object."""
     spec = at_every_limit()
-    assert "" == api.exposure_policy(spec).sentence
-    assert "" == api.cluster_exposure_policy({"defaults": spec}).sentence
+    assert "" == api.exposure_policy(spec).message
+    assert "" == api.cluster_exposure_policy({"defaults": spec}).message
 
 
-def test_selectors_at_their_limit(api: Api) -> None:
-    """As many of the widest selectors as fit into a request stay within that cost, too."""
+def test_many_wide_selectors_are_accepted(api: Api) -> None:
+    """As many of the widest selectors as fit into a request stay within that cost as well."""
     spec = {"peers": [{"podSelector": widest_selector(), "namespaceSelector": widest_selector()}] * 30}
-    assert "" == api.exposure_policy(spec).sentence
+    assert "" == api.exposure_policy(spec).message
 
 
 def test_a_null_is_an_omission(api: Api) -> None:
-    """`clients:` with nothing under it says nothing, as everywhere in Kubernetes."""
+    """`clients:` with nothing under it is omitted, as everywhere in Kubernetes."""
     answer = api.exposure_policy({"mode": None, "clients": None, "ports": None})
     assert {} == answer.body["spec"]
 
 
 @pytest.mark.parametrize("kind", ["exposure_policy", "cluster_exposure_policy"])
-def test_a_name_of_63_characters(api: Api, kind: str) -> None:
-    """The longest name that still is a label value is a good one."""
-    assert "" == getattr(api, kind)({}, "n" * 63).sentence
+def test_a_name_of_63_characters_is_accepted(api: Api, kind: str) -> None:
+    """It is the longest that is a label value."""
+    assert "" == getattr(api, kind)({}, "n" * 63).message

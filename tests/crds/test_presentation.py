@@ -1,4 +1,4 @@
-"""What people see of the three kinds in kubectl, and what the three files promise each other."""
+"""How kubectl shows the three kinds, and what the three CRDs have in common."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -141,16 +141,18 @@ def shop(cluster: ControlPlane) -> Iterator[ControlPlane]:
         ),
     ],
 )  # fmt: skip
-def test_columns(shop: ControlPlane, arguments: tuple[str, ...], heading: list[str], row: list[str]) -> None:
-    """`kubectl get` shows the columns that the design promises, in their order."""
+def test_kubectl_get_shows_the_columns(
+    shop: ControlPlane, arguments: tuple[str, ...], heading: list[str], row: list[str]
+) -> None:
+    """All of them, in this order."""
     lines = shop.kubectl("get", *arguments).splitlines()
     cells = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in lines]
     assert heading == cells[0]
     assert row == cells[1][: len(row)]
 
 
-def test_category(shop: ControlPlane) -> None:
-    """All three at once. Were the category called `exposure`, `kubectl get exposure NAME` would mean all three."""
+def test_the_category_has_all_three_kinds(shop: ControlPlane) -> None:
+    """Its name is not `exposure`, because `kubectl get exposure NAME` would then read all three."""
     shown = shop.kubectl("get", "exposure-operator", "-n", "shop", "-o", "name").split()
     assert [
         "clusterexposurepolicy.exposure.dev/edge",
@@ -174,8 +176,8 @@ def test_category(shop: ControlPlane) -> None:
         pytest.param("exp", "lists every entry point of the cluster", id="the-kind-itself"),
     ],
 )
-def test_explain(cluster: ControlPlane, path: str, words: str) -> None:
-    """`kubectl explain` teaches: what a field means, what its omission means, and an example."""
+def test_kubectl_explain_documents_a_field(cluster: ControlPlane, path: str, words: str) -> None:
+    """What it means, what its omission means, and an example."""
     assert words in " ".join(cluster.kubectl("explain", path).split())
 
 
@@ -199,8 +201,8 @@ def everything_in(of: Any) -> Iterator[Json]:
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_every_field_of_ours_is_described(plural: str) -> None:
-    """No field without a sentence; the fields of metav1.Condition are known from elsewhere."""
+def test_every_field_has_a_description(plural: str) -> None:
+    """Except those of metav1.Condition, which Kubernetes documents."""
     known = {".apiVersion", ".kind", ".metadata", ".metadata.name"}
     bare = [
         at
@@ -212,43 +214,43 @@ def test_every_field_of_ours_is_described(plural: str) -> None:
 
 @pytest.mark.parametrize("plural", PLURALS)
 def test_no_default_is_filled_in(plural: str) -> None:
-    """An omitted field says nothing: a default written by the API server would speak in its place."""
-    assert [] == [each for each in everything_in(schema(plural)) if "default" in each]
+    """An omitted field says nothing. With a default from the API server it would not be omitted."""
+    assert [] == [part for part in everything_in(schema(plural)) if "default" in part]
 
 
 @pytest.mark.parametrize("plural", PLURALS)
 def test_every_list_is_bounded(plural: str) -> None:
-    """Without bounds, the cost of the rules could not be known beforehand."""
+    """Without bounds, the API server could not limit the cost of the rules."""
     assert [] == [
-        each for each in everything_in(schema(plural)) if each.get("type") == "array" and "maxItems" not in each
+        part for part in everything_in(schema(plural)) if part.get("type") == "array" and "maxItems" not in part
     ]
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_an_intent_is_never_mixed_from_two_hands(plural: str) -> None:
-    """Lists of a spec are atomic: as sets, what one applier removes would stay if another one had written it, too."""
+def test_lists_of_a_spec_are_atomic(plural: str) -> None:
+    """In a list of type set, an entry that one applier removes stays if another applier has written it too."""
     spec = schema(plural)["properties"].get("spec", {})
-    lists = [each for each in everything_in(spec) if each.get("type") == "array"]
-    assert {"atomic"} >= {each.get("x-kubernetes-list-type") for each in lists}
+    lists = [part for part in everything_in(spec) if part.get("type") == "array"]
+    assert {"atomic"} >= {part.get("x-kubernetes-list-type") for part in lists}
 
 
 def test_defaults_are_the_spec_of_an_exposure_policy() -> None:
-    """A ClusterExposurePolicy's defaults differ from an ExposurePolicy's spec in the description of the whole alone."""
+    """A ClusterExposurePolicy's defaults differ from an ExposurePolicy's spec only in the description."""
     spec = schema("exposurepolicies")["properties"]["spec"]
     defaults = schema("clusterexposurepolicies")["properties"]["spec"]["properties"]["defaults"]
     assert {**spec, "description": ""} == {**defaults, "description": ""}
 
 
-def test_the_reference_page_is_that_of_these_files() -> None:
-    """docs/reference/resources.md says what the CRDs say; `python -m tests.crds.reference` writes it anew."""
+def test_the_reference_page_is_up_to_date() -> None:
+    """`python -m tests.crds.reference` writes docs/reference/resources.md from the CRDs."""
     assert reference.page() == reference.PAGE.read_text()
 
 
-def test_isolation_means_the_same_in_both_policies() -> None:
-    """What isolates a namespace is said in the same words, whoever says it."""
-    ours = schema("exposurepolicies")["properties"]["spec"]["properties"]
-    theirs = schema("clusterexposurepolicies")["properties"]["spec"]["properties"]
-    assert ours["isolation"] == theirs["isolation"]
+def test_isolation_is_the_same_in_both_policies() -> None:
+    """With the same fields, rules and descriptions."""
+    exposure_policy = schema("exposurepolicies")["properties"]["spec"]["properties"]
+    cluster_policy = schema("clusterexposurepolicies")["properties"]["spec"]["properties"]
+    assert exposure_policy["isolation"] == cluster_policy["isolation"]
 
 
 @pytest.mark.parametrize(
@@ -260,8 +262,8 @@ def test_isolation_means_the_same_in_both_policies() -> None:
         pytest.param("exposures", "exp", "Namespaced", False, id="exposures"),
     ],
 )
-def test_names_and_scopes(plural: str, short: str, scope: str, has_status: bool) -> None:
-    """Scope, short name and status subresource are those of the design."""
+def test_the_names_and_scope_of_a_kind(plural: str, short: str, scope: str, has_status: bool) -> None:
+    """Short name, scope, and whether it has a status subresource."""
     spec = crd(plural)["spec"]
     version = spec["versions"][0]
     assert ([short], scope, has_status) == (spec["names"]["shortNames"], spec["scope"], "subresources" in version)

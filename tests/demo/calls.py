@@ -1,24 +1,24 @@
-"""Who asks whom, by real connections, and what came of it."""
+"""Calls from a client to a Service by real connections, and what became of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-#: Hosts that are no part of the cluster: two whom a policy names, and one whom none does.
+#: Hosts outside the cluster. A policy names the first two as clients; none names the third.
 CUSTOMER, PARTNER, STRANGER = "customer", "partner", "stranger"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A host outside asks a Service by its load balancer; a pod, written NAMESPACE/APP, asks by its ClusterIP."""
+    """A host outside calls the load balancer address of a Service; a pod, written NAMESPACE/APP, its ClusterIP."""
 
     caller: str
     service: str
     port: int = 80
 
 
-class LetIn(Enum):
-    """What became of the connections of one call."""
+class Admitted(Enum):
+    """How many connections of one call were admitted."""
 
     ALL = "all"
     SOME = "some"
@@ -27,9 +27,10 @@ class LetIn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a call's connections, and what the servers that answered said of themselves and of the caller.
+    """What became of a call's connections.
 
-    `source` is the caller's own address, `address` the one that it asked. `answered_by` and `saw` are sorted.
+    `source` is the caller's own address, `address` the one that it called. `answered_by` names the servers that
+    answered, `saw` the source addresses that they saw; both are sorted.
     """
 
     call: Call
@@ -41,15 +42,15 @@ class Answer:
     saw: tuple[str, ...] = ()
 
     @property
-    def let_in(self) -> LetIn:
+    def admitted(self) -> Admitted:
         if not self.passed:
-            return LetIn.NONE
-        return LetIn.ALL if self.passed == self.connections else LetIn.SOME
+            return Admitted.NONE
+        return Admitted.ALL if self.passed == self.connections else Admitted.SOME
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A call made again and again. `passed_late`: let in after having been refused once."""
+    """A call made again and again. `passed_late` connections were admitted after one had been refused."""
 
     call: Call
     connections: int
@@ -58,21 +59,22 @@ class Stream:
 
     @property
     def verdict(self) -> str:
-        """In words: whether anybody was cut off, or came in again."""
+        """In words: whether the stream was refused, and admitted again later."""
         if self.passed == self.connections:
             return "never refused"
         if self.passed_late:
-            return f"let in {self.passed_late} times after it had been refused"
-        return f"let in {self.passed} times, then never again" if self.passed else "always refused"
+            return f"admitted {self.passed_late} times after a refusal"
+        return f"admitted {self.passed} times, then never again" if self.passed else "always refused"
 
 
-Expected = Mapping[Call, LetIn]
+Expected = Mapping[Call, Admitted]
 
 
-def unlike(answers: Sequence[Answer], expected: Expected) -> list[str]:
+def differences(answers: Sequence[Answer], expected: Expected) -> list[str]:
     """What came out other than expected, in words."""
     return [
-        f"{each.call.caller} to {each.call.service}: {each.passed} of {each.connections} let in, not {wanted.value}"
-        for each in answers
-        if each.let_in is not (wanted := expected[each.call])
+        f"{answer.call.caller} to {answer.call.service}: "
+        f"{answer.passed} of {answer.connections} admitted, not {wanted.value}"
+        for answer in answers
+        if answer.admitted is not (wanted := expected[answer.call])
     ]

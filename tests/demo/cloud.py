@@ -1,4 +1,4 @@
-"""What a cluster without packets lacks: two nodes, pod addresses, and a cloud that gives addresses to Services."""
+"""What a cluster without packets lacks: two nodes, pod addresses, and a cloud that assigns addresses to Services."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,21 +10,21 @@ ADDRESSES = range(101, 200)
 
 
 class PaperNetwork:
-    """Addresses that are given out, and at which nobody listens."""
+    """Addresses without servers: they are assigned, and no connection is made to them."""
 
     def __init__(self) -> None:
-        self._given = dict.fromkeys(NODES, 1)
+        self._assigned = dict.fromkeys(NODES, 1)
 
     @property
     def nodes(self) -> Mapping[str, Sequence[str]]:
         return {name: (address,) for name, (address, _) in NODES.items()}
 
     def join(self, pod: Object, node: str) -> Sequence[str]:
-        self._given[node] += 1
-        return (f"{NODES[node][1]}.{self._given[node]}",)
+        self._assigned[node] += 1
+        return (f"{NODES[node][1]}.{self._assigned[node]}",)
 
     def leave(self, pod: Object) -> None:
-        pass  # an address is not given out twice
+        pass  # no address is assigned twice
 
     def settle(self) -> None:
         pass  # there are no packets to hold back

@@ -11,7 +11,7 @@ from tests.lab.api import ApiError
 Object = dict[str, Any]
 
 LOOK_SECONDS = 0.1
-#: Nobody here runs its Deployment: the same process is started by hand.
+#: The demo starts the operator's process itself, so its Deployment is not run.
 _NOT_RUN = "exposure-system"
 _MERGE = "application/merge-patch+json"
 
@@ -23,7 +23,7 @@ class Server(Protocol):
 
 
 class PodNetwork(Protocol):
-    """Who gives Pods their addresses."""
+    """Gives Pods their addresses."""
 
     @property
     def nodes(self) -> Mapping[str, Sequence[str]]:
@@ -37,12 +37,12 @@ class PodNetwork(Protocol):
     def leave(self, pod: Object) -> None: ...
 
     def settle(self) -> None:
-        """Returns once every Pod that has addresses is protected; before that, none is called ready."""
+        """Returns once every Pod with an address is protected. Until then no Pod is reported as ready."""
         ...
 
 
 class Background:
-    """A thread that looks every tenth of a second, and does what the real parts would do at once."""
+    """A thread that looks every tenth of a second, and does the work of the real components."""
 
     def __init__(self, *looks: Callable[[], None]) -> None:
         self._looks = looks
@@ -63,7 +63,7 @@ class Background:
                 try:
                     look()
                 except (OSError, ApiError, http.client.HTTPException):
-                    continue  # it changed meanwhile, or the cluster is being stopped: the next look tells
+                    continue  # it changed meanwhile, or the cluster is being stopped: the next look reads it
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class _Running:
 
 
 class Kubelets:
-    """`look` takes the Pods that have no node yet, spreads each app over the nodes, and lets go of deleted ones."""
+    """`look` takes the Pods that have no node yet, spreads each app over the nodes, and removes deleted ones."""
 
     def __init__(self, server: Server, network: PodNetwork) -> None:
         self._server, self._network = server, network
@@ -90,45 +90,45 @@ class Kubelets:
                 self._server.call("DELETE", f"{_path(pod)}?gracePeriodSeconds=0")
             elif head["namespace"] != _NOT_RUN and "nodeName" not in pod["spec"]:
                 self._run(pod)
-        fresh = [each for each in self._running.values() if not each.ready]
-        for each in fresh:
-            self._tell(each, ready=False)
+        fresh = [running for running in self._running.values() if not running.ready]
+        for running in fresh:
+            self._report(running, ready=False)
         if fresh:
             self._network.settle()
-        for each in fresh:
-            self._tell(each, ready=True)
-            each.ready = True
+        for running in fresh:
+            self._report(running, ready=True)
+            running.ready = True
 
     def _run(self, pod: Object) -> None:
         app = _app(pod)
-        name_conflicts = [each.node for each in self._running.values() if _app(each.pod) == app]
-        node = min(self._network.nodes, key=name_conflicts.count)
+        occupied = [running.node for running in self._running.values() if _app(running.pod) == app]
+        node = min(self._network.nodes, key=occupied.count)
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         head = {"name": pod["metadata"]["name"]}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": head, "target": target}
         self._server.call("POST", f"{_path(pod)}/binding", binding)
         self._running[pod["metadata"]["uid"]] = _Running(pod, node, self._network.join(pod, node))
 
-    def _tell(self, running: _Running, *, ready: bool) -> None:
+    def _report(self, running: _Running, *, ready: bool) -> None:
         hosts = self._network.nodes[running.node]
         containers = [
             {
-                "name": each["name"],
-                "image": each["image"],
+                "name": container["name"],
+                "image": container["image"],
                 "imageID": "",
                 "ready": ready,
                 "restartCount": 0,
                 "state": {"running": {}},
             }
-            for each in running.pod["spec"]["containers"]
+            for container in running.pod["spec"]["containers"]
         ]
         status = {
             "phase": "Running",
             "podIP": running.addresses[0],
-            "podIPs": [{"ip": each} for each in running.addresses],
+            "podIPs": [{"ip": address} for address in running.addresses],
             "hostIP": hosts[0],
-            "hostIPs": [{"ip": each} for each in hosts],
-            "conditions": [{"type": each, "status": str(ready)} for each in ("Ready", "ContainersReady")],
+            "hostIPs": [{"ip": address} for address in hosts],
+            "conditions": [{"type": condition, "status": str(ready)} for condition in ("Ready", "ContainersReady")],
             "containerStatuses": containers,
         }
         self._server.call("PATCH", f"{_path(running.pod)}/status", {"status": status}, _MERGE)

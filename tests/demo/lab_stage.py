@@ -1,4 +1,4 @@
-"""The stage where packets are real: nodes, pods and clients in network namespaces, kube-proxy, MetalLB, an enforcer."""
+"""The stage with real packets: nodes, pods and clients in network namespaces, kube-proxy, MetalLB, an enforcer."""
 
 import asyncio
 import os
@@ -22,43 +22,43 @@ from tests.lab.lab import Lab
 from tests.lab.netns import Netns
 from tests.lab.network import GATEWAY, PodHost
 from tests.lab.operated import Operator
-from tests.lab.traffic import Probe, Seen
+from tests.lab.traffic import Probe, ProbeResult
 
-#: Connections for each call: enough that of two pods behind an entry point both are met, but for one time in 500,000.
+#: Connections for each call: with two pods behind an entry point, both answer but for one time in 500,000.
 CONNECTIONS = 20
-#: Where the lab's enforcer stands, and the CNI that stands there and SNATs to what the lab's nodes SNAT to.
+#: Where the lab's enforcer filters, and a CNI that filters there and SNATs to the same addresses as the lab's nodes.
 POSITION, CNI = "pre", "kube-router"
 CONFIG_MAP = "/api/v1/namespaces/exposure-system/configmaps/exposure-operator"
-#: Those beyond the router: their address, and the ones by which they are plugged in. The stranger is every lab's own.
+#: Clients beyond the router: their address, and their addresses on the LAN. Every lab has the stranger already.
 FAR_CLIENTS = {
     CUSTOMER: ("203.0.113.10", ("192.0.2.140", "2001:db8::80:10")),
     PARTNER: ("198.51.100.20", ("192.0.2.141", "2001:db8::80:11")),
 }
 FAR_NETWORKS = ("203.0.113.0/24", "198.51.100.0/24")
-#: Between two connections of a stream, and at most so many of them.
+#: The pause between two connections of a stream, and how many it makes at most.
 STREAM_PAUSE_SECONDS, STREAM_LIMIT = 0.03, 5000
 
 _TOOLS = ("ip", "nsenter", "iptables", "ip6tables", "nft")
 _TRIED = ("ip link add v1 type veth peer name v2", "iptables -t nat -S", "ip6tables -t nat -S", "nft list ruleset")
 
 
-def hindrance() -> str:
+def reason_without_lab() -> str:
     """Why this machine cannot have a lab, as a clause; empty where it can."""
     if sys.platform != "linux":
         return "network namespaces need Linux"
     if os.geteuid() != 0:
         return "network namespaces need root (sudo HOME=$HOME make demo)"
-    if absent := [each for each in _TOOLS if not shutil.which(each)]:
+    if absent := [tool for tool in _TOOLS if not shutil.which(tool)]:
         return f"{', '.join(absent)} not found (Debian: apt-get install iptables nftables iproute2)"
     try:
         trial = Netns("trial")
     except OSError as error:
-        return f"network namespaces are not to be had here: {error.strerror}"
+        return f"this machine gives no network namespace: {error.strerror}"
     try:
-        for each in _TRIED:
-            ran = subprocess.run([*trial.prefix, *each.split()], capture_output=True, text=True, check=False)
+        for command in _TRIED:
+            ran = subprocess.run([*trial.prefix, *command.split()], capture_output=True, text=True, check=False)
             if ran.returncode:
-                return f"`{each}` fails in a network namespace: {ran.stderr.strip()}"
+                return f"`{command}` fails in a network namespace: {ran.stderr.strip()}"
     finally:
         trial.close()
     return ""
@@ -126,7 +126,7 @@ class LabStage:
         self._pods = _LabPods(self._lab)
         self._background: Background | None = None
         self._operator: Operator | None = None
-        self._streams: dict[Call, Future[list[Seen]]] = {}
+        self._streams: dict[Call, Future[list[ProbeResult]]] = {}
         self._enough = threading.Event()
 
     def __enter__(self) -> Self:
@@ -143,7 +143,7 @@ class LabStage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.asked()
+        self.stop_streams()
         if self._operator:
             self._operator.kill()
         if self._background:
@@ -155,48 +155,48 @@ class LabStage:
 
     def install_operator(self) -> str:
         network = {"cni": CNI}
-        # The operator reads a file, `kubectl exposure` the ConfigMap: they are told the same.
-        said = {"data": {"config.yaml": yaml.safe_dump({"network": network})}}
-        self._lab.api.call("PATCH", CONFIG_MAP, said, "application/merge-patch+json")
+        # The operator reads a file, `kubectl exposure` the ConfigMap: both have the same content.
+        config_map = {"data": {"config.yaml": yaml.safe_dump({"network": network})}}
+        self._lab.api.call("PATCH", CONFIG_MAP, config_map, "application/merge-patch+json")
         self._operator = _AppliedOperator(self._lab, network=network)
         self._operator.__enter__()
         return (
-            "No kubelet runs its Deployment here, so the very same process is started by hand, with the token of its "
-            "ServiceAccount. One fact it is told by its ConfigMap: policies are enforced before SNAT, as kube-router "
-            f"and Calico do (network.cni: {CNI})."
+            "No kubelet runs the Deployment here, so the demo starts the same process, with the token of its "
+            "ServiceAccount. The ConfigMap states where the lab enforces policies: before SNAT, as kube-router and "
+            f"Calico do (network.cni: {CNI})."
         )
 
-    def ask(self, calls: Sequence[Call]) -> Sequence[Answer]:
+    def connect(self, calls: Sequence[Call]) -> Sequence[Answer]:
         self._pods.settle_policies()
-        probes = [self._probe(each) for each in calls]
-        seen = iter(self._lab.probe([probe for probe in probes for _ in range(CONNECTIONS)]))
+        probes = [self._probe(call) for call in calls]
+        results = iter(self._lab.probe([probe for probe in probes for _ in range(CONNECTIONS)]))
         return [
-            _answer(call, self._source(call), probe, [next(seen) for _ in range(CONNECTIONS)])
+            _answer(call, self._source(call), probe, [next(results) for _ in range(CONNECTIONS)])
             for call, probe in zip(calls, probes, strict=True)
         ]
 
-    def keep_asking(self, calls: Sequence[Call]) -> None:
+    def start_streams(self, calls: Sequence[Call]) -> None:
         self._enough.clear()
         for call in calls:
             self._streams[call] = self._lab.traffic.start(self._stream(self._probe(call)))
 
-    def asked(self) -> Sequence[Stream]:
+    def stop_streams(self) -> Sequence[Stream]:
         self._enough.set()
-        found = {call: stream.result(timeout=30) for call, stream in self._streams.items()}
+        finished = {call: stream.result(timeout=30) for call, stream in self._streams.items()}
         self._streams.clear()
-        return [_stream(call, seen) for call, seen in found.items()]
+        return [_stream(call, results) for call, results in finished.items()]
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         return self._operator.tail() if self._operator else ""
 
-    def how_to_go_on(self) -> Sequence[str]:
+    def next_commands(self) -> Sequence[str]:
         entry_point = self._probe(Call(PARTNER, "media/images")).address
-        asks = f"bash -c 'cat </dev/tcp/{entry_point}/80; echo'"
+        connects = f"bash -c 'cat </dev/tcp/{entry_point}/80; echo'"
         names = self._lab.namespaces
         return (
-            f"nsenter --net={names}/client-{PARTNER} {asks}   # is let in",
-            f"nsenter --net={names}/client-{STRANGER} {asks}   # is not",
-            f"nsenter --net={names}/control-plane bash   # and in there:",
+            f"nsenter --net={names}/client-{PARTNER} {connects}   # is admitted",
+            f"nsenter --net={names}/client-{STRANGER} {connects}   # is not",
+            f"nsenter --net={names}/control-plane bash   # in that shell:",
             *exports(self._environment),
             "kubectl get exposures -A",
         )
@@ -206,10 +206,10 @@ class LabStage:
         return environment(self._lab.cluster, self._lab.root)
 
     def _add_clients(self) -> None:
-        """As in the world outside, clients have addresses of other networks, and a router is between."""
+        """Clients have addresses of other networks than the nodes, and reach them through a router."""
         router = self._lab.network.lan
         router.set({"ipv4/ip_forward": 1, "ipv4/conf/all/send_redirects": 0, "ipv4/conf/br0/send_redirects": 0})
-        _ip(router, *(f"route add {each} dev br0" for each in FAR_NETWORKS))
+        _ip(router, *(f"route add {cidr} dev br0" for cidr in FAR_NETWORKS))
         for name, (address, first) in FAR_CLIENTS.items():
             host = self._lab.add_client(name, first)
             _ip(
@@ -235,12 +235,12 @@ class LabStage:
             return FAR_CLIENTS[call.caller][0]
         return self._lab.clients[call.caller].addresses[0]
 
-    async def _stream(self, probe: Probe) -> list[Seen]:
-        seen: list[Seen] = []
-        while not self._enough.is_set() and len(seen) < STREAM_LIMIT:
-            seen.append(await self._lab.traffic.connect(probe))
+    async def _stream(self, probe: Probe) -> list[ProbeResult]:
+        results: list[ProbeResult] = []
+        while not self._enough.is_set() and len(results) < STREAM_LIMIT:
+            results.append(await self._lab.traffic.connect(probe))
             await asyncio.sleep(STREAM_PAUSE_SECONDS)
-        return seen
+        return results
 
 
 def _ip(host: Netns, *lines: str) -> None:
@@ -248,20 +248,20 @@ def _ip(host: Netns, *lines: str) -> None:
         subprocess.run([*host.prefix, "ip", *line.split()], check=True, capture_output=True, timeout=10)
 
 
-def _answer(call: Call, source: str, probe: Probe, seen: Sequence[Seen]) -> Answer:
-    passed = [each for each in seen if each.passed]
+def _answer(call: Call, source: str, probe: Probe, results: Sequence[ProbeResult]) -> Answer:
+    passed = [result for result in results if result.passed]
     return Answer(
         call,
         source,
         f"{probe.address}:{probe.port}",
-        len(seen),
+        len(results),
         len(passed),
-        tuple(sorted({each.server.replace("@", " on ") for each in passed})),
-        tuple(sorted({each.peer for each in passed})),
+        tuple(sorted({result.server.replace("@", " on ") for result in passed})),
+        tuple(sorted({result.peer for result in passed})),
     )
 
 
-def _stream(call: Call, seen: Sequence[Seen]) -> Stream:
-    after = [each.passed for each in seen]
-    first_refused = after.index(False) if False in after else len(after)
-    return Stream(call, len(after), sum(after), sum(after[first_refused:]))
+def _stream(call: Call, results: Sequence[ProbeResult]) -> Stream:
+    passed = [result.passed for result in results]
+    first_refused = passed.index(False) if False in passed else len(passed)
+    return Stream(call, len(passed), sum(passed), sum(passed[first_refused:]))

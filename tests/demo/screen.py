@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from tests.demo.calls import Answer, LetIn, Stream
+from tests.demo.calls import Admitted, Answer, Stream
 
 WIDTH = 100
-#: Seconds for a word of a sentence, for a line of output and for one of a table; nobody reads longer than the last.
+#: Pauses in seconds: for each word of a sentence, each line of output, each row of a table; and the longest of all.
 WORD, LINE, ROW, LONGEST = 0.1, 0.12, 0.8, 6.0
-_COLOURS = {LetIn.ALL: "bold green", LetIn.SOME: "bold yellow", LetIn.NONE: "bold red"}
+_COLOURS = {Admitted.ALL: "bold green", Admitted.SOME: "bold yellow", Admitted.NONE: "bold red"}
 
 
 class Screen:
@@ -40,7 +40,7 @@ class Screen:
             self._print(f"== {title} ==")
 
     def say(self, text: str) -> None:
-        """A paragraph of ours."""
+        """A paragraph of the narrator."""
         self._print("")
         for line in textwrap.wrap(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False):
             self._print(line, "bold")
@@ -57,39 +57,39 @@ class Screen:
         self._pause(len(lines) * LINE + 0.4)
 
     def answers(self, title: str, answers: Sequence[Answer]) -> None:
-        """Who got in, who answered, and which address it saw: a row for each call. Nothing where nobody asked."""
-        header = ("WHO", "FROM", "ASKS", "AT", "LET IN", "ANSWERED BY", "WHICH SAW")
+        """A row for each call: how many connections were admitted, by which pods, and which source these saw."""
+        header = ("CLIENT", "FROM", "SERVICE", "ADDRESS", "ADMITTED", "ANSWERED BY", "SOURCE SEEN")
         rows = [
             (
-                each.call.caller,
-                each.source,
-                each.call.service,
-                each.address,
-                f"{each.passed} of {each.connections}",
-                ", ".join(each.answered_by),
-                ", ".join(each.saw),
+                answer.call.caller,
+                answer.source,
+                answer.call.service,
+                answer.address,
+                f"{answer.passed} of {answer.connections}",
+                ", ".join(answer.answered_by),
+                ", ".join(answer.saw),
             )
-            for each in answers
+            for answer in answers
         ]
-        self._table(title, header, rows, 4, [_COLOURS[each.let_in] for each in answers])
+        self._table(title, header, rows, 4, [_COLOURS[answer.admitted] for answer in answers])
 
     def total(self, title: str, answers: Sequence[Answer]) -> None:
-        """The same in one line."""
+        """The sum over all calls, in one line."""
         if answers:
-            passed = sum(each.passed for each in answers)
-            connections = sum(each.connections for each in answers)
+            passed = sum(answer.passed for answer in answers)
+            connections = sum(answer.connections for answer in answers)
             self._print("")
-            self._print(f"# {title}: {passed} of {connections} connections let in", "bold magenta")
+            self._print(f"# {title}: {passed} of {connections} connections admitted", "bold magenta")
             self._pause(ROW)
 
     def streams(self, title: str, streams: Sequence[Stream]) -> None:
-        """What became of those who asked all the time. Nothing where nobody did."""
-        header = ("WHO", "ASKS", "CONNECTIONS", "LET IN", "THAT IS")
+        """A row for each stream of connections; nothing where there are none."""
+        header = ("CLIENT", "SERVICE", "CONNECTIONS", "ADMITTED", "RESULT")
         rows = [
-            (each.call.caller, each.call.service, str(each.connections), str(each.passed), each.verdict)
-            for each in streams
+            (stream.call.caller, stream.call.service, str(stream.connections), str(stream.passed), stream.verdict)
+            for stream in streams
         ]
-        colours = ["bold green" if each.passed == each.connections else "bold red" for each in streams]
+        colours = ["bold green" if stream.passed == stream.connections else "bold red" for stream in streams]
         self._table(title, header, rows, 4, colours)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Where the story is played: a cluster with the operator in it, and whoever plays the parts that it lacks."""
+"""Where the demo runs: a cluster with the operator, and stand-ins for the components that it lacks."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from tests.demo.kubelets import Background, Kubelets
 
 
 class Stage(Protocol):
-    """What the story asks of a cluster, and all that it knows of it. `with` brings it up, and takes it away."""
+    """All that the story needs of a cluster. `with` starts it, and removes it at the end."""
 
     def __enter__(self) -> Self: ...
 
@@ -31,32 +31,32 @@ class Stage(Protocol):
         ...
 
     def install_operator(self) -> str:
-        """Starts the operator that has been applied; returns a sentence that says how."""
+        """Starts the operator whose manifests were applied; a sentence that says how."""
         ...
 
-    def ask(self, calls: Sequence[Call]) -> Sequence[Answer]:
-        """Real connections, several for each call, one answer for each; none where there are no packets to send."""
+    def connect(self, calls: Sequence[Call]) -> Sequence[Answer]:
+        """Makes several real connections for each call; an answer for each call, none where there are no packets."""
         ...
 
-    def keep_asking(self, calls: Sequence[Call]) -> None:
-        """Makes these calls again and again from now on, until `asked`."""
+    def start_streams(self, calls: Sequence[Call]) -> None:
+        """Makes these calls again and again, until `stop_streams`."""
         ...
 
-    def asked(self) -> Sequence[Stream]:
-        """Ends what `keep_asking` began, and says what came of it; none where there are no packets to send."""
+    def stop_streams(self) -> Sequence[Stream]:
+        """Ends what `start_streams` began; what became of each call, none where there are no packets."""
         ...
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of the operator's log."""
         ...
 
-    def how_to_go_on(self) -> Sequence[str]:
-        """Lines for another terminal, by which a person goes on with this cluster."""
+    def next_commands(self) -> Sequence[str]:
+        """Lines that a person types in another terminal to use this cluster."""
         ...
 
 
 class EmbeddedStage:
-    """etcd, API server and controllers on this machine; no kubelet, so that nothing listens and no packet flows."""
+    """etcd, API server and controllers on this machine. There is no kubelet, so no server listens."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -94,23 +94,23 @@ class EmbeddedStage:
         self._operator.start()
         self._operator.wait_ready(60)
         return (
-            "The Deployment waits for kubelets that this cluster does not have, so the very same process is started "
-            "here: with the token of its ServiceAccount, and no right beyond those that were just applied."
+            "This cluster has no kubelets to run the Deployment, so the demo starts the same process here. It uses the "
+            "token of its ServiceAccount, and has only the permissions that were just applied."
         )
 
-    def ask(self, calls: Sequence[Call]) -> Sequence[Answer]:
+    def connect(self, calls: Sequence[Call]) -> Sequence[Answer]:
         return ()
 
-    def keep_asking(self, calls: Sequence[Call]) -> None:
-        pass  # nobody would answer
+    def start_streams(self, calls: Sequence[Call]) -> None:
+        pass  # no server answers here
 
-    def asked(self) -> Sequence[Stream]:
+    def stop_streams(self) -> Sequence[Stream]:
         return ()
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         return self._operator.tail()
 
-    def how_to_go_on(self) -> Sequence[str]:
+    def next_commands(self) -> Sequence[str]:
         return (*exports(environment(self._cluster, self._root)), "kubectl get exposures -A")
 
 
@@ -130,7 +130,7 @@ def run(command: str, environment: Mapping[str, str], prefix: Sequence[str] = ()
 
 
 def environment(cluster: ControlPlane, root: Path) -> dict[str, str]:
-    """What finds a cluster: a kubectl of its version, `kubectl exposure`, and credentials."""
+    """Environment variables by which kubectl and `kubectl exposure` find the cluster."""
     return {
         "KUBECONFIG": str(cluster.kubeconfig),
         "KUBECACHEDIR": str(root / "kubectl-cache"),
@@ -140,7 +140,7 @@ def environment(cluster: ControlPlane, root: Path) -> dict[str, str]:
 
 
 def exports(environment: Mapping[str, str]) -> list[str]:
-    """The same for a person's shell."""
+    """The same, as lines for a shell."""
     path = ":".join(environment["PATH"].split(":")[:2])
     return [
         f"export KUBECONFIG={shlex.quote(environment['KUBECONFIG'])}",

@@ -1,72 +1,72 @@
-"""The demo, step by step, on any stage. Every command is really run, and every outcome is checked."""
+"""The steps of the demo, on the stage that it is given. Every command is run, and every outcome is checked."""
 
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.demo.calls import CUSTOMER, PARTNER, STRANGER, Call, Expected, LetIn, unlike
+from tests.demo.calls import CUSTOMER, PARTNER, STRANGER, Admitted, Call, Expected, differences
 from tests.demo.screen import Screen
 from tests.demo.stage import Stage
 
 FOLDER = "tests/demo/manifests"
 PATIENCE_SECONDS = 30.0
 SHOP, MEDIA, LEDGER = "shop/web", "media/images", "accounting/ledger"
-#: Who is let in once every policy is enforced. Before that, everyone is. Media is right only with its cure.
+#: Which clients are admitted once everything is enforced. Before that, every client is. Media needs its cure first.
 AT_SHOP: Expected = {
-    Call(CUSTOMER, SHOP): LetIn.ALL,
-    Call(STRANGER, SHOP): LetIn.NONE,
-    Call(LEDGER, SHOP): LetIn.NONE,
+    Call(CUSTOMER, SHOP): Admitted.ALL,
+    Call(STRANGER, SHOP): Admitted.NONE,
+    Call(LEDGER, SHOP): Admitted.NONE,
 }
 AT_MEDIA: Expected = {
-    Call(PARTNER, MEDIA): LetIn.ALL,
-    Call(STRANGER, MEDIA): LetIn.NONE,
-    Call(SHOP, MEDIA): LetIn.ALL,
+    Call(PARTNER, MEDIA): Admitted.ALL,
+    Call(STRANGER, MEDIA): Admitted.NONE,
+    Call(SHOP, MEDIA): Admitted.ALL,
 }
-AT_LEDGER: Expected = {Call(SHOP, LEDGER, 5432): LetIn.NONE}
-BEHIND_SNAT: Expected = {**AT_MEDIA, Call(STRANGER, MEDIA): LetIn.SOME}
-TOO_STRICT: Expected = {**AT_MEDIA, Call(PARTNER, MEDIA): LetIn.SOME}
+AT_LEDGER: Expected = {Call(SHOP, LEDGER, 5432): Admitted.NONE}
+BEHIND_SNAT: Expected = {**AT_MEDIA, Call(STRANGER, MEDIA): Admitted.SOME}
+TOO_STRICT: Expected = {**AT_MEDIA, Call(PARTNER, MEDIA): Admitted.SOME}
 
 
 class Unexpected(Exception):
-    """The cluster did not answer as expected."""
+    """An answer of the cluster is not the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """A stage and a screen: type a command, and see that the answer is the one that was promised."""
+    """A stage and a screen: runs a command, shows its answer, and checks it."""
 
     stage: Stage
     screen: Screen
 
-    def type(self, command: str, *promised: str, fails: bool = False) -> str:
-        """Runs and shows it; `Unexpected` where the answer holds not all that was promised."""
+    def type(self, command: str, *texts: str, fails: bool = False) -> str:
+        """Runs the command and shows its output; `Unexpected` where a text is missing from it."""
         ran = self.stage.run(command)
         self.screen.typed(command, ran.stdout)
-        self._check(command, ran.stdout, promised)
+        self._check(command, ran.stdout, texts)
         if (ran.returncode != 0) != fails:
             raise Unexpected(f"{command}: exit status {ran.returncode}")
         return ran.stdout
 
-    def until(self, command: str, *promised: str, gone: Sequence[str] = ()) -> str:
-        """Asks until the answer holds everything promised and nothing that should be gone, and shows that answer."""
+    def until(self, command: str, *texts: str, gone: Sequence[str] = ()) -> str:
+        """Runs the command until its output has every expected text and none of `gone`; then shows it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             output = self.stage.run(command).stdout
-            if all(each in output for each in promised) and not any(each in output for each in gone):
+            if all(text in output for text in texts) and not any(text in output for text in gone):
                 self.screen.typed(command, output)
                 return output
             if time.monotonic() > deadline:
                 self.screen.typed(command, output)
-                raise Unexpected(f"{command}: after {PATIENCE_SECONDS:.0f} s still not {promised}, or still {gone}")
+                raise Unexpected(f"{command}: after {PATIENCE_SECONDS:.0f} s {texts} missing, or {gone} still there")
             time.sleep(0.05)
 
-    def requests(self, title: str, expected: Expected, *, brief: bool = False) -> None:
-        """Real connections where the stage has packets, asked again until all come out as expected."""
+    def connections(self, title: str, expected: Expected, *, brief: bool = False) -> None:
+        """Real connections, where the stage has packets; repeated until all come out as expected."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            answers = self.stage.ask(list(expected))
-            wrong = unlike(answers, expected)
+            answers = self.stage.connect(list(expected))
+            wrong = differences(answers, expected)
             if not wrong or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
@@ -77,25 +77,25 @@ class Show:
         if wrong:
             raise Unexpected(f"after {PATIENCE_SECONDS:.0f} s still: {'; '.join(wrong)}")
 
-    def asked(self, title: str, expected: Expected) -> None:
-        """What came of those who asked all the time, who must not be cut off, or must be once and for all."""
-        streams = self.stage.asked()
+    def streams(self, title: str, expected: Expected) -> None:
+        """What became of the streams: an allowed one is never refused, any other is refused from some moment on."""
+        streams = self.stage.stop_streams()
         self.screen.streams(title, streams)
-        for each in streams:
-            right = each.passed == each.connections
-            if expected[each.call] is LetIn.NONE:
-                right = 0 < each.passed < each.connections and not each.passed_late
+        for stream in streams:
+            right = stream.passed == stream.connections
+            if expected[stream.call] is Admitted.NONE:
+                right = 0 < stream.passed < stream.connections and not stream.passed_late
             if not right:
-                raise Unexpected(f"{each.call.caller} to {each.call.service}: {each.verdict}")
+                raise Unexpected(f"{stream.call.caller} to {stream.call.service}: {stream.verdict}")
 
-    def _check(self, command: str, output: str, promised: Sequence[str]) -> None:
-        for each in promised:
-            if each not in output:
-                raise Unexpected(f"{command}: {each!r} is not in its answer")
+    def _check(self, command: str, output: str, texts: Sequence[str]) -> None:
+        for text in texts:
+            if text not in output:
+                raise Unexpected(f"{command}: {text!r} is not in its output")
 
 
-def _everybody(*expected: Expected) -> Expected:
-    return {call: LetIn.ALL for each in expected for call in each}
+def _all_admitted(*expected: Expected) -> Expected:
+    return {call: Admitted.ALL for calls in expected for call in calls}
 
 
 def install(show: Show) -> None:
@@ -108,25 +108,27 @@ def install(show: Show) -> None:
 
 
 def entry_points(show: Show) -> None:
-    """A shop opens, and no policy governs it yet."""
-    show.screen.say("A small shop has three namespaces. Two have an entry point, and accounting has none.")
+    """A shop is deployed. No policy exists yet."""
+    show.screen.say("A small shop in three namespaces: shop and media have one entry point each, accounting has none.")
     show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
     pods = "kubectl get pods -A -l 'app in (web,images,ledger)' -o wide"
     show.until(pods, "ledger", "images", "web", gone=["Pending", "0/1"])
     services = show.until("kubectl get service -A", "media", "shop", gone=["<pending>"])
     addresses = re.findall(r"LoadBalancer +\S+ +(\S+)", services)
     show.screen.say(
-        "Each entry point of the cluster has an Exposure. Ungoverned means that no policy governs it. Every pod "
-        "can reach every other pod, the ledger included."
+        "Each entry point of the cluster has an Exposure. Ungoverned means that no policy governs it. Without "
+        "policies, every pod can reach every pod, the ledger included."
     )
     show.until("kubectl get exposures -A", *addresses, "Ungoverned")
-    show.requests("Before: everyone is let in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
+    show.connections(
+        "Before: real connections, and every client is admitted", _all_admitted(AT_SHOP, AT_MEDIA, AT_LEDGER)
+    )
 
 
 def audit(show: Show) -> None:
-    """Policies are created in mode Audit, which cuts nothing."""
+    """Policies are written in mode Audit. Nothing is enforced yet."""
     show.screen.say(
-        "The platform team isolates every namespace and sets limits. The teams choose their clients. First Audit:"
+        "The platform team isolates every department and sets limits. Each team names its clients, first in mode Audit."
     )
     show.type(f"cat {FOLDER}/departments.yaml")
     show.type(f"cat {FOLDER}/edge.yaml")
@@ -137,13 +139,13 @@ def audit(show: Show) -> None:
     show.type(
         "kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny"
     )
-    show.requests("In Audit, everyone is let in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER), brief=True)
+    show.connections("In Audit every client is still admitted", _all_admitted(AT_SHOP, AT_MEDIA, AT_LEDGER), brief=True)
 
 
 def enforce(show: Show) -> None:
-    """The namespaces are isolated. Policies that admit come before denials, so no admitted client is cut off."""
-    during: Expected = {**AT_SHOP, Call(PARTNER, MEDIA): LetIn.ALL, Call(SHOP, MEDIA): LetIn.ALL, **AT_LEDGER}
-    show.stage.keep_asking(list(during))
+    """Namespaces become isolated. What admits is written before what denies, so no allowed connection is cut."""
+    during: Expected = {**AT_SHOP, Call(PARTNER, MEDIA): Admitted.ALL, Call(SHOP, MEDIA): Admitted.ALL, **AT_LEDGER}
+    show.stage.start_streams(list(during))
     show.type('kubectl patch xp edge -n shop --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
     show.type('kubectl patch xp edge -n media --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
     show.type(f"kubectl apply -f {FOLDER}/departments.yaml", "departments created")
@@ -151,25 +153,25 @@ def enforce(show: Show) -> None:
     show.type("kubectl wait --for=condition=Ready cxp --all --timeout=30s", "condition met")
     show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
     show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
-    # These connections are not repeated until they are right: they show every mistake on the way, however short.
-    show.asked("During: connections all the time, while the default denies were written", during)
-    show.requests("After: all as intended, with one exception", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
-    show.screen.say(
-        "Accounting has no entry point, and is isolated too. An annotation on each NetworkPolicy explains it:"
+    # Not repeated until right: these connections show whatever went wrong on the way, for however short a time.
+    show.streams("During: connections all the time, while the policies were written", during)
+    show.connections(
+        "After: only allowed clients are admitted, with one exception", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER}
     )
+    show.screen.say("Namespace accounting has no entry point, and is isolated too. Each NetworkPolicy explains itself:")
     show.type(
         "kubectl get netpol -n shop "
-        "-o custom-columns='NAME:.metadata.name,SAYS:.metadata.annotations.exposure\\.dev/explanation'",
+        "-o custom-columns='NAME:.metadata.name,EXPLANATION:.metadata.annotations.exposure\\.dev/explanation'",
         "exposure-to-web",
     )
 
 
-def truth(show: Show) -> None:
-    """What no NetworkPolicy can enforce is reported, with its cure."""
+def lost_source_filter(show: Show) -> None:
+    """What a NetworkPolicy cannot hold is reported, with its cure."""
     show.screen.say(
-        "The Service in media has externalTrafficPolicy: Cluster. A node that forwards to another node replaces the "
-        "client's address with its own. So the policy must admit the nodes, and with them every client that they "
-        "forward. The Exposure reports this:"
+        "Service media/images has externalTrafficPolicy: Cluster. A node that forwards to another node replaces the "
+        "client's address with its own. So the NetworkPolicy must admit the nodes' addresses, and with them every "
+        "client that is forwarded, the stranger too. The Exposure reports this, with its cure:"
     )
     show.until(
         "kubectl get exposure service-images -n media "
@@ -182,19 +184,23 @@ def truth(show: Show) -> None:
         'kubectl patch xp edge -n media --type merge -p \'{"spec":{"clients":{"unenforceable":"Deny"}}}\'', "patched"
     )
     show.until("kubectl get exposures -n media", "CrossNodeTrafficDropped", gone=["SourceFilterLost"])
-    show.requests("Strict: the stranger is refused, and so is the partner at times", TOO_STRICT)
-    show.screen.say("No policy can distinguish them. The cure is one field of the Service:")
+    show.connections("Strict: the stranger is kept out, and so are some connections of the partner", TOO_STRICT)
+    show.screen.say(
+        "No NetworkPolicy can distinguish clients behind a node's address. The cure is one field of the Service:"
+    )
     show.type(
         'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
         "patched",
     )
     show.until("kubectl get exposures -A", "service-images", gone=["CrossNodeTrafficDropped"])
-    show.requests("Cured: the partner is let in, the stranger is refused, and pods see the client's address", AT_MEDIA)
+    show.connections(
+        "Cured: the partner is admitted, the stranger is not, and the pods see the client's address", AT_MEDIA
+    )
 
 
 def follow(show: Show) -> None:
-    """Policies follow Services as they change."""
-    show.screen.say("The shop gets a second port, and the policy follows:")
+    """NetworkPolicies follow Services as they change."""
+    show.screen.say("The shop gets a second port. Its NetworkPolicy follows:")
     show.type(
         "kubectl patch service web -n shop --type json -p "
         '\'[{"op":"add","path":"/spec/ports/-","value":{"name":"https","port":443,"targetPort":8443}}]\'',
@@ -202,25 +208,27 @@ def follow(show: Show) -> None:
     )
     show.until("kubectl get exposures -n shop", "443→8443")
     show.type("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "8443")
-    second = {Call(each.caller, SHOP, 443): let_in for each, let_in in AT_SHOP.items()}
-    show.requests("The second port", second)
+    second = {Call(call.caller, SHOP, 443): admitted for call, admitted in AT_SHOP.items()}
+    show.connections("The second port admits the same clients", second)
 
 
 def drift(show: Show) -> None:
-    """Changes by others to the operator's NetworkPolicies are reverted."""
-    show.screen.say("A user deletes the default deny of accounting, and opens the shop by hand.")
+    """A change that others make to a NetworkPolicy of the operator is put back."""
+    show.screen.say("Someone deletes the default deny of accounting, and opens the shop's NetworkPolicy to everyone:")
     show.type("kubectl delete netpol exposure-default-deny -n accounting", "deleted")
     show.type('kubectl patch netpol exposure-to-web -n shop --type merge -p \'{"spec":{"ingress":[{}]}}\'', "patched")
     began = time.monotonic()
     show.until("kubectl get netpol -n accounting", "exposure-default-deny")
     show.until("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "203.0.113.0/24")
-    show.screen.note(f"reverted within {time.monotonic() - began:.1f} s, most of which is kubectl")
+    show.screen.note(f"both are back after {time.monotonic() - began:.1f} s, most of which is kubectl")
     show.until("kubectl get events -A --field-selector reason=DriftPutBack", "DriftPutBack")
 
 
 def limits(show: Show) -> None:
-    """A tenant cannot open more than the limits of the platform team."""
-    show.screen.say("Accounting tries to admit everyone. The policy is not accepted, and the status names the field:")
+    """A tenant cannot open more than the platform team allows."""
+    show.screen.say(
+        "A policy of accounting tries to admit every IPv4 address. The limit holds, and the status names the field:"
+    )
     show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
     show.until(
         "kubectl get xp open-up -n accounting "
@@ -230,21 +238,23 @@ def limits(show: Show) -> None:
     show.type("kubectl delete xp open-up -n accounting", "deleted")
 
 
-def way_out(show: Show) -> None:
-    """One annotation removes everything in a namespace, denials first."""
+def audit_by_annotation(show: Show) -> None:
+    """One annotation removes the NetworkPolicies of a namespace, the default deny first."""
     show.screen.say("In an emergency, one annotation removes the operator's NetworkPolicies within a second:")
     show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
     show.until("kubectl get netpol -n shop", "No resources found")
-    show.requests("Released: only the shop is open as before", {**_everybody(AT_SHOP), **AT_LEDGER})
-    show.screen.say("And back:")
+    show.connections("Released: the shop is open again, accounting is not", {**_all_admitted(AT_SHOP), **AT_LEDGER})
+    show.screen.say("Without the annotation, the namespace is isolated again:")
     show.type("kubectl annotate namespace shop exposure.dev/mode-", "annotated")
     show.until("kubectl get netpol -n shop", "exposure-to-web", "exposure-default-deny")
-    show.requests("Closed again", AT_SHOP)
+    show.connections("Isolated again", AT_SHOP)
 
 
 def delete(show: Show) -> None:
-    """A deleted Service takes its NetworkPolicy with it."""
-    show.screen.say("The Service of the shop is deleted. So are its policy and its Exposure. The default deny stays:")
+    """With a Service go its NetworkPolicy and its Exposure."""
+    show.screen.say(
+        "The shop's Service is deleted. Its NetworkPolicy and its Exposure go with it. The default deny stays:"
+    )
     show.type("kubectl delete service web -n shop", "deleted")
     show.until("kubectl get netpol,exposures -n shop", "exposure-default-deny", gone=["exposure-to-web", "service-web"])
     show.until("kubectl get exposures -A", "service-images", gone=["service-web"])
@@ -252,20 +262,20 @@ def delete(show: Show) -> None:
 
 STEPS: tuple[tuple[str, Callable[[Show], None]], ...] = (
     ("Install", install),
-    ("Two entry points without a policy", entry_points),
+    ("Two entry points, and no policy", entry_points),
     ("Audit: read the plan first", audit),
     ("Enforce", enforce),
-    ("What SNAT hides, and the cure", truth),
+    ("What SNAT hides, and the cure", lost_source_filter),
     ("A Service changes", follow),
-    ("Changes by hand", drift),
+    ("Someone changes a NetworkPolicy by hand", drift),
     ("Limits", limits),
-    ("The way out", way_out),
+    ("The way out: one annotation", audit_by_annotation),
     ("A Service is deleted", delete),
 )
 
 
-def tell(stage: Stage, screen: Screen) -> None:
-    """All of it; `Unexpected` at the first answer that is not as promised."""
+def play(stage: Stage, screen: Screen) -> None:
+    """Every step; `Unexpected` at the first answer that is not the expected one."""
     show = Show(stage, screen)
     for number, (title, step) in enumerate(STEPS, 1):
         screen.chapter(f"{number}. {title}")

@@ -1,1 +1,1 @@
-"""Reference pages made from the data that decides, so that neither can drift from the other."""
+"""Reference pages made from the product's data, so that page and data cannot differ."""

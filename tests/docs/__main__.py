@@ -2,7 +2,7 @@
 
 from tests.docs.pages import described_crds, manifests, pages
 
-# The page about the CRDs comes last: it is made from them as they have been written.
+# The page about the CRDs comes last, because it is made from the CRDs that were just written.
 for made in (pages, manifests, described_crds):
     for path, text in made():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ CRDS = REPOSITORY / "crds"
 CONFIGURATION = REPOSITORY / "manifests" / "base" / "config.yaml"
 PROFILE_ENUM = re.compile(r"(?P<indent> +)enum: \[auto,[^\]]*\]")
 MADE = "<!-- Made by `python -m tests.docs` from the data in operator/exposure/catalog; edit that instead. -->"
-#: The letters of the published table stand on its page and nowhere else.
+#: The letters of the published table are on its page and nowhere else.
 LETTERS = {
     SourceKind.CLIENTS: ("C", "client ranges"),
     SourceKind.LOAD_BALANCER: ("L", "the load balancer's own addresses"),

@@ -85,7 +85,7 @@ def rules_page() -> str:
         "",
         *_wrapped(inspect.getdoc(rules) or ""),
         "",
-        f"The list is one tuple: [`{LIST.relative_to(ROOT)}`](../../{LIST.relative_to(ROOT)}). Beside it stand the",
+        f"The list is one tuple: [`{LIST.relative_to(ROOT)}`](../../{LIST.relative_to(ROOT)}). See also the",
         "[truth table](truth-table.md) that the admitting rules apply, the [blind spots](blind-spots.md) that rules",
         "report, and the [specification](specification.md) that the tests cite.",
     ]

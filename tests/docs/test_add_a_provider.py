@@ -1,4 +1,4 @@
-"""docs/how-to/add-a-provider.md, done as it says: a row and a scenario of a made-up provider, and no other edit."""
+"""docs/how-to/add-a-provider.md, followed literally: a row and a scenario of a made-up provider, no other edit."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SCENARIO = "tests/scenarios/providers/example.yaml"
 ROWS = "ROWS: tuple[LoadBalancerProfile, ...] = (\n"
 #: What the generator writes.
 GENERATED = re.compile(r"docs/reference/.*\.md|crds/.*\.yaml|manifests/base/config\.yaml")
-#: Where the made-up load balancer calls from, as the row says.
+#: The addresses of the made-up load balancer, as in its row.
 OWN_ADDRESSES = [{"ipBlock": {"cidr": "198.51.100.0/24"}}]
 
 
@@ -68,7 +68,7 @@ class Tree:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """The tracked files, and what may have been added to them: a link stands for itself."""
+    """The content of the tracked files and of added pages; of a symbolic link, its target."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     pages = (str(path.relative_to(root)) for path in root.glob("docs/reference/**/*.md"))
     paths = {name: root / name for name in sorted({*tracked.stdout.split("\0"), *pages, SCENARIO}) if name}
@@ -92,8 +92,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     row = f"{indent(code('python').rstrip(), '    ')},\n"
     (root / CATALOG).write_text(catalog.replace(ROWS, ROWS + row), encoding="utf-8")
     (root / SCENARIO).write_text(code("yaml"), encoding="utf-8")
-    made = Tree(root)
-    made.run("-m", "tests.docs")
+    tree = Tree(root)
+    tree.run("-m", "tests.docs")
     after = contents(root)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     assert {CATALOG, SCENARIO} == {name for name in changed if not GENERATED.fullmatch(name)}
@@ -105,7 +105,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
         "docs/reference/resources.md",
         "manifests/base/config.yaml",
     } == {name for name in changed if GENERATED.fullmatch(name)}
-    return made
+    return tree
 
 
 def objects(annotations: Any = None, policy: Any = None, provider_id: str = "", **spec: Any) -> list[Any]:
@@ -122,8 +122,8 @@ def objects(annotations: Any = None, policy: Any = None, provider_id: str = "", 
     return [namespace("shop"), node, web, exposure_policy("shop", **(policy or {}))]
 
 
-def test_its_scenario_and_the_tests_of_the_catalog_pass(tree: Tree) -> None:
-    """The row is one like the others: has a source, is in the CRDs, has a page."""
+def test_the_new_row_passes_its_scenario_and_the_tests_of_the_catalog(tree: Tree) -> None:
+    """Like every other row it has a source, is in the CRDs, and has a page."""
     chosen = ["tests/scenarios/test_scenarios.py", "tests/unit/test_facts.py", "tests/docs/test_pages.py"]
     options = ["-v", "--no-cov", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "example or facts or pages"]
     passed = tree.run("-m", "pytest", *options, *chosen)
@@ -138,10 +138,10 @@ def test_its_scenario_and_the_tests_of_the_catalog_pass(tree: Tree) -> None:
         pytest.param({"provider_id": "example://1"}, None, "example", id="by-the-nodes"),
         pytest.param({}, {"network": {"provider": "example"}}, "example", id="as-configured"),
         pytest.param({"policy": {"loadBalancer": {"profile": "example"}}}, None, "example", id="by-the-policy"),
-        pytest.param({}, None, "metallb", id="not-otherwise"),
+        pytest.param({}, None, "metallb", id="not-without-any-of-these"),
     ],
 )
-def test_it_is_chosen(tree: Tree, given: Any, config: Any, profile: str) -> None:
+def test_the_new_row_is_chosen(tree: Tree, given: Any, config: Any, profile: str) -> None:
     """Each way in which a row can be chosen works without another edit."""
     (exposure,) = tree.map(*objects(**given), config=config)
     assert profile == exposure["profile"]
@@ -149,8 +149,8 @@ def test_it_is_chosen(tree: Tree, given: Any, config: Any, profile: str) -> None
     assert (profile == "example") == (admitted == {"198.51.100.0/24"})
 
 
-def test_its_variant_holds(tree: Tree) -> None:
-    """What the annotation changes: the client's address is kept, so clients are admitted beside health checks."""
+def test_the_new_variant_keeps_the_clients_address(tree: Tree) -> None:
+    """With the annotation of the variant, clients are admitted beside health checks."""
     (exposure,) = tree.map(*objects(annotations={"lb.example.com/mode": "Pass-Through"}))
     assert {"Clients", "HealthChecks"} == {source["kind"] for source in exposure["sources"]}
 
@@ -159,8 +159,8 @@ def profile_of(operated: Operated, where: str) -> str:
     return str(operated.exposures(where).get("service-web", {}).get("profile", ""))
 
 
-def test_the_operator_follows_it(tree: Tree, fresh_control_plane: ControlPlane, tmp_path: Path) -> None:
-    """On a real API server: the CRD takes the profile, and the annotation decides what the NetworkPolicy admits."""
+def test_the_operator_uses_the_new_row(tree: Tree, fresh_control_plane: ControlPlane, tmp_path: Path) -> None:
+    """On a real API server: the CRD accepts the profile, and the annotation decides what the NetworkPolicy admits."""
     install_crds(fresh_control_plane, tree.root / "crds")
     environment = {"PYTHONPATH": str(tree.root / "operator")}
     with OperatorProcess(fresh_control_plane, tmp_path / "operator", environment=environment) as process:

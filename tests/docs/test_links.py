@@ -1,4 +1,4 @@
-"""Every link of the docs leads to a file that exists, and to a heading of it."""
+"""Links of the docs."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,8 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
-def test_links(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
+    """A file that exists and, after #, a heading of it."""
     broken = []
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         path = (page.parent / target).resolve() if target else page

@@ -34,8 +34,8 @@ def flows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         try:
             status = main(["flows", *arguments, "-f", str(FIXTURES / manifests)])
-        except SystemExit as left:  # argparse leaves this way
-            status = int(left.code or 0)
+        except SystemExit as end:  # argparse ends this way
+            status = int(end.code or 0)
         captured = capsys.readouterr()
         return Result(status, captured.out, captured.err)
 

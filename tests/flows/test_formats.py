@@ -1,4 +1,4 @@
-"""Each format by lines written from its documentation (the pages are named in the parsers' docstrings)."""
+"""Each format, with lines from its documentation (the docstrings of the parsers name the pages)."""
 
 import json
 
@@ -64,12 +64,12 @@ def test_hubble_verdicts(changes: dict[str, object], expected: str) -> None:
         pytest.param({"l4": {"ICMPv4": {"type": 8}}}, Passed.NOT_A_CONNECTION, id="ping"),
     ],
 )
-def test_hubble_lines_that_say_nothing_of_who_may_connect(changes: dict[str, object], expected: Parsed) -> None:
+def test_hubble_lines_without_a_verdict_on_a_connection(changes: dict[str, object], expected: Parsed) -> None:
     """They are counted under their reason."""
     assert expected == hubble.parse(hubble_line(**changes))
 
 
-def test_hubble_ends() -> None:
+def test_the_ends_of_a_hubble_flow() -> None:
     """Namespace, pod and labels, without the source of the labels; INGRESS is the destination's report."""
     flow = flow_of(hubble.parse(hubble_line()))
     assert (End("198.51.100.7", "", "", ("reserved:world",)), End("10.244.1.5", "shop", "web-1", ("app=web",))) == flow[
@@ -79,12 +79,12 @@ def test_hubble_ends() -> None:
 
 
 def test_a_hubble_status_line_is_no_flow() -> None:
-    """observer.proto: node_status and lost_events travel in the same stream."""
+    """observer.proto: node_status and lost_events are in the same stream."""
     assert Passed.NOT_A_FLOW == hubble.parse(b'{"node_status":{"state_change":"NODE_CONNECTED"}}')
 
 
-def test_calico_counts_and_names() -> None:
-    """num_flows is the count; a null address and the aggregated name of the replicas stay names."""
+def test_a_calico_record_has_a_count_and_names() -> None:
+    """num_flows is the count. The address may be null, and the aggregated name of the replicas is the pod's."""
     raw = {"action": "deny", "reporter": "dst", "proto": "tcp", "dest_port": 8080, "num_flows": 3, "source_ip": None}
     ends = {"dest_namespace": "shop", "dest_name": "-", "dest_name_aggr": "web-7d9c-*", "dest_type": "wep"}
     flow = flow_of(calico.parse(json.dumps({**raw, **ends, "dest_labels": {"labels": ["app=web"]}}).encode()))
@@ -96,7 +96,7 @@ def test_calico_counts_and_names() -> None:
     )
 
 
-def test_whisker_is_calico_with_other_names() -> None:
+def test_a_whisker_record_has_the_same_meaning() -> None:
     """FlowResponse of whisker-backend: `protocol`, `Allow`, `Dst`, labels in one string."""
     raw = {"action": "Allow", "reporter": "Dst", "protocol": "tcp", "dest_port": 80, "source_name": "pub"}
     line = json.dumps({**raw, "dest_namespace": "shop", "dest_name": "web", "dest_labels": "a=b | c=d"})
@@ -127,13 +127,13 @@ def test_vpc_records_of_the_default_format(line: str, expected: tuple[str, int])
 
 
 @pytest.mark.parametrize("status", ["NODATA", "SKIPDATA"])
-def test_vpc_records_without_data(status: str) -> None:
-    """They are no flows."""
+def test_a_vpc_record_without_data_is_no_flow(status: str) -> None:
+    """It is counted as such."""
     assert Passed.NO_DATA == vpc.VpcParser()(f"2 1 eni-1 - - - - - - - 1431280876 1431280934 - {status}".encode())
 
 
-def test_vpc_custom_format() -> None:
-    """A header line names the fields; the packet's own addresses win, SYN-ACK is an answer."""
+def test_a_vpc_header_names_the_fields() -> None:
+    """The packet's own addresses have precedence, and SYN-ACK is a reply."""
     parser = vpc.VpcParser()
     assert Passed.NOT_A_FLOW == parser(
         b"srcaddr dstaddr srcport dstport protocol tcp-flags pkt-srcaddr pkt-dstaddr flow-direction action"
@@ -152,8 +152,8 @@ def test_vpc_custom_format() -> None:
         pytest.param("", "arrived", id="none"),
     ],
 )
-def test_the_packet_log_says_its_verdict_in_the_prefix(prefix: str, expected: str) -> None:
-    """LOG ends no traversal: only the rule's own words tell what follows."""
+def test_a_packet_log_has_its_verdict_in_the_prefix(prefix: str, expected: str) -> None:
+    """LOG is no verdict: only the prefix of the rule names the one that follows."""
     line = f"kernel: {prefix}IN=eth0 OUT= SRC=2001:db8::1 DST=2001:db8::2 LEN=60 PROTO=TCP SPT=4515 DPT=8080 SYN URGP=0"
     flow = flow_of(netfilter.parse(line.encode()))
     assert (expected, "2001:db8::1", 8080, False) == (flow.verdict, flow.source.address, flow.port, flow.reply)
@@ -168,8 +168,8 @@ def test_the_packet_log_says_its_verdict_in_the_prefix(prefix: str, expected: st
         pytest.param("ipv4     2 tcp      6 9 ESTABLISHED {0} {1} [ASSURED] mark=0 zone=0 use=2", "allowed", id="proc"),
     ],
 )
-def test_conntrack_names_the_backend_behind_the_address(line: str, verdict: str) -> None:
-    """The answer's source is where the packet went after DNAT."""
+def test_conntrack_has_the_backend_of_an_address(line: str, verdict: str) -> None:
+    """The source of the reply is the destination after DNAT."""
     there = "src=198.51.100.7 dst=203.0.113.10 sport=41000 dport=80"
     back = "src=10.244.1.5 dst=198.51.100.7 sport=8080 dport=41000"
     flow = flow_of(conntrack.parse(line.format(there, back).encode()))
@@ -196,12 +196,12 @@ def test_conntrack_names_the_backend_behind_the_address(line: str, verdict: str)
     ],
 )
 def test_formats_are_detected(line: str, expected: str | None) -> None:
-    """By marks that only this format has."""
+    """By marks that no other format has."""
     assert expected == detect(line.encode())
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1, "x", None])
-def test_ports_that_are_none_make_a_bad_line(port: object) -> None:
-    """Nothing outside 1 to 65535 is believed."""
+def test_an_invalid_port_makes_a_bad_line(port: object) -> None:
+    """Ports are 1 to 65535."""
     with pytest.raises(BadLine):
         hubble.parse(hubble_line(l4={"TCP": {"destination_port": port}}))

@@ -1,4 +1,4 @@
-"""Hostile and broken logs: counted, reported with their place, never fatal, never repeated to a terminal."""
+"""Hostile and broken logs: bad lines are counted and reported with their place. None reaches a terminal."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def account_of(content: bytes, tmp_path: Path, name: str = "a.log", form: str = 
 )
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_a_bad_line_is_counted_and_the_others_are_read(bad: bytes, packed: bool, tmp_path: Path) -> None:
-    """One bad line between two good ones."""
+    """A bad line between two good ones."""
     content = GOOD + bad + GOOD
     account = account_of(gzip.compress(content) if packed else content, tmp_path)
     assert (3, 2, 1) == (account.lines, account.flows, account.bad)
@@ -57,39 +57,39 @@ def test_a_bad_line_is_counted_and_the_others_are_read(bad: bytes, packed: bool,
     ],
 )
 def test_json_of_another_shape_is_a_bad_line(line: bytes, tmp_path: Path) -> None:
-    """Whatever stands where an object should."""
+    """Another value in the place of an object."""
     account = account_of(line + b"\n", tmp_path, form="hubble")
     assert (0, 1) == (account.flows, account.bad)
 
 
-def test_a_cut_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
-    """And the report names it."""
+def test_a_truncated_gzip_file_is_read_up_to_its_end(tmp_path: Path) -> None:
+    """The report names it as broken."""
     whole = gzip.compress(GOOD * 20_000)
     account = account_of(whole[: len(whole) // 2], tmp_path, "a.gz")
     assert account.flows > 0
     assert 1 == len(account.broken)
 
 
-def test_a_folder_is_read_with_all_below_it(tmp_path: Path) -> None:
-    """Hidden files left out."""
+def test_a_folder_is_read_with_its_subfolders(tmp_path: Path) -> None:
+    """Hidden files are not read."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/b/two.log", "a/one.log", "a/.hidden"):
         (tmp_path / name).write_bytes(GOOD)
-    found = reading.sources([str(tmp_path / "a")])
-    assert ["b/two.log", "one.log"] == [str(Path(name).relative_to(tmp_path / "a")) for name in found]
+    sources = reading.sources([str(tmp_path / "a")])
+    assert ["b/two.log", "one.log"] == [str(Path(name).relative_to(tmp_path / "a")) for name in sources]
 
 
 def test_hostile_names_reach_no_terminal(flows: Flows) -> None:
     """Escape codes in labels are shown as code points, and are in no proposal."""
-    evil = json.loads(Path(fixture("hubble.json")).read_text().splitlines()[0])
-    labels = ["k8s:app=\x1b]0;x\x07\n- evil: true"]
-    evil["flow"]["source"] = {"namespace": "x\x1b[2J", "pod_name": "p", "labels": labels}
-    line = json.dumps(evil).encode()
+    hostile = json.loads(Path(fixture("hubble.json")).read_text().splitlines()[0])
+    labels = ["k8s:app=\x1b]0;x\x07\n- hostile: true"]
+    hostile["flow"]["source"] = {"namespace": "x\x1b[2J", "pod_name": "p", "labels": labels}
+    line = json.dumps(hostile).encode()
     for output in ("table", "json", "yaml"):
         done = flows("-", "-o", output, stdin=line)
         assert 0 == done.status
         assert "\x1b" not in done.out + done.err
-    assert "evil" not in done.out
+    assert "hostile" not in done.out
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,15 @@ def test_hostile_names_reach_no_terminal(flows: Flows) -> None:
         pytest.param(("-", "--rows", "3"), "3 is not a number from 16", id="rows"),
     ],
 )
-def test_wrong_use_ends_with_status_2(flows: Flows, arguments: tuple[str, ...], message: str) -> None:
-    """And a sentence."""
+def test_invalid_arguments_are_refused(flows: Flows, arguments: tuple[str, ...], message: str) -> None:
+    """Exit status 2, with a message."""
     done = flows(*arguments)
     assert 2 == done.status
     assert message in done.err
 
 
-def test_a_file_of_no_known_format(flows: Flows) -> None:
-    """Nothing could be read: status 2, with the first places."""
+def test_a_log_without_a_known_format_is_an_error(flows: Flows) -> None:
+    """Exit status 2, with the places of the first lines."""
     done = flows("-", stdin=b"hello\n" * 3)
     assert 2 == done.status
     assert "in no known format" in done.err

@@ -1,4 +1,4 @@
-"""What the command says of a small shop, whole."""
+"""The reports of the command on a small shop."""
 
 import json
 from pathlib import Path
@@ -35,18 +35,20 @@ TO           PORT     ALLOWED  DROPPED  OTHER  POLICIES SAY  NOTE
 """
 
 
-def test_the_table(flows: Flows) -> None:
-    """Who came, what is unused, what may be wanted, and where log and standing policies disagree."""
-    done = flows(fixture("hubble.json"), manifests="standing.yaml")
+def test_the_table_has_every_section(flows: Flows) -> None:
+    """Connections, unused ports, what may have been dropped by mistake, and where log and live policies disagree."""
+    done = flows(fixture("hubble.json"), manifests="live.yaml")
     assert TABLE == done.out
     assert "6 lines: 5 flows (5 at an entry point's pods), 1 bad" in done.err
 
 
-def test_planned_policies_give_a_forecast(flows: Flows) -> None:
-    """Where none stand, or where asked for: what the plan would cut and admit."""
-    found = json.loads(flows(fixture("hubble.json"), "-o", "json").out)
-    assert "planned" == found["judgedBy"]
-    assert ["WouldBeAdmitted", "WouldBeCut"] == [each["reason"] for each in found["exposures"][0]["contradictions"]]
+def test_planned_policies_are_a_forecast(flows: Flows) -> None:
+    """Without live policies, the report shows what the plan would cut and admit."""
+    report = json.loads(flows(fixture("hubble.json"), "-o", "json").out)
+    assert "planned" == report["judgedBy"]
+    assert ["WouldBeAdmitted", "WouldBeCut"] == [
+        contradiction["reason"] for contradiction in report["exposures"][0]["contradictions"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,22 +60,20 @@ def test_planned_policies_give_a_forecast(flows: Flows) -> None:
         pytest.param("aws-vpc.log", [("address", 0, 0, 1, 0), ("address", 0, 0, 0, 1)], id="aws-vpc"),
     ],
 )
-def test_every_format_leads_to_the_same_service(flows: Flows, log: str, incoming: list[tuple[object, ...]]) -> None:
-    """Pod, VIP and node port are one Service; answers are not counted, nor is a flow that both ends report."""
+def test_every_format_finds_the_same_service(flows: Flows, log: str, incoming: list[tuple[object, ...]]) -> None:
+    """Pod, VIP and node port are one Service. Replies do not count, and a flow that both ends report counts once."""
     [exposure] = json.loads(flows(fixture(log), "-o", "json").out)["exposures"]
     assert incoming == [
-        (each["peer"]["kind"], each["allowed"], each["dropped"], each["arrived"], each["blocked"])
-        for each in exposure["incoming"]
+        (peer["peer"]["kind"], peer["allowed"], peer["dropped"], peer["arrived"], peer["blocked"])
+        for peer in exposure["incoming"]
     ]
-    assert {8080} == {each["port"] for each in exposure["incoming"]}
+    assert {8080} == {peer["port"] for peer in exposure["incoming"]}
 
 
-def test_the_proposal_is_a_policy_that_the_api_would_take(
-    flows: Flows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It validates against the CRD, admits the clients that were let in, and none that was dropped."""
+def test_the_proposal_is_a_valid_policy(flows: Flows, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It admits the clients that were admitted, and none that was dropped."""
     proposed = flows(fixture("hubble.json"), "-o", "yaml").out
-    [policy] = [each for each in yaml.safe_load_all(proposed) if each]
+    [policy] = [document for document in yaml.safe_load_all(proposed) if document]
     assert {"cidrs": ["198.51.100.7/32", "203.0.113.99/32"]} == policy["spec"]["clients"]
     assert "peers" not in policy["spec"]
     [rule] = policy["spec"]["egress"]["to"]
@@ -84,10 +84,10 @@ def test_the_proposal_is_a_policy_that_the_api_would_take(
     assert "from 198.51.100.7/32, 203.0.113.99/32 to app=web" in capsys.readouterr().out
 
 
-def test_what_was_dropped_is_proposed_when_asked_for(flows: Flows) -> None:
-    """Clients and peers alike."""
+def test_dropped_clients_are_proposed_with_include_dropped(flows: Flows) -> None:
+    """As clients or as peers."""
     done = flows(fixture("hubble.json"), "-o", "yaml", "--include-dropped")
-    [policy] = [each for each in yaml.safe_load_all(done.out) if each]
+    [policy] = [document for document in yaml.safe_load_all(done.out) if document]
     assert "198.51.100.9/32" in policy["spec"]["clients"]["cidrs"]
     assert [
         {
@@ -97,23 +97,23 @@ def test_what_was_dropped_is_proposed_when_asked_for(flows: Flows) -> None:
     ] == policy["spec"]["peers"]
 
 
-def test_a_proposal_is_never_wider_than_asked(flows: Flows) -> None:
-    """Scattered clients are not covered by one huge range: the rest is counted and said."""
+def test_a_proposal_is_never_wider_than_its_bounds(flows: Flows) -> None:
+    """Scattered clients are not covered by one large range. The report counts those that are left out."""
     line = "2 1 eni-1 {0}.0.0.1 10.244.1.5 20641 8080 6 20 4249 1 2 ACCEPT OK\n"
     log = "".join(line.format(n) for n in range(20, 120)).encode()
     done = flows("-", "-o", "yaml", "--max-cidrs", "5", stdin=log)
-    [policy] = [each for each in yaml.safe_load_all(done.out) if each]
+    [policy] = [document for document in yaml.safe_load_all(done.out) if document]
     assert 5 == len(policy["spec"]["clients"]["cidrs"])
     assert "NOT COVERED: 95 more addresses with 95 records" in done.out
 
 
-def test_peers_that_a_policy_names_and_that_came_stay_peers(flows: Flows, tmp_path: Path) -> None:
-    """They are no proxies, which the operator finds by itself: without their names, they would be cut off."""
+def test_peers_of_a_policy_stay_in_the_proposal(flows: Flows, tmp_path: Path) -> None:
+    """The operator finds proxies by itself, but not these pods: without the peer they would be cut off."""
     shop = (FIXTURES / "shop.yaml").read_text()
     peer = "{namespaceSelector: {}, podSelector: {matchLabels: {app: pay}}}"
     (tmp_path / "peers.yaml").write_text(shop.replace("spec: {clients:", f"spec: {{peers: [{peer}], clients:"))
     line = next(line for line in Path(fixture("hubble.json")).read_text().splitlines() if "pay-1" in line)
-    came = line.replace("DROPPED", "FORWARDED").encode()
-    done = flows("-", "-o", "yaml", stdin=came, manifests=str(tmp_path / "peers.yaml"))
-    [policy] = [each for each in yaml.safe_load_all(done.out) if each]
-    assert [{"matchLabels": {"app": "pay"}}] == [each["podSelector"] for each in policy["spec"]["peers"]]
+    forwarded = line.replace("DROPPED", "FORWARDED").encode()
+    done = flows("-", "-o", "yaml", stdin=forwarded, manifests=str(tmp_path / "peers.yaml"))
+    [policy] = [document for document in yaml.safe_load_all(done.out) if document]
+    assert [{"matchLabels": {"app": "pay"}}] == [peer["podSelector"] for peer in policy["spec"]["peers"]]

@@ -1,4 +1,4 @@
-"""The table of counts: bounded whatever comes, and nothing is lost."""
+"""The table of counts: it is bounded, and no count is lost."""
 
 import subprocess
 import sys
@@ -40,8 +40,8 @@ def test_the_table_stays_within_its_bound_and_keeps_every_count(
     assert sum(count for *_, count in added) == sum(map(sum, table.rows.values()))
 
 
-def test_heavy_rows_outlive_a_flood() -> None:
-    """A thousand clients that come once do not blur the client that comes always."""
+def test_frequent_clients_keep_their_rows() -> None:
+    """Thousands of clients that connect once do not displace the one that always connects."""
     table = FlowTable(64)
     regular = FlowKey("in", "a/b", FlowPeer("address", "198.51.100.7"), "TCP", 80)
     for number in range(5000):
@@ -51,17 +51,17 @@ def test_heavy_rows_outlive_a_flood() -> None:
     assert sum(table.rows[regular]) == 5000
 
 
-def row(**said: int) -> list[int]:
+def row(**reported: int) -> list[int]:
     table = FlowTable()
     key = FlowKey("in", "a/b", FlowPeer("address", "1.2.3.4"), "TCP", 80)
-    for name, count in said.items():
+    for name, count in reported.items():
         reporter, verdict = name.split("_")
         table.add(key, verdict, "" if reporter == "one" else reporter, count)  # type: ignore[arg-type]
     return table.rows[key]
 
 
-def test_both_ends_reports_are_one_flow() -> None:
-    """The destination is believed about what came in; what its source refused never got there."""
+def test_the_reports_of_both_ends_are_one_flow() -> None:
+    """The destination counts what arrived. What the source dropped never arrived."""
     assert (0, 3, 0, 0, 0) == tuple(counts("in", row(src_allowed=3, dst_dropped=3)))
     assert (3, 0, 0, 0, 0) == tuple(counts("in", row(src_allowed=5, dst_allowed=3)))
     assert (3, 2, 0, 0, 0) == tuple(counts("in", row(src_dropped=2, dst_allowed=3)))

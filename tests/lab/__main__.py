@@ -32,7 +32,7 @@ from tests.lab.operated import Operator
 REPORT = Path(__file__).resolve().parents[2] / "build" / "lab.json"
 ORACLE_SEEDS = range(1, 11)
 VARIANTS = (("pre", "iptables"), ("post", "iptables"), ("pre", "nftables"))
-#: Position, kube-proxy's mode, and the CNI profile whose N is what the lab's nodes SNAT to.
+#: Position, kube-proxy's mode, and a CNI profile with the same SNAT addresses as the lab's nodes.
 OPERATED = (
     ("pre", "iptables", "kube-router"),
     ("post", "iptables", "aws-vpc-cni"),
@@ -50,12 +50,12 @@ _SHOWN = 20
 
 @dataclass(slots=True)
 class Report:
-    """What build/lab.json says.
+    """The content of build/lab.json.
 
     `packet_cells` are those of the operator's own policies: packets against oracle, Exposure and intent.
-    `enforcer_cells` are packets against the oracle under policies written by hand. `mistakes_caught` says how much was
-    wrong with each operator that is mistaken on purpose. A row of the decision table is shown by connections that it
-    let in; `rows_not_shown` says why not.
+    `enforcer_cells` are packets against the oracle under policies written by hand. `mistakes_caught` counts what was
+    wrong with each operator that is mistaken on purpose. `rows_shown` counts connections by the row of the decision
+    table that admits them; `rows_not_shown` has the reason for each other row.
     """
 
     enforcer: str
@@ -69,7 +69,7 @@ class Report:
     enforcer_wrong: int = 0
     admitted_as_node: int = 0
     kills: int = 0
-    deeds: dict[str, int] = field(default_factory=dict)
+    actions: dict[str, int] = field(default_factory=dict)
     mistakes_caught: dict[str, int] = field(default_factory=dict)
     rows_shown: dict[str, int] = field(default_factory=dict)
     rows_not_shown: dict[str, str] = field(default_factory=dict)
@@ -93,19 +93,22 @@ class Report:
 def agree_with_oracle(report: Report) -> None:
     """The enforcer's model against the oracle on generated clusters."""
     with ProcessPoolExecutor(2) as pool:
-        for seed, found in zip(ORACLE_SEEDS, pool.map(compare, ORACLE_SEEDS), strict=True):
-            _say_agreement(seed, found)
-            report.oracle_cells += found.cells
-            report.oracle_wrong += len(found.wrong)
+        for seed, agreement in zip(ORACLE_SEEDS, pool.map(compare, ORACLE_SEEDS), strict=True):
+            _print_agreement(seed, agreement)
+            report.oracle_cells += agreement.cells
+            report.oracle_wrong += len(agreement.wrong)
 
 
-def _say_agreement(seed: int, found: Agreement) -> None:
-    print(f"oracle, seed {seed}: {found.cells} cells, {found.allowed} allowed, {len(found.wrong)} wrong", flush=True)
-    for wrong in found.wrong[:_SHOWN]:
+def _print_agreement(seed: int, agreement: Agreement) -> None:
+    print(
+        f"oracle, seed {seed}: {agreement.cells} cells, {agreement.allowed} allowed, {len(agreement.wrong)} wrong",
+        flush=True,
+    )
+    for wrong in agreement.wrong[:_SHOWN]:
         print(f"  {wrong}")
 
 
-def send_packets(report: Report, position: str, proxy_mode: str) -> None:
+def check_enforcer(report: Report, position: str, proxy_mode: str) -> None:
     """Every packet cell of one variant of the lab."""
     began = time.monotonic()
     with Lab(position=position, proxy_mode=proxy_mode) as lab:
@@ -126,7 +129,7 @@ def send_packets(report: Report, position: str, proxy_mode: str) -> None:
     report.oracle_wrong += result.oracle_wrong
 
 
-def hold_to_its_word(report: Report, position: str, proxy_mode: str, cni: str, families: tuple[int, ...]) -> None:
+def check_operator(report: Report, position: str, proxy_mode: str, cni: str, families: tuple[int, ...]) -> None:
     """The operator's policies and Exposures, every packet cell of one variant of the lab."""
     began = time.monotonic()
     with Lab(position=position, proxy_mode=proxy_mode) as lab, Operator(lab, network={"cni": cni}) as operator:
@@ -146,19 +149,20 @@ def hold_to_its_word(report: Report, position: str, proxy_mode: str, cni: str, f
     report.rows_shown = dict(sorted((Counter(report.rows_shown) + result.rows).items()))
 
 
-def never_open_never_cut(report: Report, families: tuple[int, ...]) -> None:
+def check_while_changing(report: Report, families: tuple[int, ...]) -> None:
     """Clients that connect all the time, while everything changes and the operator is killed."""
     with Lab() as lab, Operator(lab, network={"cni": churn.CNI}, slow=churn.SLOW_WRITE_SECONDS) as operator:
-        found = churn.run(lab, operator, SEED, PROBES, CHURN_SECONDS, families=families, rounds=ROUNDS)
+        outcome = churn.run(lab, operator, SEED, PROBES, CHURN_SECONDS, families=families, rounds=ROUNDS)
+    tally = outcome.tally
     print(
-        f"probes: {found.tally.probes}, {found.tally.passed} let through, {found.wrong} wrong; {len(found.deeds)} "
-        f"deeds, {found.kills} times killed; {found.seconds:.0f} s",
+        f"probes: {tally.probes}, {tally.passed} let through, {outcome.wrong} wrong; {len(outcome.actions)} actions, "
+        f"operator killed {outcome.kills} times; {outcome.seconds:.0f} s",
         flush=True,
     )
-    for wrong in (*found.late, *found.tally.wrong_shown[:_SHOWN]):
+    for wrong in (*outcome.late, *tally.wrong_shown[:_SHOWN]):
         print(f"  {wrong}")
-    report.probes, report.probes_wrong = found.tally.probes, found.wrong
-    report.deeds, report.kills = dict(Counter(found.deeds)), found.kills
+    report.probes, report.probes_wrong = tally.probes, outcome.wrong
+    report.actions, report.kills = dict(Counter(outcome.actions)), outcome.kills
 
 
 def catch_mistakes(report: Report) -> None:
@@ -174,14 +178,14 @@ def run_all() -> int:
     cni = os.environ.get("LAB_CNI")
     # kube-router filters before SNAT, and is started for IPv4 only.
     families = (0,) if cni else (0, 1)
-    REPORT.unlink(missing_ok=True)  # what an earlier run found is not this one's
+    REPORT.unlink(missing_ok=True)  # an earlier run's report is not this run's
     report = Report(enforcer=Path(cni).name if cni else "nftables, the lab's own")
     agree_with_oracle(report)
     for position, proxy_mode in VARIANTS[:1] if cni else VARIANTS:
-        send_packets(report, position, proxy_mode)
+        check_enforcer(report, position, proxy_mode)
     for variant in OPERATED[:1] if cni else OPERATED:
-        hold_to_its_word(report, *variant, families)
-    never_open_never_cut(report, families)
+        check_operator(report, *variant, families)
+    check_while_changing(report, families)
     if not cni:
         catch_mistakes(report)
     report.rows_not_shown = {row.id: _why_not(row) for row in ROWS if row.id not in report.rows_shown}
@@ -195,12 +199,12 @@ def _why_not(row: DecisionRow) -> str:
     for position, why in NOT_SHOWN.items():
         if position in (row.positions or ()):
             return why
-    return "no connection of this run was let in by it"
+    return "no connection of this run was admitted by it"
 
 
-def up(wants: argparse.Namespace) -> int:
-    """Hold a lab until somebody ends it."""
-    with Lab(nodes=wants.nodes, position=wants.position, proxy_mode=wants.proxy_mode) as lab:
+def up(arguments: argparse.Namespace) -> int:
+    """Hold a lab until Ctrl-C or `down`."""
+    with Lab(nodes=arguments.nodes, position=arguments.position, proxy_mode=arguments.proxy_mode) as lab:
         (lab.root / _HELD).touch()
         print(f"up in {sum(lab.timings.values()):.1f} s; Ctrl-C or `python -m tests.lab down` ends it\n")
         for name in sorted(os.listdir(lab.namespaces)):
@@ -233,17 +237,17 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--position", choices=["pre", "post"], default="pre")
     parser.add_argument("--proxy-mode", choices=["iptables", "nftables"], default="iptables")
-    wants = parser.parse_args()
+    arguments = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("network namespaces need root")
 
     def end(*_: object) -> None:
-        # A lab that is held has done its part; a run that is broken off has not.
-        raise SystemExit(0 if wants.what == "up" else 128 + signal.SIGTERM)
+        # Ending a lab that is held is a success; ending a run is not.
+        raise SystemExit(0 if arguments.what == "up" else 128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
     try:
-        return {"run": run_all, "up": lambda: up(wants), "down": down}[wants.what]()
+        return {"run": run_all, "up": lambda: up(arguments), "down": down}[arguments.what]()
     except KeyboardInterrupt:
         return 130
 

@@ -39,7 +39,7 @@ def model_of(cluster: Generated) -> Model:
     """What the enforcer makes of generated manifests."""
     return compile_model(
         Cluster(
-            {each["metadata"]["name"]: each["metadata"]["labels"] for each in cluster.namespaces},
+            {namespace["metadata"]["name"]: namespace["metadata"]["labels"] for namespace in cluster.namespaces},
             tuple(map(parse_pod, cluster.pods)),
             tuple(map(parse_policy, cluster.policies)),
         )
@@ -47,8 +47,8 @@ def model_of(cluster: Generated) -> Model:
 
 
 def questions(seed: int, cluster: Generated) -> Iterator[Cell]:
-    """Every pair with a pod in it, within one family, on every port that means something and two that do not."""
-    pods = [ipaddress.ip_address(each["ip"]) for pod in cluster.pods for each in pod["status"]["podIPs"]]
+    """Every pair with a pod in it, within one family, on every port that a policy may name and two others."""
+    pods = [ipaddress.ip_address(entry["ip"]) for pod in cluster.pods for entry in pod["status"]["podIPs"]]
     everyone = [*pods, *map(ipaddress.ip_address, OUTSIDE)]
     inside = set(pods)
     for source, destination in itertools.product(everyone, everyone):
@@ -64,11 +64,11 @@ def compare(seed: int) -> Agreement:
     cells = allowed = 0
     wrong = []
     for cell in questions(seed, cluster):
-        asked = (cell.source, cell.destination, cell.port, cell.protocol)
-        expected = oracle.allows(*asked)
+        connection = (cell.source, cell.destination, cell.port, cell.protocol)
+        expected = oracle.allows(*connection)
         cells += 1
         allowed += expected
-        if evaluate(model, *asked) != expected:
+        if evaluate(model, *connection) != expected:
             wrong.append(cell)
     return Agreement(cells, allowed, tuple(wrong))
 
@@ -77,7 +77,7 @@ def compare_all(seeds: range) -> Agreement:
     """Several seeds, added up."""
     parts = [compare(seed) for seed in seeds]
     return Agreement(
-        sum(each.cells for each in parts),
-        sum(each.allowed for each in parts),
-        tuple(cell for each in parts for cell in each.wrong),
+        sum(part.cells for part in parts),
+        sum(part.allowed for part in parts),
+        tuple(cell for part in parts for cell in part.wrong),
     )

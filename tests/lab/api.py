@@ -1,4 +1,4 @@
-"""The API server of a lab, called from outside its network: only the connection is made inside."""
+"""Calls the API server of a lab. Only the connection is made inside the lab's network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PATHS = {
 
 
 class ApiError(Exception):
-    """The API server said no; `status` is the HTTP status."""
+    """The API server refused; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -72,14 +72,14 @@ class Api:
             try:
                 connection.request(verb, path, text, headers)
                 answer = connection.getresponse()
-                said = answer.read()
+                content_read = answer.read()
                 break
             except (http.client.HTTPException, ConnectionError):
                 connection.close()
                 self._local.connection = None
                 if attempt == 2:  # the first may only have met a connection that the server had closed meanwhile
                     raise
-        parsed = json.loads(said)
+        parsed = json.loads(content_read)
         if answer.status >= 400:
             raise ApiError(answer.status, parsed.get("message", ""))
         return parsed

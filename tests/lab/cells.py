@@ -1,4 +1,4 @@
-"""Packet cells: every way to a pod, from everybody, under many policies. Real connections against model and oracle.
+"""Packet cells: every way to a pod, from every sender, under many policies: real connections against the oracle.
 
 Each Service has one backend only, so that every cell has one answer.
 """
@@ -24,7 +24,7 @@ from tests.lab.network import SERVICE_CIDRS, Host, Node
 from tests.lab.oracle import Oracle
 from tests.lab.pods import LabPod, PodSpec
 from tests.lab.policies import BANK, SHOP, TARGET, policies
-from tests.lab.traffic import Probe, Seen
+from tests.lab.traffic import Probe, ProbeResult
 
 PROTOCOLS = ("TCP", "UDP")
 SERVICE_PORT = 80
@@ -35,7 +35,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service in front of one pod, as the API server completed it."""
+    """A Service with one pod, as the API server completed it."""
 
     name: str
     backend: LabPod
@@ -45,7 +45,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One connection to make, with what it must come to."""
+    """One connection to make, with the outcome that is expected."""
 
     policy: str
     service: str
@@ -53,24 +53,24 @@ class Cell:
     sender: str
     protocol: str
     expected: bool
-    logged_from: str  # the source that the server must see, if it is let in
+    logged_from: str  # the source that the server must see, if it is admitted
     arrives: Arrival | None = None  # None: nothing can arrive, whatever policies say
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A cell whose packets said otherwise."""
+    """A cell whose connection had another outcome."""
 
     cell: Cell
-    seen: Seen
+    result: ProbeResult
 
     def __str__(self) -> str:
-        cell, seen = self.cell, self.seen
+        cell, result = self.cell, self.result
         expected = f"from {cell.logged_from}" if cell.expected else "nothing"
         return (
             f"policy {cell.policy}: {cell.sender} to {cell.service} by {cell.way.entry_point.value} {cell.way.address}:"
             f"{cell.way.port}/{cell.protocol} landing on {cell.way.landing.name}: expected {expected}, "
-            f"saw {seen.outcome.value} {seen.peer}"
+            f"saw {result.outcome.value} {result.peer}"
         )
 
 
@@ -89,7 +89,7 @@ class Stage:
     """Pods, Services and callers in a lab, ready for one policy after the other."""
 
     def __init__(self, lab: Lab, families: Sequence[int] = (0, 1), *, apart: bool = False) -> None:
-        """`apart`: each Service has a pod of its own, so that no two Services' grants add up."""
+        """`apart`: each Service has a pod of its own, so that what two Services admit does not add up."""
         self.lab, self.families = lab, families
         self.source_ranges: tuple[str, ...] = ()
         for name, labels in _LABELS.items():
@@ -111,11 +111,11 @@ class Stage:
             if apart
             else itertools.product(self.backends, (False, True))
         )
-        self.services = [self._service(number, *each) for number, each in enumerate(behind, start=1)]
+        self.services = [self._service(number, *backend) for number, backend in enumerate(behind, start=1)]
         self._wait_until_served()
 
     def _route_clients(self) -> None:
-        """Clients know the way to pods, to ClusterIPs and to external IPs (both by the first node, but for a pair)."""
+        """Gives clients routes to pods, ClusterIPs (through the first node) and external IPs (through their node)."""
         nodes = list(self.lab.nodes.values())
         for client in self.lab.clients.values():
             lines = [
@@ -146,10 +146,10 @@ class Stage:
                 "selector": dict(backend.spec.labels),
                 "ipFamilyPolicy": "RequireDualStack",
                 "externalTrafficPolicy": "Local" if local_only else "Cluster",
-                "externalIPs": [each for node in nodes for each in _external_addresses(number, node)],
+                "externalIPs": [address for node in nodes for address in _external_addresses(number, node)],
                 "ports": [
-                    {"name": each.lower(), "protocol": each, "port": SERVICE_PORT, "targetPort": TARGET}
-                    for each in PROTOCOLS
+                    {"name": protocol.lower(), "protocol": protocol, "port": SERVICE_PORT, "targetPort": TARGET}
+                    for protocol in PROTOCOLS
                 ],
             },
         })  # fmt: skip
@@ -162,52 +162,52 @@ class Stage:
             ways.append(Way(EntryPoint.CLUSTER, spec["clusterIPs"][family], SERVICE_PORT, family, nodes[0]))
             for node in nodes:
                 ways += [
-                    Way(EntryPoint.NODE_PORT, node.addresses[family], node_ports[each], family, node)
-                    for each in PROTOCOLS
+                    Way(EntryPoint.NODE_PORT, node.addresses[family], node_ports[protocol], family, node)
+                    for protocol in PROTOCOLS
                 ]
                 ways.append(
                     Way(EntryPoint.EXTERNAL, _external_addresses(number, node)[family], SERVICE_PORT, family, node)
                 )
-            vip = next(each for each in vips if (":" in each) == bool(family))
+            vip = next(address for address in vips if (":" in address) == bool(family))
             ways.append(Way(EntryPoint.BALANCER, vip, SERVICE_PORT, family, self._announcer(vip)))
         return Service(name, backend, local_only, tuple(ways))
 
     def _announcer(self, vip: str) -> Node:
         """The node that answers for a load balancer address, as a client's neighbour table has it."""
         client = next(iter(self.lab.clients.values()))
-        self.lab.wait_until([Probe(client.netns, vip, SERVICE_PORT)], lambda seen: seen.passed)
-        told = json.loads(_output(client.netns, "ip", "-json", "neigh", "show", vip))[0]["lladdr"]
+        self.lab.wait_until([Probe(client.netns, vip, SERVICE_PORT)], lambda result: result.passed)
+        mac = json.loads(_output(client.netns, "ip", "-json", "neigh", "show", vip))[0]["lladdr"]
         for node in self.lab.nodes.values():
-            if told == json.loads(_output(node.netns, "ip", "-json", "link", "show", "eth0"))[0]["address"]:
+            if mac == json.loads(_output(node.netns, "ip", "-json", "link", "show", "eth0"))[0]["address"]:
                 # On a busy machine the speakers lose sight of one another and the address moves: here it stays.
-                for each in self.lab.clients.values():
-                    _output(each.netns, *f"ip neigh replace {vip} lladdr {told} dev eth0 nud permanent".split())
+                for other in self.lab.clients.values():
+                    _output(other.netns, *f"ip neigh replace {vip} lladdr {mac} dev eth0 nud permanent".split())
                 return node
-        raise RuntimeError(f"{told} answers for {vip}, and is no node")
+        raise RuntimeError(f"{mac} answers for {vip}, and is no node")
 
     def _wait_until_served(self) -> None:
-        """kube-proxy has every Service on every node: all that can arrive without policies does."""
+        """Until kube-proxy serves every Service on every node: without policies, all that can arrive does."""
         cells = [cell for cell in self.cells("none", Generated([], [], [])) if cell.expected]
-        self.lab.wait_until([self.probe(cell) for cell in cells], lambda seen: seen.passed)
+        self.lab.wait_until([self.probe(cell) for cell in cells], lambda result: result.passed)
 
     def probe(self, cell: Cell) -> Probe:
-        """The connection that a cell stands for."""
+        """The connection of a cell."""
         sender = self.senders[cell.sender]
         netns = sender.host.netns if isinstance(sender, LabPod) else sender.netns
         return Probe(netns, cell.way.address, cell.way.port, cell.protocol)
 
     def generated(self, policies: Sequence[Manifest]) -> Generated:
-        """The lab's own objects as the oracle wants them."""
+        """The lab's own objects, in the form that the oracle reads."""
         return Generated(
             [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
              for name, labels in _LABELS.items()],
-            # A list's items do not say what they are.
+            # The items of a list have no apiVersion and kind.
             [{"apiVersion": "v1", "kind": "Pod", **pod} for name in _LABELS for pod in self.lab.api.list("Pod", name)],
             list(policies),
         )  # fmt: skip
 
     def cells(self, policy: str, cluster: Generated, oracle: Oracle | None = None) -> Iterator[Cell]:
-        """Every cell with what it must come to; by the oracle if there is one, else by the enforcer's model."""
+        """Every cell with its expected outcome: by the oracle if there is one, else by the enforcer's model."""
         model = model_of(cluster)
         for service, (name, sender), protocol in itertools.product(self.services, self.senders.items(), PROTOCOLS):
             for way in service.ways:
@@ -217,17 +217,17 @@ class Stage:
 
     def _is_node_port_of(self, service: Service, way: Way, protocol: str) -> bool:
         # Two node ports for each node and family, in the order of PROTOCOLS.
-        same = [each for each in service.ways if (each.entry_point, each.address) == (way.entry_point, way.address)]
+        same = [other for other in service.ways if (other.entry_point, other.address) == (way.entry_point, way.address)]
         return same[PROTOCOLS.index(protocol)] is way
 
     def _in_ranges(self, sender: LabPod | Host, family: int) -> bool:
-        """kube-proxy holds loadBalancerSourceRanges against everybody who calls the address, pods too."""
+        """kube-proxy applies loadBalancerSourceRanges to every caller of the address, pods too."""
         source = (sender.host if isinstance(sender, LabPod) else sender).addresses[family]
-        ranges = [ipaddress.ip_network(each) for each in self.source_ranges]
-        return not ranges or any(ipaddress.ip_address(source) in each for each in ranges)
+        ranges = [ipaddress.ip_network(cidr) for cidr in self.source_ranges]
+        return not ranges or any(ipaddress.ip_address(source) in block for block in ranges)
 
     def set_source_ranges(self, ranges: Sequence[str]) -> None:
-        """Give every Service these; only while no policy keeps anybody out, or it cannot be seen to be in force."""
+        """Sets them on every Service. Only while no policy denies: else no probe could show that they are in force."""
         self.source_ranges = tuple(ranges)
         for service in self.services:
             path = f"/api/v1/namespaces/{SHOP}/services/{service.name}"
@@ -236,7 +236,7 @@ class Stage:
         netns = self.lab.clients["stranger"].netns
         ways = [way for service in self.services for way in service.ways if way.entry_point is EntryPoint.BALANCER]
         probes = [Probe(netns, way.address, way.port) for way in ways]
-        self.lab.wait_until(probes, lambda seen: seen.passed is not bool(ranges))
+        self.lab.wait_until(probes, lambda result: result.passed is not bool(ranges))
 
     def _cell(
         self, policy: str, service: Service, way: Way, name: str, sender: LabPod | Host, protocol: str,
@@ -279,18 +279,18 @@ def run(stage: Stage) -> Result:
         by_model = list(stage.cells(name, cluster))
         by_oracle = list(stage.cells(name, cluster, Oracle(cluster)))
         oracle_wrong += sum(a.expected != b.expected for a, b in zip(by_model, by_oracle, strict=True))
-        seen = lab.probe([stage.probe(cell) for cell in by_oracle])
-        for cell, each in zip(by_oracle, seen, strict=True):
+        results = lab.probe([stage.probe(cell) for cell in by_oracle])
+        for cell, result in zip(by_oracle, results, strict=True):
             cells += 1
-            passed += each.passed
+            passed += result.passed
             entry_points[cell.way.entry_point.value] += 1
-            if each.passed != cell.expected or (each.passed and each.peer != cell.logged_from):
-                wrong.append(Wrong(cell, each))
+            if result.passed != cell.expected or (result.passed and result.peer != cell.logged_from):
+                wrong.append(Wrong(cell, result))
     return Result(cells, passed, tuple(wrong), oracle_wrong, entry_points)
 
 
 def _replace(lab: Lab, wanted: list[Manifest]) -> None:
-    keep = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in wanted}
+    keep = {(manifest["metadata"]["namespace"], manifest["metadata"]["name"]) for manifest in wanted}
     for live in lab.api.list("NetworkPolicy"):
         where = (live["metadata"]["namespace"], live["metadata"]["name"])
         if where not in keep:

@@ -1,4 +1,4 @@
-"""What an Exposure claims, read from its JSON alone: who is let in, by which letter of the truth table."""
+"""What an Exposure claims, read from its JSON alone: which addresses are admitted, as which kind of source."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Source:
     def admits(self, source: Address, port: int, protocol: str) -> bool:
         return (
             f"{protocol.lower()}/{port}" in self.ports
-            and any(source in each for each in self.cidrs)
-            and not any(source in each for each in self.excepts)
+            and any(source in block for block in self.cidrs)
+            and not any(source in block for block in self.excepts)
         )
 
 
@@ -33,31 +33,31 @@ class Claim:
     """One Exposure: its sources, and the reasons of its blind spots by effect (Opens, Cuts, Unproven)."""
 
     sources: tuple[Source, ...]
-    spots: Mapping[str, frozenset[str]]
+    blind_spots: Mapping[str, frozenset[str]]
 
     def admitting(self, source: Address, port: int, protocol: str) -> tuple[Source, ...]:
-        """The sources that let a connection in; none: it is not let in."""
-        return tuple(each for each in self.sources if each.admits(source, port, protocol))
+        """The sources that admit a connection; none: it is not admitted."""
+        return tuple(listed for listed in self.sources if listed.admits(source, port, protocol))
 
     def has(self, effect: str, *reasons: str) -> bool:
-        """Whether one of the blind spots is said, with that effect."""
-        return bool(self.spots.get(effect, frozenset()) & set(reasons))
+        """Whether one of these blind spots is reported with that effect."""
+        return bool(self.blind_spots.get(effect, frozenset()) & set(reasons))
 
 
 def claim_of(exposure: Mapping[str, Any]) -> Claim:
     """From the object as `kubectl get exposures -o json` prints it."""
     status = exposure.get("status") or {}
-    spots: dict[str, set[str]] = {}
-    for spot in status.get("blindSpots") or ():
-        spots.setdefault(spot["effect"], set()).add(spot["reason"])
+    blind_spots: dict[str, set[str]] = {}
+    for blind_spot in status.get("blindSpots") or ():
+        blind_spots.setdefault(blind_spot["effect"], set()).add(blind_spot["reason"])
     sources = tuple(
         Source(
-            each["kind"],
-            each["row"],
-            tuple(map(ipaddress.ip_network, each.get("cidrs") or ())),
-            tuple(map(ipaddress.ip_network, each.get("except") or ())),
-            frozenset(each.get("ports") or ()),
+            line["kind"],
+            line["row"],
+            tuple(map(ipaddress.ip_network, line.get("cidrs") or ())),
+            tuple(map(ipaddress.ip_network, line.get("except") or ())),
+            frozenset(line.get("ports") or ()),
         )
-        for each in status.get("sources") or ()
+        for line in status.get("sources") or ()
     )
-    return Claim(sources, {effect: frozenset(reasons) for effect, reasons in spots.items()})
+    return Claim(sources, {effect: frozenset(reasons) for effect, reasons in blind_spots.items()})

@@ -1,6 +1,6 @@
-"""The ways to a pod, and what becomes of a packet on each: where it is turned, which source remains.
+"""The ways to a pod, and what becomes of a packet on each: where it is translated, and which source it then has.
 
-This is the theory that the packets are held against: kube-proxy's own rules, written down once.
+This is the theory that packets are compared with: kube-proxy's own rules, written down once.
 https://kubernetes.io/docs/tutorials/services/source-ip/ and the truth table of the product say the same in words.
 """
 
@@ -39,7 +39,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a connection looks like where it is judged, if nobody forbids it.
+    """What a connection looks like where policies are enforced, if none denies it.
 
     `left_for` and `left_port`: the destination that the sender's egress sees; empty for a sender outside.
     `judged_from`: the source that the receiver's ingress sees. `logged_from`: the one that the server sees.
@@ -74,24 +74,24 @@ def arrival(
     if way.entry_point is EntryPoint.POD:
         return Arrival(destination if inside else "", target, source, source, False)
 
-    # Where kube-proxy turns it: on a pod's own node at once, but for another node's port, just an address there.
-    turned_at = way.landing
+    # Where kube-proxy applies DNAT: on the sender's own node, except for the node port of another node.
+    translated_at = way.landing
     if isinstance(sender, LabPod) and not (
         way.entry_point is EntryPoint.NODE_PORT and way.address != sender.host.node.addresses[family]
     ):
-        turned_at = sender.host.node
-    turned_at_home = isinstance(sender, LabPod) and turned_at is sender.host.node
-    left_for, left_port = (destination, target) if turned_at_home else (way.address, way.port)
+        translated_at = sender.host.node
+    translated_at_home = isinstance(sender, LabPod) and translated_at is sender.host.node
+    left_for, left_port = (destination, target) if translated_at_home else (way.address, way.port)
 
     external = way.entry_point in (EntryPoint.NODE_PORT, EntryPoint.EXTERNAL, EntryPoint.BALANCER)
     if external and local_only:
         # Pods of the cluster reach every backend, without SNAT; from outside only the landing node's own are served.
-        if not inside and home is not turned_at:
+        if not inside and home is not translated_at:
             return None
-        # A backend elsewhere answers the caller past the node that turned the packet, so nobody turns the answer back;
-        # but a pod that so meets itself is masqueraded in iptables mode (in nftables mode on its own node only).
-        meets_itself = sender is receiver and proxy_mode == "iptables"
-        if inside and not turned_at_home and home is not turned_at and not meets_itself:
+        # A backend elsewhere answers the caller directly, past the node that applied DNAT, so the answer is not
+        # translated back. A pod that so calls itself is masqueraded in iptables mode (nftables: on its own node only).
+        calls_itself = sender is receiver and proxy_mode == "iptables"
+        if inside and not translated_at_home and home is not translated_at and not calls_itself:
             return None
         masquerade = False
     elif external:
@@ -99,10 +99,10 @@ def arrival(
     else:
         masquerade = not inside  # a ClusterIP called from outside
     if sender is receiver:
-        masquerade = True  # a pod that meets itself through its own Service
-    after = turned_at.addresses[family] if masquerade else source
+        masquerade = True  # a pod that calls itself through its own Service
+    after = translated_at.addresses[family] if masquerade else source
     if position == "post":
-        return Arrival(left_for if inside else "", left_port, after, after, masquerade and turned_at is home)
-    # Before SNAT, the node that turned the packet still sees the caller; the next one sees what SNAT made of it.
-    judged = source if turned_at is home else after
+        return Arrival(left_for if inside else "", left_port, after, after, masquerade and translated_at is home)
+    # Before SNAT, the node that applied DNAT still sees the caller; the next node sees the address after SNAT.
+    judged = source if translated_at is home else after
     return Arrival(left_for if inside else "", left_port, judged, after, False)

@@ -1,6 +1,6 @@
-"""Who must get through at which moment, computed from intent alone: from what was asked for, and when.
+"""Which connections must be admitted at which moment, computed from intent alone: what was written, and when.
 
-A change has a window, from just before it is asked for until it is seen to be in force. A connection that overlaps the
+A change has a window, from just before its write until probes show that it is in force. A connection that overlaps the
 window may meet the old verdict or the new one. Outside, and wherever old and new are the same, it must be exact.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.lab.traffic import Outcome, Probe, Seen, Traffic
+from tests.lab.traffic import Outcome, Probe, ProbeResult, Traffic
 
 LONGEST_WINDOW_SECONDS = 60.0
 _SHOWN = 40
@@ -30,7 +30,7 @@ class _Window:
 
 @dataclass(slots=True)
 class _History:
-    """One stream: what it must come to now, and the windows so far."""
+    """One stream: its verdict now, and the windows so far."""
 
     verdict: bool
     since: float
@@ -40,7 +40,7 @@ class _History:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A connection that met another verdict than it could have."""
+    """A connection that met a verdict which did not hold at any moment of it."""
 
     stream: str
     expected: bool
@@ -50,7 +50,7 @@ class Wrong:
     lately: str
 
     def __str__(self) -> str:
-        expected = "let in" if self.expected else "kept out"
+        expected = "admitted" if self.expected else "refused"
         return (
             f"{self.stream}: expected {expected}, was {self.outcome.value} at {self.started:.3f} "
             f"({1000 * (self.ended - self.started):.0f} ms), {self.lately}"
@@ -64,16 +64,16 @@ class Timeline:
         now = time.monotonic()
         self._lock = threading.Lock()
         self._streams = {name: _History(verdict, now, steady=[(now, verdict)]) for name, verdict in verdicts.items()}
-        self._deeds: list[tuple[float, str]] = []
+        self._actions: list[tuple[float, str]] = []
 
     def verdict(self, stream: str) -> bool:
-        """What a stream must come to now, or after the change that is under way."""
+        """The verdict on a stream now, or after the change that is under way."""
         return self._streams[stream].verdict
 
-    def note(self, deed: str) -> None:
-        """Remember what was done when, for the message about a wrong connection."""
+    def note(self, action: str) -> None:
+        """Remembers an action and its time, for the message about a wrong connection."""
         with self._lock:
-            self._deeds.append((time.monotonic(), deed))
+            self._actions.append((time.monotonic(), action))
 
     @contextmanager
     def change(self, what: str, after: Mapping[str, bool], loose: Iterable[str] = ()) -> Iterator[None]:
@@ -81,7 +81,7 @@ class Timeline:
         began = time.monotonic()
         windows = []
         with self._lock:
-            self._deeds.append((began, what))
+            self._actions.append((began, what))
             for name in {*after, *loose}:
                 stream = self._streams[name]
                 new = after.get(name, stream.verdict)
@@ -97,23 +97,30 @@ class Timeline:
             for name in {*after, *loose}:
                 self._streams[name].steady.append((ended, self._streams[name].verdict))
 
-    def judge(self, stream: str, seen: Seen) -> Wrong | None:
-        """Whether one connection met a verdict that was to be had while it lasted."""
+    def judge(self, stream: str, result: ProbeResult) -> Wrong | None:
+        """Wrong where a connection met a verdict that held at no moment of it."""
         with self._lock:
             history = self._streams[stream]
             possible = {
                 verdict
                 for window in history.windows
-                if window.began <= seen.ended and seen.started <= window.ended
+                if window.began <= result.ended and result.started <= window.ended
                 for verdict in window.verdicts
             }
             # Outside of windows: the last verdict that was steady when it began.
-            possible |= {next(verdict for at, verdict in reversed(history.steady) if at <= seen.started)}
-            if seen.passed in possible:
+            possible |= {next(verdict for at, verdict in reversed(history.steady) if at <= result.started)}
+            if result.passed in possible:
                 return None
-            lately = [f"{seen.started - at:+.3f} s after {deed}" for at, deed in self._deeds if at <= seen.ended][-3:]
+            lately = [
+                f"{result.started - at:+.3f} s after {action}" for at, action in self._actions if at <= result.ended
+            ][-3:]
             return Wrong(
-                stream, not seen.passed, seen.outcome, seen.started, seen.ended, "; ".join(lately) or "before any deed"
+                stream,
+                not result.passed,
+                result.outcome,
+                result.started,
+                result.ended,
+                "; ".join(lately) or "before any action",
             )
 
 
@@ -133,7 +140,7 @@ class Clients:
 
     def __init__(self, traffic: Traffic, streams: Mapping[str, Probe], timeline: Timeline, at_once: int = 8) -> None:
         self._traffic, self._streams, self._timeline = traffic, dict(streams), timeline
-        self._seen: list[tuple[str, Seen]] = []
+        self._seen: list[tuple[str, ProbeResult]] = []
         self._tally = Tally()
         self._stop = False
         self._done = self._traffic.start(self._connect(at_once))
@@ -143,20 +150,20 @@ class Clients:
         return len(self._seen) + self._tally.probes
 
     def check(self, names: Iterable[str]) -> list[str]:
-        """Of these streams, those whose next connection does not come to what it must come to."""
+        """Of these streams, those whose next connection does not meet its verdict."""
         wanted = list(names)
-        seen = self._traffic.probe([self._streams[name] for name in wanted])
-        return [n for n, each in zip(wanted, seen, strict=True) if each.passed != self._timeline.verdict(n)]
+        results = self._traffic.probe([self._streams[name] for name in wanted])
+        return [n for n, result in zip(wanted, results, strict=True) if result.passed != self._timeline.verdict(n)]
 
     def tally(self) -> Tally:
-        """Judge what is there so far. Only while no change is under way."""
-        seen, self._seen = self._seen, []
+        """Judges the connections so far. Only while no change is under way."""
+        results, self._seen = self._seen, []
         total = self._tally
-        for name, each in seen:
+        for name, result in results:
             total.probes += 1
-            total.passed += each.passed
+            total.passed += result.passed
             total.by_stream[name] += 1
-            if wrong := self._timeline.judge(name, each):
+            if wrong := self._timeline.judge(name, result):
                 total.wrong += 1
                 if len(total.wrong_shown) < _SHOWN:
                     total.wrong_shown.append(wrong)

@@ -47,7 +47,7 @@ def generate(seed: int, *, pods: int = 8, policies: int = 6) -> Generated:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _labels(pick, NAMESPACE_LABELS)}}
         for name in ("alpha", "beta", "gamma")
     ]
-    names = [each["metadata"]["name"] for each in namespaces]
+    names = [namespace["metadata"]["name"] for namespace in namespaces]
     return Generated(
         namespaces,
         [_pod(pick, pick.choice(names), number) for number in range(pods)],
@@ -77,7 +77,7 @@ def _pod(pick: random.Random, namespace: str, number: int) -> Manifest:
             "phase": "Running",
             "hostIP": f"192.0.2.{10 + node}",
             "podIP": kept[0],
-            "podIPs": [{"ip": each} for each in kept],
+            "podIPs": [{"ip": address} for address in kept],
         },
     }
 
@@ -127,7 +127,7 @@ def _port(pick: random.Random, names: bool) -> dict[str, Any]:
 
 def _rule(pick: random.Random, direction: str) -> dict[str, Any]:
     rule: dict[str, Any] = {}
-    # What a named port means towards a block of addresses, where no pod is known, the API does not say.
+    # The API does not define a named port towards a block of addresses, where no pod is known.
     names = direction == "from" or pick.random() < 0.5
     blocks = direction == "from" or not names
     if not (direction == "to" and names) or pick.random() < 0.8:

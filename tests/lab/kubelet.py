@@ -1,8 +1,8 @@
-"""A tiny kubelet for a lab: takes Pods that a test did not make itself, and runs their command for real.
+"""A small kubelet for a lab: takes Pods that a test did not make itself, and runs their command.
 
-It takes Pods with one of the labels it is told, as scheduler and kubelet in one: gives each a node, a network namespace
+It takes Pods with given labels, as scheduler and kubelet in one: gives each a node, a network namespace
 with addresses, runs the container's command there with this machine's Python, and reports phase, addresses and the
-termination message. Everything else about a Pod (image, limits, security context) it only takes as written.
+termination message. It ignores everything else about a Pod (image, limits, security context).
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Kubelet:
             raise self.failure
 
     @contextmanager
-    def asleep(self) -> Iterator[None]:
-        """It does nothing for as long as the block lasts."""
+    def suspended(self) -> Iterator[None]:
+        """The kubelet does nothing inside the block."""
         with self._turning:
             yield
 
@@ -85,7 +85,7 @@ class Kubelet:
             self.failure = error
 
     def _turn(self) -> None:
-        pods = {each["metadata"]["uid"]: each for each in self.lab.api.list("Pod") if self._is_mine(each)}
+        pods = {pod["metadata"]["uid"]: pod for pod in self.lab.api.list("Pod") if self._is_mine(pod)}
         for uid in list(self._running):
             if uid not in pods:
                 self._end(uid)
@@ -113,14 +113,14 @@ class Kubelet:
         addresses = node.addresses if host is None else host.addresses
         if host is not None:
             self.lab._link(f"pod-{addresses[0]}", host)
-        # As with a CNI: the network is there before the containers start. Who enforces learns of the pod as it can.
+        # As with a CNI: the network exists before the containers start. The enforcer learns of the pod when it can.
         self._patch(pod, _status(node, addresses, "Running", {"running": {"startedAt": _now()}}, container))
         message = self._folder / uid
         part = Part(
             [*_netns(node, host).prefix, *_command(container, message)],
             log=self._folder / f"{uid}.log",
             env={
-                **{each["name"]: each.get("value", "") for each in container.get("env") or ()},
+                **{variable["name"]: variable.get("value", "") for variable in container.get("env") or ()},
                 "PYTHONPATH": str(PACKAGE),
             },
         )
@@ -128,11 +128,11 @@ class Kubelet:
         self.ran.append(pod)
 
     def _bind(self, pod: Mapping[str, Any]) -> str:
-        """The Pod's node: given, asked for by affinity, or else the one with the fewest of these Pods."""
+        """The Pod's node: given, required by affinity, or else the one with the fewest of these Pods."""
         if given := pod["spec"].get("nodeName"):
             return str(given)
-        name_conflicts = [each.node.name for each in self._running.values()]
-        chosen = _asked_for(pod["spec"]) or min(self.lab.nodes, key=name_conflicts.count)
+        occupied = [running.node.name for running in self._running.values()]
+        chosen = _required_node(pod["spec"]) or min(self.lab.nodes, key=occupied.count)
         metadata = pod["metadata"]
         self.lab.api.call(
             "POST",
@@ -151,8 +151,8 @@ class Kubelet:
             return
         code = running.part.wait(1.0)
         message = running.message if running.message.exists() else self._folder / f"{running.message.name}.log"
-        said = message.read_text()[:MESSAGE_BYTES]
-        state = {"terminated": {"exitCode": code, "message": said, "finishedAt": _now()}}
+        text = message.read_text()[:MESSAGE_BYTES]
+        state = {"terminated": {"exitCode": code, "message": text, "finishedAt": _now()}}
         addresses = running.node.addresses if running.host is None else running.host.addresses
         phase = "Succeeded" if code == 0 else "Failed"
         running.reported = True
@@ -191,12 +191,12 @@ def _command(container: Mapping[str, Any], message: Path) -> list[str]:
     return [sys.executable if word == "python" else str(message) if word == inside else word for word in words]
 
 
-def _asked_for(spec: Mapping[str, Any]) -> str:
+def _required_node(spec: Mapping[str, Any]) -> str:
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     for term in required.get("nodeSelectorTerms") or ():
-        for each in term.get("matchFields") or ():
-            return str(each["values"][0])
+        for field in term.get("matchFields") or ():
+            return str(field["values"][0])
     return ""
 
 
@@ -207,10 +207,10 @@ def _status(
     return {
         "phase": phase,
         "hostIP": node.addresses[0],
-        "hostIPs": [{"ip": each} for each in node.addresses],
+        "hostIPs": [{"ip": address} for address in node.addresses],
         "podIP": addresses[0],
-        "podIPs": [{"ip": each} for each in addresses],
-        "conditions": [{"type": each, "status": str(running)} for each in ("Ready", "ContainersReady")],
+        "podIPs": [{"ip": address} for address in addresses],
+        "conditions": [{"type": condition, "status": str(running)} for condition in ("Ready", "ContainersReady")],
         "containerStatuses": [
             {
                 "name": container["name"],

@@ -1,9 +1,9 @@
-"""One lab: control plane, nodes, kube-proxy, MetalLB, an enforcer, pods and clients. Up in seconds, gone at once.
+"""One lab: control plane, nodes, kube-proxy, MetalLB, an enforcer, pods and clients. It starts in seconds.
 
 with Lab(nodes=2) as lab:
     web = lab.add_pods([PodSpec("shop", "web-0", "n1", {"app": "web"}, serves=(("TCP", 8080),))])[0]
     lab.apply({"kind": "Service", …})
-    [seen] = lab.probe([Probe(lab.clients["allowed"].netns, "192.0.2.64", 80)])
+    [result] = lab.probe([Probe(lab.clients["allowed"].netns, "192.0.2.64", 80)])
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.lab.enforcer.rules import closed_pod_rules
 from tests.lab.folders import FOLDER, sweep
 from tests.lab.network import CONTROL_PLANE, Host, Network, Node, PodHost
 from tests.lab.pods import LabPod, PodSpec, pod_manifest, pod_status
-from tests.lab.traffic import Probe, Seen, Traffic
+from tests.lab.traffic import Probe, ProbeResult, Traffic
 
 CLIENTS = {
     "allowed": ("192.0.2.130", "2001:db8::80:2"),
@@ -40,9 +40,9 @@ _T = TypeVar("_T")
 class Lab:
     """`start` and `stop`, or a `with` block. Root only. Several live side by side.
 
-    `position`   where ingress is judged: "pre" or "post" SNAT (the lab's own enforcer only)
+    `position`   where ingress is filtered: "pre" or "post" SNAT (the lab's own enforcer only)
     `proxy_mode` kube-proxy's: "iptables" or "nftables"
-    `denial`     how the enforcer says no: "reject" (at once) or "drop" (silence)
+    `denial`     how the enforcer denies: "reject" (at once) or "drop" (silence)
     `enforcing`  False: a cluster whose CNI ignores policies
     `metallb`    False: no load balancer
     """
@@ -82,7 +82,7 @@ class Lab:
         return self._pods
 
     def start(self) -> None:
-        """Bring everything up; RuntimeError or OSError if a part does not come."""
+        """Starts everything; RuntimeError or OSError if a part does not start."""
         sweep()
         self.root = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self.namespaces = self.root / "netns"
@@ -131,7 +131,7 @@ class Lab:
         return result
 
     def _link(self, name: str, host: Host | Node | PodHost) -> None:
-        """Where the enforcer, and a person with nsenter, finds a namespace."""
+        """A link by which the enforcer, and a person with nsenter, finds a namespace."""
         (self.namespaces / name).unlink(missing_ok=True)
         (self.namespaces / name).symlink_to(host.netns.path)
 
@@ -174,7 +174,7 @@ class Lab:
                     "spec": {"podCIDR": node.pod_cidrs[0], "podCIDRs": list(node.pod_cidrs)},
                 }
             )
-            addresses = [{"type": "InternalIP", "address": each} for each in node.addresses]
+            addresses = [{"type": "InternalIP", "address": address} for address in node.addresses]
             ready = [{"type": "Ready", "status": "True", "reason": "Lab", "message": ""}]
             self.api.call(
                 "PATCH",
@@ -193,9 +193,9 @@ class Lab:
         return host
 
     def add_pods(self, specs: Iterable[PodSpec]) -> list[LabPod]:
-        """Run pods: wires, servers, Pod objects; ready only once the enforcer knows of them, as with a real CNI."""
+        """Run pods: wires, servers, Pod objects; ready only once the enforcer knows them, as with a real CNI."""
         wanted = list(specs)
-        hosts = self.network.add_pods([(f"{each.namespace}/{each.name}", self.nodes[each.node]) for each in wanted])
+        hosts = self.network.add_pods([(f"{spec.namespace}/{spec.name}", self.nodes[spec.node]) for spec in wanted])
         made = []
         for spec, host in zip(wanted, hosts, strict=True):
             self._link(f"pod-{host.addresses[0]}", host)
@@ -245,8 +245,8 @@ class Lab:
 
     def apply(self, *manifests: Mapping[str, Any]) -> list[Any]:
         """Server-side apply of any objects, in order; NetworkPolicies are in force when this returns."""
-        made = [self.api.apply(each) for each in manifests]
-        if any(each["kind"] == "NetworkPolicy" for each in manifests):
+        made = [self.api.apply(manifest) for manifest in manifests]
+        if any(manifest["kind"] == "NetworkPolicy" for manifest in manifests):
             self.settle()
         return made
 
@@ -257,10 +257,10 @@ class Lab:
             self.settle()
 
     def settle(self, kind: str = "NetworkPolicy", seconds: float = 10.0) -> None:
-        """Wait until the enforcer holds every object of a kind as it stands: TimeoutError with the end of its log."""
+        """Waits until the enforcer has every object of a kind as it is now: TimeoutError with the end of its log."""
         if self.enforcer is None:
             if self._enforcing:
-                time.sleep(CNI_SETTLE_SECONDS)  # a CNI that is not ours does not tell when it is done
+                time.sleep(CNI_SETTLE_SECONDS)  # another CNI does not report when it is done
             return
         deadline = time.monotonic() + seconds
         while not self.enforcer.has(_PLURALS[kind], self.api.list(kind)):
@@ -273,24 +273,26 @@ class Lab:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             status = self.api.get("Service", namespace, name).get("status", {}).get("loadBalancer", {})
-            found = [each["ip"] for each in status.get("ingress") or ()]
-            if len(found) >= families:
-                return found
+            addresses = [ingress["ip"] for ingress in status.get("ingress") or ()]
+            if len(addresses) >= families:
+                return addresses
             time.sleep(0.02)
         raise TimeoutError(f"Service {namespace}/{name} has no load balancer address after {seconds:.0f} s")
 
-    def probe(self, probes: Iterable[Probe], at_once: int = 200) -> list[Seen]:
+    def probe(self, probes: Iterable[Probe], at_once: int = 200) -> list[ProbeResult]:
         """Make real connections; see `Traffic.probe`."""
         return self.traffic.probe(probes, at_once)
 
-    def wait_until(self, probes: Sequence[Probe], right: Callable[[Seen], bool], seconds: float = 20.0) -> list[Seen]:
-        """Probe again and again until every answer is right; TimeoutError tells which was not."""
+    def wait_until(
+        self, probes: Sequence[Probe], right: Callable[[ProbeResult], bool], seconds: float = 20.0
+    ) -> list[ProbeResult]:
+        """Probe again and again until every answer is right; TimeoutError with the first that are not."""
         deadline = time.monotonic() + seconds
         while True:
-            seen = self.probe(probes)
-            wrong = [(probe, each) for probe, each in zip(probes, seen, strict=True) if not right(each)]
+            results = self.probe(probes)
+            wrong = [(probe, result) for probe, result in zip(probes, results, strict=True) if not right(result)]
             if not wrong:
-                return seen
+                return results
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(wrong)} of {len(probes)} probes still wrong after {seconds:.0f} s: {wrong[:3]}"

@@ -11,7 +11,7 @@ from tests.lab.operated import PACKAGE
 
 @dataclass(frozen=True)
 class Mistake:
-    """What stands once in a module of the package, and the wrong text in its place."""
+    """A text that a module of the package has once, and the wrong text in its place."""
 
     module: str
     right: str

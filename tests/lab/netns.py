@@ -1,7 +1,7 @@
 """Network namespaces that cannot outlive the process that made them.
 
-A namespace here has no name under /run/netns: an open file descriptor is all that holds it. Whatever way the process
-ends, SIGKILL included, the kernel takes the namespace away with everything in it. Nothing is left to sweep.
+A namespace here has no name under /run/netns: only an open file descriptor holds it. However the process ends, by
+SIGKILL too, the kernel removes the namespace with everything in it. Nothing is left to clean up.
 """
 
 from __future__ import annotations

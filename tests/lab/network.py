@@ -1,4 +1,4 @@
-"""The wires: a LAN, nodes that route, pods behind them, clients outside. Both families everywhere.
+"""The network of a lab: a LAN, nodes that route, pods behind them, clients outside. Both families everywhere.
 
 Addresses come from the ranges that are kept for documentation, and exist only inside the lab's own namespaces, so any
 number of labs use the same ones side by side.
@@ -17,15 +17,15 @@ LAN = ("192.0.2.0/24", "2001:db8::/64")
 GATEWAY = ("192.0.2.1", "2001:db8::1")
 CONTROL_PLANE = ("192.0.2.2", "2001:db8::2")
 VIPS = ("192.0.2.64-192.0.2.95", "2001:db8::40-2001:db8::5f")
-ALLOWED_CLIENTS = ("192.0.2.128/26", "2001:db8::80:0/112")  # where a policy's clients live
-STRANGERS = ("192.0.2.192/26", "2001:db8::c0:0/112")  # and where it does not want any from
+ALLOWED_CLIENTS = ("192.0.2.128/26", "2001:db8::80:0/112")  # a policy's clients
+STRANGERS = ("192.0.2.192/26", "2001:db8::c0:0/112")  # addresses that no policy names
 POD_CIDRS = ("10.244.0.0/16", "fd00:10:244::/48")
 SERVICE_CIDRS = ("10.96.0.0/16", "fd00:10:96::/112")
 
 _NEXT_HOP = "169.254.1.1"  # answered for by proxy ARP on the node's end of each pod's wire
 _NEXT_HOP_6 = "fe80::1"  # on the node's end of each pod's wire
 
-# A lab is small and quick: no duplicate address detection, no limit on the ICMP errors by which a firewall says no.
+# A lab is small and quick: no duplicate address detection, no limit on the ICMP errors by which a firewall denies.
 _EVERYWHERE = {
     "ipv4/icmp_ratelimit": 0,
     "ipv6/icmp/ratelimit": 0,
@@ -36,8 +36,8 @@ _EVERYWHERE = {
     "ipv4/conf/all/rp_filter": 0,
     "ipv4/conf/default/rp_filter": 0,
 }
-# A probe's source port may come again soon, and must not meet what is remembered of the last one.
-_FORGETFUL = {"netfilter/nf_conntrack_udp_timeout": 1, "netfilter/nf_conntrack_udp_timeout_stream": 1}
+# A probe's source port is used again soon, and must not match the tracked connection of an earlier probe.
+_SHORT_CONNTRACK = {"netfilter/nf_conntrack_udp_timeout": 1, "netfilter/nf_conntrack_udp_timeout_stream": 1}
 _ROUTER = {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1, "ipv6/conf/default/forwarding": 1}
 
 
@@ -72,7 +72,7 @@ class PodHost:
 
 
 def _batch(work: Sequence[tuple[Netns, Sequence[str]]]) -> None:
-    """Run `ip -batch` in several namespaces at once. Raises RuntimeError with what ip said."""
+    """Run `ip -batch` in several namespaces at once. Raises RuntimeError with ip's message."""
     running = [
         (
             host,
@@ -89,9 +89,9 @@ def _batch(work: Sequence[tuple[Netns, Sequence[str]]]) -> None:
     ]
     failures = []
     for host, lines, process in running:
-        _, said = process.communicate("\n".join(lines) + "\n", timeout=20)
+        _, errors = process.communicate("\n".join(lines) + "\n", timeout=20)
         if process.returncode:
-            failures.append(f"{host.name}: {said}{list(lines)}")
+            failures.append(f"{host.name}: {errors}{list(lines)}")
     if failures:
         raise RuntimeError("\n".join(failures))
 
@@ -115,7 +115,7 @@ class Network:
     def _new(self, name: str) -> Netns:
         host = Netns(name)
         self._hosts.append(host)
-        host.set({**_EVERYWHERE, **_FORGETFUL})
+        host.set({**_EVERYWHERE, **_SHORT_CONNTRACK})
         return host
 
     def attach(self, hosts: Sequence[tuple[str, tuple[str, str]]], *, routers: bool = False) -> list[Host]:
@@ -160,7 +160,7 @@ class Network:
         ]
         every = [*existing, *made]
         new = {node.name for node in made}
-        # Set only now: eth0 must not answer for the pods of other nodes, the pods' wires must answer for everybody.
+        # Set only now: eth0 must not answer for the pods of other nodes; the pods' wires must answer for every address.
         for node in made:
             node.netns.set({"ipv4/conf/default/proxy_arp": 1})
         _batch([

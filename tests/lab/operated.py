@@ -94,7 +94,7 @@ class Operator:
             self._slow_server.close()
 
     def install(self) -> None:
-        """As people do it, once a lab; nobody here runs its Deployment, so its process is started by hand."""
+        """Applies the manifests, once in a lab. No kubelet runs the Deployment: `start` starts its process."""
         done = self._folder / "installed"
         if done.exists():
             return
@@ -137,7 +137,7 @@ class Operator:
         return self._folder / "operator.log"
 
     def wait_ready(self) -> None:
-        """Everything has been read once; RuntimeError with the end of the log if that does not come about."""
+        """Everything has been read once; RuntimeError with the end of the log after `READY_SECONDS`."""
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
             if time.monotonic() > deadline or (self._part and not self._part.is_running()):
@@ -156,21 +156,21 @@ class Operator:
             return False
 
     def wait_quiet(self, quiet: float = QUIET_SECONDS, seconds: float = 60.0) -> None:
-        """Nothing of what it writes has changed for `quiet` seconds, and every policy of ours says so of itself."""
+        """Until what it writes has not changed for `quiet` seconds, and the status of every policy is of its spec."""
         self.wait_ready()
         deadline = time.monotonic() + seconds
-        seen: object = None
+        before: object = None
         since = time.monotonic()
         while True:
             written = {kind: self.lab.api.list(kind) for kind in (*_KINDS, *_INTENTS)}
-            now = [each["metadata"]["resourceVersion"] for objects in written.values() for each in objects]
-            unsettled = [each for kind in _INTENTS for each in written[kind] if not _has_settled(each)]
-            if now != seen or unsettled:
-                seen, since = now, time.monotonic()
+            now = [item["metadata"]["resourceVersion"] for objects in written.values() for item in objects]
+            unsettled = [policy for kind in _INTENTS for policy in written[kind] if not _has_settled(policy)]
+            if now != before or unsettled:
+                before, since = now, time.monotonic()
             elif time.monotonic() - since > quiet:
                 break
             if time.monotonic() > deadline:
-                waiting = [f"{each['metadata']['name']}: {each.get('status')}" for each in unsettled]
+                waiting = [f"{policy['metadata']['name']}: {policy.get('status')}" for policy in unsettled]
                 raise TimeoutError(f"the operator has not settled after {seconds:.0f} s: {waiting}\n{self.tail()}")
             time.sleep(0.05)
         self.lab.settle()
@@ -181,5 +181,5 @@ class Operator:
 
 
 def _has_settled(intent: Mapping[str, Any]) -> bool:
-    """Whether a policy's status speaks of what is written in it now."""
+    """Whether a policy's status is of its present spec."""
     return bool((intent.get("status") or {}).get("observedGeneration") == intent["metadata"].get("generation"))

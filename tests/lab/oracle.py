@@ -1,11 +1,11 @@
-"""The independent oracle: network-config-analyzer, asked by its CLI (https://github.com/np-guard).
+"""The independent oracle: network-config-analyzer, called by its CLI (https://github.com/np-guard).
 
-Where it and the API reference differ, the question is put so that the difference does not matter:
+Where it and the API reference differ, the input is written so that the difference does not matter:
 
 - To it an ipBlock means addresses outside the cluster only. The reference says "a particular CIDR that is allowed", and
-  every CNI that filters by address lets a pod through whose address lies in it. So each direction is asked for by
-  itself, once for the pod as a pod and once for its address as an address, and the answers are put together as the
-  reference says: a rule allows whom any of its peers names, and a connection needs the consent of both ends.
+  every CNI that filters by address admits a pod whose address lies in it. So each direction is analyzed on its own,
+  once for the pod as a pod and once for its address as an address. The answers are combined as the reference says: a
+  rule allows what any of its peers names, and a connection has to be allowed at both ends.
 - `Exists` and `DoesNotExist` in a podSelector beside a namespaceSelector select from the policy's own namespace only
   (its get_peers_with_key is given that namespace). The reference: "the pods matching podSelector in the namespaces
   selected by namespaceSelector". So they are written as In and NotIn of every value that occurs.
@@ -75,17 +75,17 @@ def executable() -> str:
 
 
 class Oracle:
-    """The oracle's opinion on one cluster."""
+    """What the oracle allows in one cluster."""
 
     def __init__(self, cluster: Generated) -> None:
-        """Asks at once. Raises RuntimeError with what it said where it does not like the manifests."""
+        """Runs the oracle. Raises RuntimeError with its message where it refuses the manifests."""
         self._pods: Mapping[Address, str] = {
-            ipaddress.ip_address(each["ip"]): f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            ipaddress.ip_address(entry["ip"]): f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in cluster.pods
-            for each in pod["status"]["podIPs"]
+            for entry in pod["status"]["podIPs"]
         }
         with ThreadPoolExecutor(2) as both:
-            ingress, egress = both.map(lambda direction: _ask_for(cluster, direction), ("Ingress", "Egress"))
+            ingress, egress = both.map(lambda direction: _lines_of(cluster, direction), ("Ingress", "Egress"))
         self._ingress = None if ingress is None else _by_pod(ingress, 1)
         self._egress = None if egress is None else _by_pod(egress, 0)
 
@@ -95,14 +95,14 @@ class Oracle:
         return self.leaves(*what) and self.enters(*what)
 
     def leaves(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
-        """Whether the sender's egress lets it out."""
+        """Whether the sender's egress allows it."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
         if self._egress is None or sender is None or sender == receiver:
             return True
         return _allowed(self._egress.get(sender, []), receiver, destination, (port, protocol), 1)
 
     def enters(self, source: Address, destination: Address, port: int, protocol: str) -> bool:
-        """Whether the receiver's ingress lets it in."""
+        """Whether the receiver's ingress allows it."""
         sender, receiver = self._pods.get(source), self._pods.get(destination)
         if self._ingress is None or receiver is None or sender == receiver:
             return True
@@ -119,17 +119,17 @@ def _allowed(lines: _Lines, peer: str | None, address: Address, what: tuple[int,
 
 
 def _by_pod(lines: _Lines, side: int) -> dict[str, _Lines]:
-    found: dict[str, _Lines] = {}
+    by_pod: dict[str, _Lines] = {}
     for line in lines:
         end = line[side]
         assert isinstance(end, _End)
         if end.pod:
-            found.setdefault(end.pod, []).append(line)
-    return found
+            by_pod.setdefault(end.pod, []).append(line)
+    return by_pod
 
 
 def _only(cluster: Generated, direction: str) -> list[Manifest]:
-    """The same policies, speaking about one direction only; those that never spoke about it are left out."""
+    """The same policies with one direction only; those that do not have it are left out."""
     values: dict[str, set[str]] = {}
     for pod in cluster.pods:
         for key, value in (pod["metadata"].get("labels") or {}).items():
@@ -155,24 +155,28 @@ def _spelled_out(peer: Manifest, values: Mapping[str, set[str]]) -> Manifest:
     if not expressions or "namespaceSelector" not in peer:
         return peer
     spelled = [
-        {"key": each["key"], "operator": operator, "values": sorted(values.get(each["key"]) or {"nobody-has-it"})}
-        if (operator := {"Exists": "In", "DoesNotExist": "NotIn"}.get(each["operator"]))
-        else each
-        for each in expressions
+        {
+            "key": expression["key"],
+            "operator": operator,
+            "values": sorted(values.get(expression["key"]) or {"no-pod-has-it"}),
+        }
+        if (operator := {"Exists": "In", "DoesNotExist": "NotIn"}.get(expression["operator"]))
+        else expression
+        for expression in expressions
     ]
     return {**peer, "podSelector": {**peer["podSelector"], "matchExpressions": spelled}}
 
 
-def _ask_for(cluster: Generated, direction: str) -> _Lines | None:
-    """None: no policy speaks about this direction, so nothing is closed in it."""
+def _lines_of(cluster: Generated, direction: str) -> _Lines | None:
+    """None: no policy has this direction, so nothing is denied in it."""
     policies = _only(cluster, direction)
-    return _ask([*cluster.namespaces, *cluster.pods, *policies]) if policies else None
+    return _run([*cluster.namespaces, *cluster.pods, *policies]) if policies else None
 
 
-def _ask(manifests: list[Manifest]) -> _Lines:
+def _run(manifests: list[Manifest]) -> _Lines:
     with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
         file = Path(folder, "cluster.yaml")
-        file.write_text("\n---\n".join(json.dumps(each) for each in manifests))
+        file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
         ran = subprocess.run(
             [executable(), "--connectivity", "-r", str(file), "--print_ipv6",
              "--output_format", "txt_no_fw_rules", "--output_endpoints", "pods"],
@@ -182,10 +186,10 @@ def _ask(manifests: list[Manifest]) -> _Lines:
         raise RuntimeError(f"{executable()}: exit status {ran.returncode}: {ran.stderr[-2000:]}")
     lines: _Lines = []
     for text in ran.stdout.splitlines():
-        if found := _LINE.match(text):
-            lines.append((_end(found[1]), _end(found[2]), _connections(found[3])))
+        if match := _LINE.match(text):
+            lines.append((_end(match[1]), _end(match[2]), _connections(match[3])))
     if not lines and "unique endpoints" not in ran.stdout:
-        raise RuntimeError(f"{executable()} said nothing that we understand: {ran.stdout[-2000:]}")
+        raise RuntimeError(f"{executable()} printed nothing that can be read: {ran.stdout[-2000:]}")
     return lines
 
 
@@ -200,12 +204,12 @@ def _end(text: str) -> _End:
 def _connections(text: str) -> _Connections:
     if text == "All connections":
         return _Connections(None, None)
-    found = _SOME.fullmatch(text)
-    if found is None:
-        raise RuntimeError(f"the oracle speaks of connections in a way we do not know: {text}")
+    match = _SOME.fullmatch(text)
+    if match is None:
+        raise RuntimeError(f"the oracle describes connections in an unknown form: {text}")
     ranges = None
-    if found[2]:
+    if match[2]:
         ranges = tuple(
-            (int(low), int(high or low)) for low, _, high in (each.partition("-") for each in found[2].split(","))
+            (int(low), int(high or low)) for low, _, high in (part.partition("-") for part in match[2].split(","))
         )
-    return _Connections(frozenset(found[1].split(", ")), ranges)
+    return _Connections(frozenset(match[1].split(", ")), ranges)

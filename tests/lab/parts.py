@@ -1,4 +1,4 @@
-"""What runs on the nodes of a lab: kube-proxy, MetalLB, and who enforces NetworkPolicy."""
+"""What runs on the nodes of a lab: kube-proxy, MetalLB, and an enforcer of NetworkPolicies."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def _wait_established(api: Api, name: str) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         status = api.get("CustomResourceDefinition", "", name).get("status") or {}
-        if any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions", ())):
+        # A new CRD may have `conditions: null`.
+        conditions = status.get("conditions") or ()
+        if any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions):
             return
         time.sleep(0.02)
     raise RuntimeError(f"CRD {name} is not established after 10 s")
@@ -102,7 +104,7 @@ def start_metallb_controller(cluster: ControlPlane, host: Host, root: Path) -> P
 
 
 def start_speakers(cluster: ControlPlane, api: Api, nodes: Sequence[Node], root: Path, key: str) -> list[Part]:
-    """MetalLB's speaker on each node, which answers ARP and NDP for the addresses; they meet through their Pods."""
+    """MetalLB's speaker on each node, which answers ARP and NDP. Speakers find each other by their Pods."""
     for node in nodes:
         pod: dict[str, Any] = {
             "apiVersion": "v1",
@@ -115,7 +117,11 @@ def start_speakers(cluster: ControlPlane, api: Api, nodes: Sequence[Node], root:
             },
         }
         api.apply(pod)
-        status = {"phase": "Running", "podIPs": [{"ip": each} for each in node.addresses], "podIP": node.addresses[0]}
+        status = {
+            "phase": "Running",
+            "podIPs": [{"ip": address} for address in node.addresses],
+            "podIP": node.addresses[0],
+        }
         api.call(
             "PATCH",
             f"/api/v1/namespaces/{METALLB_NAMESPACE}/pods/speaker-{node.name}/status",

@@ -1,4 +1,4 @@
-"""Pods of a lab: what is asked for, what runs, and the objects that say so."""
+"""Pods of a lab: what is wanted, what runs, and the API objects of both."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def pod_status(pod: LabPod, *, ready: bool) -> dict[str, Any]:
     return {
         "phase": "Running",
         "hostIP": pod.host.node.addresses[0],
-        "hostIPs": [{"ip": each} for each in pod.host.node.addresses],
+        "hostIPs": [{"ip": address} for address in pod.host.node.addresses],
         "podIP": pod.host.addresses[0],
-        "podIPs": [{"ip": each} for each in pod.host.addresses],
+        "podIPs": [{"ip": address} for address in pod.host.addresses],
         "conditions": [{"type": "Ready", "status": str(ready)}, {"type": "ContainersReady", "status": str(ready)}],
     }

@@ -18,9 +18,9 @@ def policies(lab: Lab) -> dict[str, list[Manifest]]:
     web = {"matchLabels": {"app": "web"}}
     allowed: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in ALLOWED_CLIENTS]
     nodes: list[Manifest] = [
-        {"ipBlock": {"cidr": f"{each}/{32 if '.' in each else 128}"}}
+        {"ipBlock": {"cidr": f"{address}/{32 if '.' in address else 128}"}}
         for node in lab.nodes.values()
-        for each in node.addresses
+        for address in node.addresses
     ]
     one_node = nodes[:2]
     everyone_but: list[Manifest] = [
@@ -59,11 +59,11 @@ def policies(lab: Lab) -> dict[str, list[Manifest]]:
     }
 
 
-def policy(name: str, namespace: str, subject: Manifest, sections: Manifest, types: list[str]) -> Manifest:
-    """A NetworkPolicy's manifest: subject is its podSelector, sections its ingress and egress."""
+def policy(name: str, namespace: str, pod_selector: Manifest, sections: Manifest, types: list[str]) -> Manifest:
+    """A NetworkPolicy's manifest: sections are its ingress and egress."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"podSelector": subject, "policyTypes": types, **sections},
+        "spec": {"podSelector": pod_selector, "policyTypes": types, **sections},
     }

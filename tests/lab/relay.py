@@ -1,4 +1,4 @@
-"""A load balancer that proxies: it takes a client's connection and makes one of its own, from its own address."""
+"""A load balancer that proxies: it accepts a client's connection and makes another, from its own address."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Balancer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             async with asyncio.timeout(_SECONDS):
                 await loop.sock_connect(onward, (address, port))
-                said = await loop.sock_recv(onward, 512)
+                answer = await loop.sock_recv(onward, 512)
             onward.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            await loop.sock_sendall(client, said)
+            await loop.sock_sendall(client, answer)
             # Closed in good order, or the reset would overtake the answer.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
 

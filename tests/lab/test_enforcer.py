@@ -61,7 +61,7 @@ OTHER_BLOCK = {"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.192/26"]}
     "spec, source, destination, port, protocol, expected",
     [
         pytest.param({"podSelector": ONLY_WEB}, BANK, WEB, 8080, "TCP", False, id="a-policy-without-rules-closes"),
-        pytest.param({"podSelector": ONLY_WEB}, BANK, DB, 9090, "TCP", True, id="who-is-not-selected-stays-open"),
+        pytest.param({"podSelector": ONLY_WEB}, BANK, DB, 9090, "TCP", True, id="a-pod-not-selected-stays-open"),
         pytest.param({"podSelector": ONLY_WEB}, WEB, BANK, 7070, "TCP", True, id="ingress-alone-leaves-egress-open"),
         pytest.param({"podSelector": ONLY_WEB}, WEB, WEB, 1, "TCP", True, id="a-pod-always-reaches-itself"),
         pytest.param({"podSelector": {}, "ingress": [{}]}, CLIENT, WEB, 1, "SCTP", True, id="an-empty-rule-allows-all"),
@@ -72,7 +72,7 @@ OTHER_BLOCK = {"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.192/26"]}
         pytest.param({"podSelector": {}, "egress": [{"to": [{"podSelector": {}}]}]}, BANK, WEB, 8080, "TCP", False,
                      id="a-policy-without-types-always-isolates-ingress"),
         pytest.param({"podSelector": {}, "policyTypes": ["Egress"]}, BANK, WEB, 8080, "TCP", True,
-                     id="types-are-taken-as-written"),
+                     id="policy-types-hold-as-written"),
         pytest.param({"podSelector": {}, "policyTypes": ["Egress"]}, WEB, BANK, 7070, "TCP", False,
                      id="egress-without-rules-closes"),
         pytest.param({"podSelector": {}, "ingress": [{"from": [OTHER_BLOCK]}]}, CLIENT, WEB, 1, "TCP", True,
@@ -86,7 +86,7 @@ OTHER_BLOCK = {"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.192/26"]}
         pytest.param({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {}}]}]}, BANK, WEB, 1, "TCP", True,
                      id="an-empty-namespace-selector-is-every-namespace"),
         pytest.param({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {}}]}]}, CLIENT, WEB, 1, "TCP",
-                     False, id="and-still-nobody-outside"),
+                     False, id="and-no-address-outside-the-cluster"),
         pytest.param({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {}, "podSelector": ONLY_WEB}]}]},
                      BANK, WEB, 1, "TCP", False, id="two-selectors-in-one-peer-must-both-hold"),
         pytest.param({"podSelector": {}, "ingress": [{"ports": [{"port": "http"}]}]}, BANK, DB, 9090, "TCP", True,
@@ -96,7 +96,7 @@ OTHER_BLOCK = {"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.192/26"]}
         pytest.param({"podSelector": {}, "ingress": [{"ports": [{"port": "http", "protocol": "UDP"}]}]},
                      BANK, DB, 9090, "UDP", False, id="a-named-port-has-a-protocol"),
         pytest.param({"podSelector": {}, "ingress": [{"ports": [{"port": "gone"}]}]}, BANK, DB, 9090, "TCP", False,
-                     id="a-name-that-nobody-has-opens-nothing"),
+                     id="a-name-that-no-pod-has-opens-nothing"),
         pytest.param({"podSelector": {}, "egress": [{"ports": [{"port": "http"}]}], "policyTypes": ["Egress"]},
                      WEB, BANK, 7070, "TCP", True, id="a-named-egress-port-is-the-receivers"),
         pytest.param({"podSelector": {}, "egress": [{"ports": [{"port": "http"}]}], "policyTypes": ["Egress"]},
@@ -135,7 +135,7 @@ def test_expressions(operator: str, values: list[str] | None, expected: set[str]
     spec = {"podSelector": {"matchLabels": {"app": "target"}}, "ingress": [{"from": peers}]}
     everyone = cluster(spec)
     model = model_of(Generated(everyone.namespaces, [*everyone.pods, receiver], everyone.policies))
-    assert expected == {each for each in (WEB, DB, BANK) if passes(model, each, "10.244.1.9", 1)}
+    assert expected == {source for source in (WEB, DB, BANK) if passes(model, source, "10.244.1.9", 1)}
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_expressions(operator: str, values: list[str] | None, expected: set[str]
 )
 def test_pods_without_an_address_of_their_own(changes: dict[str, dict[str, Any]]) -> None:
     """No policy applies to an address that is not, or no longer, the pod's own."""
-    subject = pod("shop", "web", WEB, {})
+    target = pod("shop", "web", WEB, {})
     for section, values in changes.items():
-        subject[section].update(values)
-    assert passes(model_of(cluster({"podSelector": {}}, pods=[subject])), CLIENT, WEB, 80)
+        target[section].update(values)
+    assert passes(model_of(cluster({"podSelector": {}}, pods=[target])), CLIENT, WEB, 80)
 
 
 def test_ranges() -> None:
@@ -161,14 +161,14 @@ def test_ranges() -> None:
 
 
 def test_unknown_pods_are_closed() -> None:
-    """An address among the node's pods that nobody knows yet lets nothing in."""
+    """An address in the node's pod range without a known pod is denied everything."""
     rules = node_rules(model_of(cluster()), NODE, Position.PRE)
     assert f"ip daddr {{ 10.244.1.0/24 }} ip daddr != {{ {WEB}, {DB}, {BANK} }} drop" in rules
     assert "ip6 daddr { fd00:10:244:1::/64 } drop" in rules
 
 
 def test_own_node_is_admitted_after_snat() -> None:
-    """Inside a pod, whatever comes from its own node passes before any rule is asked."""
+    """Inside a pod, whatever comes from its own node passes before any rule."""
     model = model_of(cluster({"podSelector": {}}))
     rules = pod_rules(model.pods[ipaddress.ip_address(WEB)], NODE)
     assert rules.index("ip saddr { 192.0.2.11 } accept") < rules.index("jump in0")
@@ -183,11 +183,11 @@ def test_every_update_is_one_transaction() -> None:
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_agrees_with_the_oracle(seed: int) -> None:
     """On random clusters the enforcer and an independent analyzer give the same verdict on every cell."""
-    found = compare(seed)
-    assert () == found.wrong
+    agreement = compare(seed)
+    assert () == agreement.wrong
     # Neither side of the comparison may be empty, or it proves nothing.
-    assert 4000 < found.cells
-    assert 500 < found.allowed < found.cells - 500
+    assert 4000 < agreement.cells
+    assert 500 < agreement.allowed < agreement.cells - 500
 
 
 def _without_exceptions(rule: dict[str, Any]) -> None:
@@ -203,7 +203,7 @@ def _without_ipv6(rule: dict[str, Any]) -> None:
     for side in ("from", "to"):
         if rule.get(side):
             rule[side] = [peer for peer in rule[side] if ":" not in peer.get("ipBlock", {}).get("cidr", "")] or [
-                {"podSelector": {"matchLabels": {"nobody": "has-it"}}}  # an empty list would mean everybody
+                {"podSelector": {"matchLabels": {"no-pod": "has-it"}}}  # an empty list would mean everyone
             ]
 
 
@@ -219,12 +219,12 @@ def test_the_oracle_catches_mistakes(mistake: Callable[[dict[str, Any]], None]) 
     """An enforcer that misreads one field disagrees with the oracle, so agreement means something."""
     for seed in range(1, 20):
         right, wrong = generate(seed), generate(seed)
-        for each in wrong.policies:
-            for rule in (*each["spec"].get("ingress", ()), *each["spec"].get("egress", ())):
+        for policy in wrong.policies:
+            for rule in (*policy["spec"].get("ingress", ()), *policy["spec"].get("egress", ())):
                 mistake(rule)
         good, bad = model_of(right), model_of(wrong)
-        asked = [(cell.source, cell.destination, cell.port, cell.protocol) for cell in questions(seed, right)]
-        if any(evaluate(good, *each) != evaluate(bad, *each) for each in asked):
+        connections = [(cell.source, cell.destination, cell.port, cell.protocol) for cell in questions(seed, right)]
+        if any(evaluate(good, *cell) != evaluate(bad, *cell) for cell in connections):
             break  # a cluster in which this mistake matters
     oracle = Oracle(right)
-    assert any(evaluate(bad, *each) != oracle.allows(*each) for each in asked)
+    assert any(evaluate(bad, *cell) != oracle.allows(*cell) for cell in connections)

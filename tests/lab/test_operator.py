@@ -1,4 +1,4 @@
-"""The operator between real packets: what it writes lets in whom its Exposures say, at every moment."""
+"""The operator with real packets: at every moment, its policies admit what its Exposures list."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tests.lab.expectations import Timeline
 from tests.lab.lab import Lab
 from tests.lab.mistaken import MISTAKES, mistaken_package
 from tests.lab.operated import Operator
-from tests.lab.traffic import Outcome, Seen
+from tests.lab.traffic import Outcome, ProbeResult
 
 ROWS: Mapping[str, frozenset[str]] = {
     "pre": frozenset({"node-cluster-pre-preserved", "node-cluster-pre-proxied"}),
@@ -32,7 +32,7 @@ def test_packets_oracle_and_exposure_agree(position: str, cases: tuple[truth.Cas
         stage = truth.OperatedStage(lab, operator)
         result = stage.run(cases)
         stage.close()
-    assert [] == [str(each) for each in result.wrong[:20]]
+    assert [] == [str(wrong) for wrong in result.wrong[:20]]
     assert ROWS[position] | EVERYWHERE == set(result.rows)
     assert {entry_point.value for entry_point in EntryPoint} == {
         entry_point for entry_point, count in result.by_entry_point.items() if count > 500
@@ -44,41 +44,41 @@ def test_packets_oracle_and_exposure_agree(position: str, cases: tuple[truth.Cas
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_nothing_opens_and_nothing_is_cut() -> None:
-    """While everything changes and the operator is killed at random, each connection meets what was asked for."""
+    """While everything changes and the operator is killed at random, each connection meets its intended verdict."""
     with Lab() as lab, Operator(lab, network={"cni": churn.CNI}, slow=churn.SLOW_WRITE_SECONDS) as operator:
-        found = churn.run(lab, operator, seed=5, probes=5000, seconds=400, rounds=2)
-    assert [] == [str(each) for each in found.tally.wrong_shown] + found.late
-    assert 24 == len(found.deeds)
-    assert 12 == len(set(found.deeds))
-    assert found.tally.probes >= 5000
-    assert found.kills >= 3
-    assert 1000 < found.tally.passed < found.tally.probes - 1000
+        outcome = churn.run(lab, operator, seed=5, probes=5000, seconds=400, rounds=2)
+    assert [] == [str(wrong) for wrong in outcome.tally.wrong_shown] + outcome.late
+    assert 24 == len(outcome.actions)
+    assert 12 == len(set(outcome.actions))
+    assert outcome.tally.probes >= 5000
+    assert outcome.kills >= 3
+    assert 1000 < outcome.tally.passed < outcome.tally.probes - 1000
 
 
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_mistakes_in_what_is_written_are_caught() -> None:
-    """An operator that forgets nodes, uses the Service port, or skips IPv6 does not pass the packet cells."""
-    found = verdicts.wrong_of_mistaken_truth()
-    assert dict.fromkeys(verdicts.IN_TRUTH, True) == {name: wrong > 0 for name, wrong in found.items()}
+    """An operator that forgets nodes, uses the Service port, or skips IPv6 fails the packet cells."""
+    wrong_cells = verdicts.wrong_of_mistaken_truth()
+    assert dict.fromkeys(verdicts.IN_TRUTH, True) == {name: wrong > 0 for name, wrong in wrong_cells.items()}
 
 
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list(verdicts.IN_TIME))
 def test_mistakes_in_when_it_is_written_are_caught(name: str) -> None:
-    """One that denies first, or writes before it has read everything, fails under clients that always connect."""
+    """One that denies first, or writes before it has read everything, fails while clients connect all the time."""
     assert verdicts.wrong_of_mistaken_churn(name) > 0
 
 
-def test_every_mistake_is_put_to_the_lab() -> None:
-    """No mistake is listed that the lab does not try."""
+def test_every_mistake_is_tried() -> None:
+    """Each of the list by one of the tests above."""
     assert {*verdicts.IN_TRUTH, *verdicts.IN_TIME} == set(MISTAKES)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_every_mistake_fits_the_package(name: str, tmp_path: Path) -> None:
-    """The text that a mistake changes stands once in the module, and the module still compiles with the change."""
+    """Its module has the text that it changes, once, and still compiles with the change."""
     module = mistaken_package(name, tmp_path) / "exposure" / MISTAKES[name].module
     compile(module.read_text(), module, "exec")
 
@@ -109,5 +109,5 @@ def test_verdicts_are_exact_outside_of_windows(
     now[0] = 0.0
     with timeline.change("close", {"who": False}):
         now[0] = 10.0
-    assert right == (timeline.judge("who", Seen(outcome, started=started, ended=ended)) is None)
-    assert (outcome is OPEN) == (timeline.judge("always", Seen(outcome, started=started, ended=ended)) is None)
+    assert right == (timeline.judge("who", ProbeResult(outcome, started=started, ended=ended)) is None)
+    assert (outcome is OPEN) == (timeline.judge("always", ProbeResult(outcome, started=started, ended=ended)) is None)

@@ -1,4 +1,4 @@
-"""Real connections: servers that say whom they saw, and probes that say what became of them.
+"""Real connections: servers that answer with the address that they saw, and probes that report the outcome.
 
 One thread serves and probes for every host of the lab. A socket belongs to the namespace in which it was made, so the
 thread steps inside only to make it, and then drives all of them from one event loop: thousands of connections a second.
@@ -34,8 +34,8 @@ class Outcome(Enum):
     """What became of one connection."""
 
     ANSWERED = "answered"
-    REFUSED = "refused"  # reset: by a firewall, or because nobody listens (not so on a port that is served)
-    DENIED = "denied"  # somebody on the way said by ICMP that it may not pass
+    REFUSED = "refused"  # reset: by a firewall, or because no server listens on the port
+    DENIED = "denied"  # an ICMP error on the way said that it may not pass
     SILENT = "silent"  # nothing came back in time
 
 
@@ -51,7 +51,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProbeResult:
     """What a probe met. `server` and `peer` (the address the server saw) are empty unless it was answered."""
 
     outcome: Outcome
@@ -101,7 +101,7 @@ class Traffic:
         self.close()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Work to the end, on the thread that serves and probes."""
+        """Runs work to its end, on the thread that serves and probes."""
         return self.start(work).result()
 
     def start(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
@@ -116,7 +116,7 @@ class Traffic:
         """Close every server of a host."""
         self.run(self._stop_serving(host))
 
-    def probe(self, probes: Iterable[Probe], at_once: int = AT_ONCE) -> list[Seen]:
+    def probe(self, probes: Iterable[Probe], at_once: int = AT_ONCE) -> list[ProbeResult]:
         """Make the connections, at most `at_once` at a time, and say what became of each, in the order given."""
         return self.run(self._probe_all(list(probes), at_once))
 
@@ -140,7 +140,7 @@ class Traffic:
             server.listen(1024)
             self._loop.add_reader(server, _accept, server, name)
         else:
-            # The answer must leave from the address that was asked, or the client's kernel does not know it.
+            # The answer must leave from the address that was called, or the client's kernel does not know it.
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             self._loop.add_reader(server, _reply, server, name)
         self._servers.setdefault(host, []).append(server)
@@ -150,18 +150,18 @@ class Traffic:
             self._loop.remove_reader(server)
             server.close()
 
-    async def _probe_all(self, probes: Sequence[Probe], at_once: int) -> list[Seen]:
-        seen: list[Seen] = [Seen(Outcome.SILENT)] * len(probes)
+    async def _probe_all(self, probes: Sequence[Probe], at_once: int) -> list[ProbeResult]:
+        results: list[ProbeResult] = [ProbeResult(Outcome.SILENT)] * len(probes)
         waiting = iter(range(len(probes)))
 
         async def work() -> None:
             for index in waiting:
-                seen[index] = await self.connect(probes[index])
+                results[index] = await self.connect(probes[index])
 
         await asyncio.gather(*(work() for _ in range(min(at_once, len(probes)))))
-        return seen
+        return results
 
-    async def connect(self, probe: Probe) -> Seen:
+    async def connect(self, probe: Probe) -> ProbeResult:
         """Make one connection; only on this object's own thread (see `run`)."""
         family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
         with probe.source.inside():
@@ -173,15 +173,15 @@ class Traffic:
         talk = asyncio.ensure_future(self._talk(client, probe))
         try:
             # The clock counts turns of this loop rather than seconds: on a machine so busy that the loop stands still,
-            # an answer that is there already must not be taken for silence.
+            # an answer that is there already must not count as silence.
             for _ in range(_TURNS):
                 await asyncio.wait({talk}, timeout=probe.timeout / _TURNS)
                 if talk.done():
                     server, _, peer = talk.result().partition(" ")
-                    return Seen(Outcome.ANSWERED, server, peer, started, time.monotonic())
-            return Seen(Outcome.SILENT, started=started, ended=time.monotonic())
+                    return ProbeResult(Outcome.ANSWERED, server, peer, started, time.monotonic())
+            return ProbeResult(Outcome.SILENT, started=started, ended=time.monotonic())
         except OSError as error:
-            return Seen(_outcome(error), started=started, ended=time.monotonic())
+            return ProbeResult(_outcome(error), started=started, ended=time.monotonic())
         finally:
             talk.cancel()
             await asyncio.wait({talk})  # the loop lets go of the socket before it is closed
@@ -203,9 +203,9 @@ class Traffic:
             try:
                 client.bind(("", port))
                 return
-            except OSError:  # somebody else's
+            except OSError:  # in use by another socket
                 continue
-        raise RuntimeError(f"{source}: 100 source ports in a row are taken")
+        raise RuntimeError(f"{source}: 100 source ports in a row are in use")
 
 
 def _accept(server: socket.socket, name: bytes) -> None:
@@ -216,7 +216,7 @@ def _accept(server: socket.socket, name: bytes) -> None:
             return
         except OSError:  # the client went away before it was accepted
             continue
-        with connection, suppress(OSError):  # the client may have gone away: it counts that, we do not
+        with connection, suppress(OSError):  # the client may have gone away; its probe counts that
             connection.send(name + b" " + _plain(peer[0]).encode())
 
 

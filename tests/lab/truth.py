@@ -1,8 +1,8 @@
-"""Truth from packets: what the operator's policies really let through, against the oracle and the Exposure's claim.
+"""Truth from packets: what the operator's policies really admit, against the oracle and the Exposure's claim.
 
 Each case is an ExposurePolicy that the operator carries out in the lab. Then every sender tries every entry point of
 every backend, in both families and protocols. A cell is right when four agree: the packets, the oracle on the policies
-that were written, the Exposure's sources, and what the case intends (as far as its blind spots do not say otherwise).
+that were written, the Exposure's sources, and what the case intends (except where a blind spot reports otherwise).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.lab.oracle import Oracle
 from tests.lab.pods import LabPod
 from tests.lab.policies import BANK, SHOP, TARGET
 from tests.lab.relay import Balancer
-from tests.lab.traffic import Probe, Seen
+from tests.lab.traffic import Probe, ProbeResult
 
-#: The CNI profile whose N is what the lab's nodes really SNAT to (their InternalIP), by position.
+#: By position: a CNI profile with the SNAT addresses of the lab's nodes, which are their InternalIPs.
 CNI = {"pre": "kube-router", "post": "aws-vpc-cni"}
 BALANCER = ("192.0.2.100", "2001:db8::64")
 PROBER = ("192.0.2.104", "2001:db8::68")
@@ -36,7 +36,7 @@ Manifest = dict[str, Any]
 
 
 def _hosts(addresses: Sequence[str]) -> list[str]:
-    return [f"{each}/{128 if ':' in each else 32}" for each in addresses]
+    return [f"{address}/{128 if ':' in address else 32}" for address in addresses]
 
 
 _EVERY_ENTRY_POINT = ["LoadBalancer", "NodePort", "ExternalIP"]
@@ -47,21 +47,21 @@ _BANK = [{"namespaceSelector": {"matchLabels": {"team": "bank"}}}]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One ExposurePolicy, and whom it means to let in: senders by the entry points that they come through.
+    """One ExposurePolicy, and whom it intends to admit: senders, and the entry points that each may use.
 
-    `let_in` names senders (`pods of NAMESPACE` for pods). A sender that is not named stays out at every entry point.
+    `admits` names senders (`pods of NAMESPACE` for pods). A sender that is not named is admitted at no entry point.
     `protocols` are those of the Service ports that it exposes; `source_ranges` the Services' loadBalancerSourceRanges.
     """
 
     name: str
     spec: Mapping[str, Any]
-    let_in: Mapping[str, frozenset[EntryPoint]] = field(default_factory=dict)
+    admits: Mapping[str, frozenset[EntryPoint]] = field(default_factory=dict)
     protocols: frozenset[str] = frozenset(cells.PROTOCOLS)
     source_ranges: tuple[str, ...] = ()
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """The ranges that it asks for; none: everyone."""
+        """The ranges of its clients; none: everyone."""
         return tuple((self.spec.get("clients") or {}).get("cidrs") or self.source_ranges)
 
 
@@ -77,7 +77,7 @@ CASES = (
         dict.fromkeys(("allowed", "stranger", "balancer", "prober"), _DIRECT),
     ),
     Case(
-        "nobody hidden",
+        "unenforceable denied",
         {"entryPoints": _EVERY_ENTRY_POINT, "clients": {**_CLIENTS, "unenforceable": "Deny"}},
         {"allowed": _DIRECT},
     ),
@@ -101,22 +101,22 @@ SHORT = tuple(case for case in CASES if case.name in ("clients", "everyone", "pr
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A cell on which not all agree, and who says what."""
+    """A cell on which packets, oracle, Exposure and intent do not agree, and why."""
 
     cell: Cell
-    seen: Seen
+    result: ProbeResult
     why: str
 
     def __str__(self) -> str:
-        return f"{self.why}: {cells.Wrong(self.cell, self.seen)}"
+        return f"{self.why}: {cells.Wrong(self.cell, self.result)}"
 
 
 @dataclass(slots=True)
 class Result:
-    """`rows`: connections that got through, by the row of the decision table that lets them in.
+    """`rows`: connections that were admitted, by the row of the decision table that admits them.
 
-    `as_node`: how many that were not meant got in because a node's SNAT hides who they are, and the Exposure says that
-    it admits node addresses.
+    `as_node`: how many were admitted though not intended, because a node's SNAT replaces their address, and the
+    Exposure lists that it admits node addresses.
     """
 
     cells: int = 0
@@ -172,25 +172,27 @@ class OperatedStage:
             self.stage.set_source_ranges(ranges)
 
     def _run(self, case: Case) -> Result:
-        cluster = self.stage.generated([_policy(each) for each in self.lab.api.list("NetworkPolicy")])
-        claims = {each["metadata"]["name"]: claim_of(each) for each in self.lab.api.list("Exposure", SHOP)}
+        cluster = self.stage.generated([_policy(live) for live in self.lab.api.list("NetworkPolicy")])
+        claims = {exposure["metadata"]["name"]: claim_of(exposure) for exposure in self.lab.api.list("Exposure", SHOP)}
         tried = list(self.stage.cells(case.name, cluster, Oracle(cluster)))
-        seen = self.lab.probe([self._probe(cell) for cell in tried])
+        results = self.lab.probe([self._probe(cell) for cell in tried])
         result = Result(cells=len(tried))
-        for cell, each in zip(tried, seen, strict=True):
-            result.passed += each.passed
+        for cell, cell_result in zip(tried, results, strict=True):
+            result.passed += cell_result.passed
             result.by_entry_point[cell.way.entry_point.value] += 1
             claim = claims.get(f"service-{cell.service}", Claim((), {}))
             admitting = self._admitting(cell, claim)
-            result.wrong += [Wrong(cell, each, why) for why in self._complaints(case, cell, each, claim, admitting)]
-            if each.passed:
+            result.wrong += [
+                Wrong(cell, cell_result, why) for why in self._complaints(case, cell, cell_result, claim, admitting)
+            ]
+            if cell_result.passed:
                 # Where less is admitted than the row has, its packets do not show the row.
                 result.rows.update({source.row for source in admitting if not claim.has("Cuts", DROPPED)})
-                result.as_node += self._hidden(cell, admitting) and not self._meant(case, cell)
+                result.as_node += self._hidden(cell, admitting) and not self._intended(case, cell)
         return result
 
     def _probe(self, cell: Cell) -> Probe:
-        """The connection a cell stands for: behind the proxying load balancer it is the client who makes the first."""
+        """The connection of a cell. Through the proxying load balancer, the client connects to the load balancer."""
         if cell.sender != "balancer" or cell.protocol != "TCP":
             return self.stage.probe(cell)
         port = self.balancer.listen(cell.way.address, cell.way.port)
@@ -202,34 +204,38 @@ class OperatedStage:
         return claim.admitting(ipaddress.ip_address(cell.arrives.judged_from), TARGET, cell.protocol)
 
     def _complaints(
-        self, case: Case, cell: Cell, seen: Seen, claim: Claim, admitting: Sequence[Source]
+        self, case: Case, cell: Cell, result: ProbeResult, claim: Claim, admitting: Sequence[Source]
     ) -> Iterator[str]:
-        if seen.passed != cell.expected:
-            yield "the oracle says otherwise"
-        if seen.passed and seen.peer != cell.logged_from:
-            yield "another source was seen"
+        if result.passed != cell.expected:
+            yield "the oracle expects otherwise"
+        if result.passed and result.peer != cell.logged_from:
+            yield "the server saw another source address"
         if cell.arrives is None:
             return
         own_node = cell.arrives.from_own_node
         stated = bool(admitting) or own_node or self._is_peer(case, cell)
-        if seen.passed != stated:
+        if result.passed != stated:
             yield "the Exposure claims otherwise"
-        if seen.passed and cell.arrives.judged_from in self._nodes and not (own_node or self._hidden(cell, admitting)):
-            yield "a node's address got in, and the Exposure does not list N"
-        if self._meant(case, cell) and not seen.passed and not claim.has("Cuts", DROPPED):
-            yield "cut off, and no blind spot says so"
-        if not self._meant(case, cell) and seen.passed and not self._explained(case, cell, claim, admitting):
-            yield "got in, and no blind spot says so"
+        if (
+            result.passed
+            and cell.arrives.judged_from in self._nodes
+            and not (own_node or self._hidden(cell, admitting))
+        ):
+            yield "a node's address was admitted, and the Exposure lists no source of kind Nodes"
+        if self._intended(case, cell) and not result.passed and not claim.has("Cuts", DROPPED):
+            yield "cut, and no blind spot reports it"
+        if not self._intended(case, cell) and result.passed and not self._explained(case, cell, claim, admitting):
+            yield "admitted without intent, and no blind spot reports it"
 
-    def _meant(self, case: Case, cell: Cell) -> bool:
-        return cell.protocol in case.protocols and cell.way.entry_point in case.let_in.get(self._who(cell), frozenset())
+    def _intended(self, case: Case, cell: Cell) -> bool:
+        return cell.protocol in case.protocols and cell.way.entry_point in case.admits.get(self._who(cell), frozenset())
 
     def _explained(self, case: Case, cell: Cell, claim: Claim, admitting: Sequence[Source]) -> bool:
-        """Whether a sender that is not meant may get in: by another entry point's address, or by a blind spot."""
+        """Whether a sender may be admitted without intent: by another entry point's address, or by a blind spot."""
         assert cell.arrives is not None
         if cell.arrives.from_own_node:
-            # Every CNI admits the pod's own node; the profile of one that filters after SNAT says what that opens.
-            return self.lab.position == "post" and bool(claim.spots.get("Opens"))
+            # Every CNI admits the pod's own node. Where it filters after SNAT, a blind spot reports what that opens.
+            return self.lab.position == "post" and bool(claim.blind_spots.get("Opens"))
         if self._is_peer(case, cell):
             return True
         if self._hidden(cell, admitting):
@@ -240,29 +246,31 @@ class OperatedStage:
             return False
         if isinstance(sender, LabPod):
             return claim.has("Opens", "EastWestOpen")
-        # NetworkPolicy knows no entry points, only addresses: a client that is let in by one may use any.
-        kinds = {each.kind for each in admitting}
+        # A NetworkPolicy knows addresses, not entry points: a client that one entry point admits may use any.
+        kinds = {source.kind for source in admitting}
         return bool(kinds & {"LoadBalancer", "HealthChecks"}) or ("Clients" in kinds and self._is_client(case, cell))
 
     def _is_client(self, case: Case, cell: Cell) -> bool:
         assert cell.arrives is not None
         source = ipaddress.ip_address(cell.arrives.judged_from)
-        return not case.clients or any(source in ipaddress.ip_network(each) for each in case.clients)
+        return not case.clients or any(source in ipaddress.ip_network(cidr) for cidr in case.clients)
 
     def _hidden(self, cell: Cell, admitting: Sequence[Source]) -> bool:
-        """Whether a node's address was admitted, and the Exposure says that it is: as N, or among all the world."""
+        """Whether a node's address was admitted, and the Exposure lists it: as kind Nodes, or within all addresses."""
         assert cell.arrives is not None
-        everyone = any(cidr.prefixlen == 0 for each in admitting for cidr in each.cidrs if each.kind == "Clients")
-        return cell.arrives.judged_from in self._nodes and (everyone or "Nodes" in {each.kind for each in admitting})
+        everyone = any(cidr.prefixlen == 0 for source in admitting for cidr in source.cidrs if source.kind == "Clients")
+        return cell.arrives.judged_from in self._nodes and (
+            everyone or "Nodes" in {source.kind for source in admitting}
+        )
 
     def _is_peer(self, case: Case, cell: Cell) -> bool:
-        """Whether it arrives as a pod that the case lets in as a pod. (Pods stand in `peers`, not in the sources.)"""
+        """Whether it arrives with the address of a pod that the case admits as a pod (by `peers`, not by sources)."""
         sender = self.stage.senders[cell.sender]
         assert cell.arrives is not None
         if not isinstance(sender, LabPod) or cell.arrives.judged_from not in sender.host.addresses:
             return False
         return sender.host is self._backend(cell).host or (
-            self._who(cell) in case.let_in and cell.protocol in case.protocols
+            self._who(cell) in case.admits and cell.protocol in case.protocols
         )
 
     def _backend(self, cell: Cell) -> LabPod:

@@ -11,7 +11,7 @@ from tests.lab.lab import Lab
 from tests.lab.mistaken import mistaken_package
 from tests.lab.operated import Operator
 
-#: Which part of the lab each mistake is put to, and the deeds under which it shows.
+#: Which part of the lab catches each mistake, and the actions under which it shows.
 IN_TRUTH = ("forgets-nodes", "uses-the-service-port", "skips-ipv6")
 IN_TIME = {
     "denies-first": ("adopt or release a namespace", "label a namespace for the platform's policy"),
@@ -22,7 +22,7 @@ _ENOUGH_PROBES, _ENOUGH_SECONDS = 20_000, 60.0
 
 def wrong_of_mistaken_truth(names: Iterable[str] = IN_TRUTH) -> dict[str, int]:
     """Wrong cells of each operator, one after the other in one lab, under one policy."""
-    found = {}
+    wrong_by_name = {}
     with Lab() as lab, tempfile.TemporaryDirectory(prefix="mistaken-") as folder:
         stage: truth.OperatedStage | None = None
         for name in names:
@@ -31,24 +31,24 @@ def wrong_of_mistaken_truth(names: Iterable[str] = IN_TRUTH) -> dict[str, int]:
                 if stage is None:
                     stage = truth.OperatedStage(lab, operator)
                 stage.operator = operator
-                found[name] = len(stage.run(truth.CASES[:1]).wrong)
+                wrong_by_name[name] = len(stage.run(truth.CASES[:1]).wrong)
         if stage:
             stage.close()
-    return found
+    return wrong_by_name
 
 
 def wrong_of_mistaken_churn(name: str) -> int:
-    """Connections that met what they must not, until there was one."""
+    """Wrong connections, until the first."""
     with Lab() as lab, tempfile.TemporaryDirectory(prefix="mistaken-") as folder:
         package = mistaken_package(name, Path(folder, name))
         network = {"cni": churn.CNI}
         with Operator(lab, network=network, package=package, slow=churn.SLOW_WRITE_SECONDS) as operator:
-            found = churn.run(
+            outcome = churn.run(
                 lab, operator, 1, _ENOUGH_PROBES, _ENOUGH_SECONDS, kills=False, only=IN_TIME[name], until_wrong=True
             )
-    return found.tally.wrong
+    return outcome.tally.wrong
 
 
 def wrong_of_mistaken() -> dict[str, int]:
-    """How much is wrong with each of them; 0 would be a mistake that the lab does not see."""
+    """How much is wrong with each; 0 is a mistake that the lab does not catch."""
     return wrong_of_mistaken_truth() | {name: wrong_of_mistaken_churn(name) for name in IN_TIME}

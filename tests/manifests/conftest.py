@@ -1,4 +1,4 @@
-"""One API server on which the manifests are installed as a person would install them."""
+"""One API server on which the manifests are installed as a user installs them."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The image's recipe: no engine runs here, so what can be held to it is read from it."""
+"""The Dockerfile, read as text, because no container engine runs here."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from zipfile import ZipFile
 
 from tests.manifests.reading import REPOSITORY, kustomized, only
 
-RECIPE = (REPOSITORY / "Dockerfile").read_text()
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 
 
 def instructions() -> list[tuple[str, str]]:
     """Each instruction with its arguments, continuation lines joined and comments left out."""
-    lines = [line for line in RECIPE.splitlines() if not line.lstrip().startswith("#")]
+    lines = [line for line in DOCKERFILE.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines()) if word]
 
@@ -26,7 +26,7 @@ def final_stage() -> list[tuple[str, str]]:
     return instructions()[last:]
 
 
-def test_it_runs_as_the_user_that_the_deployment_asks_for() -> None:
+def test_it_runs_as_the_user_of_the_deployment() -> None:
     """Non-root, by number, the same in both places."""
     context = only(kustomized("base"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
     [user] = [rest for word, rest in final_stage() if word == "USER"]
@@ -40,20 +40,22 @@ def test_it_starts_without_a_shell() -> None:
     assert (["exposure-operator"], True) == (entry, entry[0] in scripts)
 
 
-def test_everything_that_is_copied_exists_and_is_let_through() -> None:
-    """.dockerignore shuts everything out but what the recipe copies."""
+def test_everything_that_is_copied_exists_and_is_not_ignored() -> None:
+    """.dockerignore ignores everything but what the Dockerfile copies."""
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line.removeprefix("!").removesuffix("/*.yaml") for line in ignored if line.startswith("!")}
     copied = [
         path for word, rest in instructions() if word == "COPY" and "--from" not in rest for path in rest.split()[:-1]
     ]
     missing = [path for path in copied if not (REPOSITORY / path).exists()]
-    shut_out = [path for path in copied if not any(entry == path or entry.startswith(f"{path}/") for entry in allowed)]
-    assert ([], [], "*") == (missing, shut_out, next(line for line in ignored if line and not line.startswith("#")))
+    ignored_too = [
+        path for path in copied if not any(entry == path or entry.startswith(f"{path}/") for entry in allowed)
+    ]
+    assert ([], [], "*") == (missing, ignored_too, next(line for line in ignored if line and not line.startswith("#")))
 
 
-def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
-    """The build stage has the copied files and nothing else, so the build backend must find there all that it reads."""
+def test_the_wheel_builds_from_what_the_dockerfile_copies(tmp_path: Path) -> None:
+    """The build stage has the copied files only, so the build backend must find all that it reads among them."""
     for word, rest in instructions():
         if word != "COPY" or "--from" in rest:
             continue
@@ -79,7 +81,7 @@ def test_the_wheel_builds_from_what_the_recipe_copies(tmp_path: Path) -> None:
     assert crds <= packaged
 
 
-def test_every_package_is_held_to_its_hash() -> None:
+def test_every_package_is_installed_by_its_hash() -> None:
     """Each pip install either uses no index, or takes from it exactly what the lock names.
 
     Without --no-deps, pip looks on the index for an extra such as coverage[toml], finds a release newer than the
@@ -95,5 +97,5 @@ def test_every_package_is_held_to_its_hash() -> None:
 
 
 def test_the_final_stage_runs_nothing() -> None:
-    """What is in the image was made in the build stage; the final one only copies."""
+    """The build stage makes what is in the image; the final stage only copies it."""
     assert [] == [rest for word, rest in final_stage() if word in ("RUN", "ADD")]

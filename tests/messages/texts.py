@@ -1,4 +1,4 @@
-"""Every text of the package that a user can meet, taken from its source: all strings that hold at least two words.
+"""Every text of the package that a user can meet, read from its source: all strings of at least two words.
 
 Docstrings are left out, and so is what no user reads: type annotations, patterns, code that is evaluated elsewhere. The
 fields of an f-string stand in braces, as in a template of `str.format`.
@@ -20,9 +20,9 @@ def texts() -> dict[str, list[str]]:
     by_module = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         module = str(path.relative_to(PACKAGE).with_suffix(""))
-        found = dict.fromkeys(_texts(ast.parse(path.read_text(encoding="utf-8"))))
-        if found:
-            by_module[module] = list(found)
+        module_texts = dict.fromkeys(_texts(ast.parse(path.read_text(encoding="utf-8"))))
+        if module_texts:
+            by_module[module] = list(module_texts)
     return by_module
 
 

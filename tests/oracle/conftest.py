@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.oracle.opinion import Nca
+from tests.oracle.analyzer import Nca
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Run by the oracle's own Python: one network-config-analyzer for many questions, because it takes seconds to start.
+"""Run by the oracle's own Python: one network-config-analyzer for many clusters, because it takes seconds to start.
 
 A line in: a list of manifests, as JSON. A line out: what nca prints about their connectivity, as JSON.
 """
@@ -20,11 +20,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
         file = Path(folder, "cluster.yaml")
         for line in sys.stdin:
-            file.write_text("\n---\n".join(json.dumps(each) for each in json.loads(line)))
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said):
+            file.write_text("\n---\n".join(json.dumps(manifest) for manifest in json.loads(line)))
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
                 nca_main(["--connectivity", "-r", str(file), *OPTIONS])
-            answers.write(json.dumps(said.getvalue()) + "\n")
+            answers.write(json.dumps(output.getvalue()) + "\n")
             answers.flush()
 
 

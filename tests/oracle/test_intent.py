@@ -1,6 +1,6 @@
-"""From intent to connections, past everything in between: what people asked for is what an independent reader allows.
+"""From intent to connections: an independent reader of the NetworkPolicies allows exactly what the intent says.
 
-What should pass is computed here straight from the intent and the truth table, in `Intent`, with nothing of ours.
+`Intent` computes what should pass from the intent and the truth table alone, without code of the product.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from exposure.parse.config import config
 from exposure.plan.changes import make_plan
 from exposure.resolve import cluster_facts, resolve
 from tests.examples import examples
-from tests.oracle.opinion import Nca
+from tests.oracle.analyzer import Nca
 from tests.plan.evaluator import Party
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 NODES = {"n1": ("192.0.2.11", "10.244.1.0/24"), "n2": ("192.0.2.12", "10.244.2.0/24")}
 OUTSIDE = ("203.0.113.7", "203.0.113.66", "198.51.100.7", "192.0.2.11", "192.0.2.12", "192.0.2.200")
 RANGES = ("0.0.0.0/0", "203.0.113.0/24", "203.0.113.64/28", "198.51.100.0/24", "10.0.0.0/8", "10.244.1.0/24")
-#: What each data plane does with traffic that comes by way of another node, and whether pod ranges can be cut out.
+#: Where each data plane filters traffic from another node, and whether pod ranges are excluded from wider blocks.
 PLANES = {"calico": ("pre", True), "calico-ebpf": ("preserving", True), "aws-vpc-cni": ("post", False)}
 NAMED = {"http": 8080}
 PORTS = (8080, 8443, 9090)
@@ -70,7 +70,7 @@ def specs(draw: st.DrawFn) -> Json:
         clients["cidrs"] = draw(ranges)
     if draw(st.booleans()):
         clients["unenforceable"] = draw(st.sampled_from(["Allow", "Deny"]))
-    said = {
+    spec = {
         "isolation": draw(
             st.dictionaries(st.sampled_from(["ingress", "egress", "allowSameNamespace"]), st.booleans(), max_size=3)
         ),
@@ -79,7 +79,7 @@ def specs(draw: st.DrawFn) -> Json:
         "ports": draw(st.sampled_from([None, [80], [443]])),
         "entryPoints": draw(st.sampled_from([None, ["LoadBalancer", "NodePort"]])),
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in spec.items() if value}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ tenants = st.builds(
 )
 
 
-#: One whose Services certainly have pods: most of what there is to get wrong begins there.
+#: A tenant whose Services certainly have pods, where most mistakes are possible.
 exposed_tenants = st.builds(Tenant, specs(), st.lists(services(), min_size=1, max_size=2), st.just(list(APPS)))
 
 
@@ -118,7 +118,7 @@ def labels(namespace: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Intent:
-    """Whether a connection is meant to pass, from what people wrote and the truth table alone."""
+    """Whether a connection should pass, from the intent and the truth table alone."""
 
     snapshot: Snapshot
 
@@ -138,55 +138,64 @@ class Intent:
         isolation = tenant.spec.get("isolation", {})
         entry_points = tenant.spec.get("entryPoints") or ["LoadBalancer"]
         exposed = [
-            each for each in tenant.services if each["selector"] == dict(receiver.labels) and behind(each, entry_points)
+            service
+            for service in tenant.services
+            if service["selector"] == dict(receiver.labels) and behind(service, entry_points)
         ]
         if not exposed and not isolation.get("ingress", True):
             return True
         if source.namespace == receiver.namespace and isolation.get("allowSameNamespace", False):
             return True
-        return any(self.through(each, tenant.spec, source, receiver, port) for each in exposed)
+        return any(self.through(service, tenant.spec, source, receiver, port) for service in exposed)
 
     def through(self, service: Json, spec: Json, source: Party, receiver: Party, port: int) -> bool:
-        wanted = spec.get("ports") or [each["port"] for each in service["ports"]]
+        wanted = spec.get("ports") or [port["port"] for port in service["ports"]]
         targets = {
-            NAMED.get(each["targetPort"], each["targetPort"]) for each in service["ports"] if each["port"] in wanted
+            NAMED.get(port_entry["targetPort"], port_entry["targetPort"])
+            for port_entry in service["ports"]
+            if port_entry["port"] in wanted
         }
         if port not in targets:
             return False
-        if any(is_peer(each, source, receiver.namespace) for each in spec.get("peers", [])):
+        if any(is_peer(peer, source, receiver.namespace) for peer in spec.get("peers", [])):
             return True
         entry_points = behind(service, spec.get("entryPoints") or ["LoadBalancer"])
         return any(self.from_outside(entry_point, service, spec, source.address) for entry_point in entry_points)
 
     def from_outside(self, entry_point: str, service: Json, spec: Json, address: str) -> bool:
         """The rows of the truth table for delivery by nodes that keep the client's address."""
-        position, carves = PLANES[self.snapshot.plane]
-        said = spec.get("clients", {})
-        clients = [IPv4Network(each) for each in said.get("cidrs", ["0.0.0.0/0"])]
+        position, excludes_pods = PLANES[self.snapshot.plane]
+        wanted = spec.get("clients", {})
+        clients = [IPv4Network(cidr) for cidr in wanted.get("cidrs", ["0.0.0.0/0"])]
         if entry_point == "LoadBalancer" and service.get("loadBalancerSourceRanges"):
-            narrow = [IPv4Network(each) for each in service["loadBalancerSourceRanges"]]
+            narrow = [IPv4Network(cidr) for cidr in service["loadBalancerSourceRanges"]]
             clients = [a if a.subnet_of(b) else b for a, b in product(clients, narrow) if a.overlaps(b)]
         if not clients:
             return False
-        everyone = any(each.prefixlen == 0 for each in clients)
-        is_client = any(ip_address(address) in each and not (carves and is_cut(each, address)) for each in clients)
+        everyone = any(block.prefixlen == 0 for block in clients)
+        is_client = any(
+            ip_address(address) in block and not (excludes_pods and is_excluded(block, address)) for block in clients
+        )
         if service.get("externalTrafficPolicy") == "Local" or position == "preserving":
             return is_client
-        if said.get("unenforceable") == "Deny" and not everyone:
+        if wanted.get("unenforceable") == "Deny" and not everyone:
             return is_client
         is_node = address in {ip for ip, _ in NODES.values()}
         return is_node or (position == "pre" and is_client)
 
 
 def behind(service: Json, entry_points: list[str]) -> list[str]:
-    stands = {"LoadBalancer": ["LoadBalancer", "NodePort"], "NodePort": ["NodePort"], "ClusterIP": []}[service["type"]]
-    return [entry_point for entry_point in entry_points if entry_point in stands]
+    kinds = {"LoadBalancer": ["LoadBalancer", "NodePort"], "NodePort": ["NodePort"], "ClusterIP": []}[service["type"]]
+    return [entry_point for entry_point in entry_points if entry_point in kinds]
 
 
-def is_cut(block: Any, address: str) -> bool:
-    """Pods are cut out of blocks that are wider than their range."""
+def is_excluded(block: Any, address: str) -> bool:
+    """Pods are excluded from blocks that are wider than their range."""
     pod_ranges = [ip_network(cidr) for _, cidr in NODES.values()]
-    return any(each.subnet_of(block) and each != block and ip_address(address) in each for each in pod_ranges)
+    return any(
+        pod_range.subnet_of(block) and pod_range != block and ip_address(address) in pod_range
+        for pod_range in pod_ranges
+    )
 
 
 def is_peer(peer: Json, source: Party, home: str) -> bool:
@@ -202,17 +211,17 @@ def is_peer(peer: Json, source: Party, home: str) -> bool:
 
 
 def manifests(snapshot: Snapshot) -> list[Json]:
-    found: list[Json] = []
+    objects: list[Json] = []
     for name, (ip, cidr) in NODES.items():
         addresses = [{"type": "InternalIP", "address": ip}]
-        found.append(named("v1", "Node", name, spec={"podCIDRs": [cidr]}, status={"addresses": addresses}))
+        objects.append(named("v1", "Node", name, spec={"podCIDRs": [cidr]}, status={"addresses": addresses}))
     for name, tenant in snapshot.tenants.items():
-        found.append(named("v1", "Namespace", name) | {"metadata": {"name": name, "labels": labels(name)}})
+        objects.append(named("v1", "Namespace", name) | {"metadata": {"name": name, "labels": labels(name)}})
         for number, service in enumerate(tenant.services):
-            found.append(named("v1", "Service", f"s{number}", name, spec=service))
+            objects.append(named("v1", "Service", f"s{number}", name, spec=service))
         if tenant.spec is not None:
-            found.append(named("exposure.dev/v1alpha1", "ExposurePolicy", "edge", name, spec=tenant.spec))
-    return [*found, *map(pod, snapshot.pods())]
+            objects.append(named("exposure.dev/v1alpha1", "ExposurePolicy", "edge", name, spec=tenant.spec))
+    return [*objects, *map(pod, snapshot.pods())]
 
 
 def named(version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> Json:
@@ -236,31 +245,33 @@ def pod(party: Party) -> Json:
 def generated(snapshot: Snapshot, objects: list[Json]) -> list[Json]:
     """The NetworkPolicies that the product would write on an empty cluster."""
     gathering = Gathering()
-    for each in objects:
-        kind = kind_of(each["apiVersion"], each["kind"])
+    for raw in objects:
+        kind = kind_of(raw["apiVersion"], raw["kind"])
         assert kind is not None
-        gathering.keep(kind, kind.parse(each))
+        gathering.keep(kind, kind.parse(raw))
     known = gathering.snapshot(config({"network": {"cni": snapshot.plane}}))
     facts = cluster_facts(known)
-    found: dict[tuple[str, str], Json] = {}
+    policies: dict[tuple[str, str], Json] = {}
     for name in snapshot.tenants:
         for change in make_plan(resolve(known, facts, name), {}).writes:
-            found[name, change.name] = network_policy_manifest(change.policy)
-    return list(found.values())
+            policies[name, change.name] = network_policy_manifest(change.policy)
+    return list(policies.values())
 
 
 @examples(120)
 @given(plane=st.sampled_from(sorted(PLANES)), shop=exposed_tenants, bank=tenants)
-def test_what_is_meant_is_what_is_allowed(nca: Nca, plane: str, shop: Tenant, bank: Tenant) -> None:
-    """Exactly the intended connections pass, and no others, as network-config-analyzer reads the policies."""
+def test_exactly_the_intended_connections_pass(nca: Nca, plane: str, shop: Tenant, bank: Tenant) -> None:
+    """As network-config-analyzer reads the NetworkPolicies."""
     snapshot = Snapshot(plane, {"shop": shop, "bank": bank})
     objects = manifests(snapshot)
     intent = Intent(snapshot)
-    spaces = [each for each in objects if each["kind"] == "Namespace"]
-    opinion = nca.read(spaces, [each for each in objects if each["kind"] == "Pod"], generated(snapshot, objects))
+    namespace_objects = [raw for raw in objects if raw["kind"] == "Namespace"]
+    allowed = nca.read(
+        namespace_objects, [raw for raw in objects if raw["kind"] == "Pod"], generated(snapshot, objects)
+    )
     everyone = [*snapshot.pods(), *map(Party, OUTSIDE)]
     for source, receiver, port in product(everyone, snapshot.pods(), PORTS):
         if source != receiver:
-            asked = (source.namespace, source.address, receiver.namespace, receiver.address, port)
-            expected = (*asked, intent.allows(source, receiver, port))
-            assert expected == (*asked, opinion.allows(source, receiver, "TCP", port))
+            connection = (source.namespace, source.address, receiver.namespace, receiver.address, port)
+            expected = (*connection, intent.allows(source, receiver, port))
+            assert expected == (*connection, allowed.allows(source, receiver, "TCP", port))

@@ -1,4 +1,4 @@
-"""What a plan says would be lost and gained, against an evaluator that reads the policies by itself."""
+"""The connections that a plan reports as lost and gained, against an independent evaluator."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from exposure.plan.changes import make_plan
 from exposure.plan.connectivity import Comparison, Difference, after_plan, connectivity, connectivity_lines
 from exposure.plan.parties import Party
 from tests.examples import examples
-from tests.plan.simulator import ABROAD, HOME, NAMESPACES, PORTS, Connection, Live, Room
-from tests.plan.test_order import NEIGHBOURS, OFFICE, WALL, WEB, WORLD, to
-from tests.plan.test_promises import Policies, foreign, granted, planned, pods_of, rooms
+from tests.plan.simulator import HOME, NAMESPACES, OTHERS, PORTS, Connection, Live, SimulatedNamespace
+from tests.plan.test_every_write import Policies, foreign, namespaces, planned, pods_of, wanted_policies
+from tests.plan.test_order import DENY, NEIGHBOURS, OFFICE, WEB, WORLD, to
 
 SPACES = {name: Namespace(name, tuple(labels.items())) for name, labels in NAMESPACES.items()}
-TELLER = Pod("bank", "teller", ABROAD[2].labels, (ABROAD[2].address,))
+TELLER = Pod("bank", "teller", OTHERS[2].labels, (OTHERS[2].address,))
 
 
 def snapshot(live: Live, pods: list[Pod] | None = None, services: tuple[Service, ...] = ()) -> Snapshot:
@@ -37,17 +37,19 @@ def snapshot(live: Live, pods: list[Pod] | None = None, services: tuple[Service,
 
 
 @examples(60)
-@given(rooms, foreign(), granted(), granted())
-def test_what_is_lost_and_gained_is_what_is_lost_and_gained(
-    room: Room, theirs: Policies, live: Policies, wanted: Policies
+@given(namespaces, foreign(), wanted_policies(), wanted_policies())
+def test_reported_differences_are_those_of_the_evaluator(
+    simulated: SimulatedNamespace, others_policies: Policies, live: Policies, wanted: Policies
 ) -> None:
-    """For every pair of a pod with a pod or an address, and every port: exactly what the evaluator sees change."""
-    before = {**live, **theirs}
-    plan = planned(room, wanted, before)
+    """For every pair of a pod with a pod or an address, and every port."""
+    before = {**live, **others_policies}
+    plan = planned(simulated, wanted, before)
     after = after_plan(plan, before)
-    comparison = Comparison(snapshot(before, pods_of(room)), HOME, list(before.values()), list(after.values()), True)
+    comparison = Comparison(
+        snapshot(before, pods_of(simulated)), HOME, list(before.values()), list(after.values()), True
+    )
     reported: dict[str, set[Connection]] = {"lost": set(), "gained": set()}
-    everyone = [*((HOME, pod) for pod in room.pods), *(("", address) for address in ABROAD)]
+    everyone = [*((HOME, pod) for pod in simulated.pods), *(("", address) for address in OTHERS)]
     for pair in comparison.pairs():
         for (home, mine), (_, other) in product(everyone, everyone):
             if home != HOME or mine == other or not has_address(pair.workload, mine.address):
@@ -60,8 +62,8 @@ def test_what_is_lost_and_gained_is_what_is_lost_and_gained(
                 for port in pair.ports
                 if port.protocol == "TCP" and isinstance(port.port, int)
             ]
-            reported[pair.verb] |= {(*ends, port) for port in PORTS if any(port in each for each in numbers)}
-    was, will = (room.connections(room.ends(policies)) for policies in (before, after))
+            reported[pair.verb] |= {(*ends, port) for port in PORTS if any(port in ports for ports in numbers)}
+    was, will = (simulated.connections(simulated.ends(policies)) for policies in (before, after))
     assert {"lost": was - will, "gained": will - was} == reported
 
 
@@ -70,18 +72,20 @@ def has_address(party: Party, address: str) -> bool:
 
 
 def stands_for(party: Party, address: str, comparison: Comparison) -> bool:
-    """A pod stands in its own party; any other address in the narrowest network that holds it."""
-    pods = [each for each in (*comparison.own, *comparison.others) if has_address(each, address)]
+    """A pod is in its own party, any other address in the narrowest network that has it."""
+    pods = [pod_party for pod_party in (*comparison.own, *comparison.others) if has_address(pod_party, address)]
     if pods:
         return party in pods
     around = [
-        each for each in comparison.outside if each.network is not None and inside(network(address), each.network)
+        outside
+        for outside in comparison.outside
+        if outside.network is not None and inside(network(address), outside.network)
     ]
-    return party is max(around, key=lambda each: each.network.prefixlen if each.network else -1)
+    return party is max(around, key=lambda outside: outside.network.prefixlen if outside.network else -1)
 
 
 def lines(before: list[NetworkPolicy], after: list[NetworkPolicy], **known: object) -> list[str]:
-    live = {each.name: each for each in before}
+    live = {policy.name: policy for policy in before}
     cluster = replace(Snapshot(network_policies={"shop": live}), **known)  # type: ignore[arg-type]
     plan = make_plan(Resolution("shop", tuple(after), ()), live)
     return connectivity_lines(connectivity(cluster, plan))
@@ -113,58 +117,58 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
 
 
 @pytest.mark.parametrize(
-    "before, after, known, said",
+    "before, after, known, expected",
     [
-        pytest.param([WALL], [WALL], {}, [], id="nothing-changes"),
+        pytest.param([DENY], [DENY], {}, [], id="nothing-changes"),
         pytest.param(
-            [WALL], [WALL, WEB], {},
+            [DENY], [DENY, WEB], {},
             ["gained  from 203.0.113.0/24 to app=web tcp/8443"],
-            id="a-entry-point-opens",
+            id="an-entry-point-opens",
         ),
         pytest.param(
-            [WALL, WEB], [WALL], {},
+            [DENY, WEB], [DENY], {},
             ["lost    from 203.0.113.0/24 to app=web tcp/8443"],
-            id="a-entry-point-closes",
+            id="an-entry-point-closes",
         ),
         pytest.param(
-            [], [WALL, WEB], {"services": CART},
+            [], [DENY, WEB], {"services": CART},
             [
                 "lost    from 203.0.113.0/24 to app=web every port but tcp/8443",
                 "lost    from every pod in namespace shop, any IPv4 address but 203.0.113.0/24 to app=web every port",
                 "lost    from every pod in namespace shop, any IPv4 address to app=cart, other pods every port",
             ],
-            id="adoption-says-what-neighbours-lose-without-any-pod-known",
+            id="adoption-reports-what-neighbours-lose-without-any-known-pod",
         ),
         pytest.param(
-            [WALL, to("web", {"app": "web"}, WORLD)], [WALL, to("web", {"app": "web"}, OFFICE)], {},
+            [DENY, to("web", {"app": "web"}, WORLD)], [DENY, to("web", {"app": "web"}, OFFICE)], {},
             ["lost    from any IPv4 address but 203.0.113.0/24 to app=web tcp/8443"],
             id="narrower-clients",
         ),
         pytest.param(
-            [WALL], [WALL, NAMED], {},
+            [DENY], [DENY, NAMED], {},
             ["gained  from pods app=cart in namespace shop to app=web tcp/http"],
             id="a-name-stays-a-name-where-its-number-is-not-known",
         ),
         pytest.param(
-            [WALL], [WALL, NAMED], {"pods": {"shop": {"w": WEB_POD, "c": CART_POD}}},
+            [DENY], [DENY, NAMED], {"pods": {"shop": {"w": WEB_POD, "c": CART_POD}}},
             ["gained  from pods app=cart in namespace shop to app=web tcp/8080"],
-            id="and-is-a-number-where-pods-tell",
+            id="and-is-a-number-where-pods-have-it",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, Rule((Peer(block(network("192.0.2.0/24"))),), None))],
+            [DENY], [DENY, to("web", {"app": "web"}, Rule((Peer(block(network("192.0.2.0/24"))),), None))],
             {"nodes": {"n": Node("n", ("192.0.2.9",))}},
             ["gained  from the nodes, 192.0.2.0/24 to app=web every port"],
             id="nodes-are-named",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, Rule(None, (PolicyPort("UDP"), PolicyPort("TCP", 1, 99))))],
+            [DENY], [DENY, to("web", {"app": "web"}, Rule(None, (PolicyPort("UDP"), PolicyPort("TCP", 1, 99))))],
             {"services": {"shop": {}}},
             ["gained  from every pod in namespace shop, any IPv4 address to app=web udp/* tcp/1-99"],
             id="ranges-and-whole-protocols",
         ),
         pytest.param(
-            [WALL],
-            [WALL, to("web", {"app": "web"}, CARTS)],
+            [DENY],
+            [DENY, to("web", {"app": "web"}, CARTS)],
             {
                 "namespaces": {n: Namespace(n) for n in ("shop", "a", "b", "c", "d")},
                 "services": {"shop": {}},
@@ -173,29 +177,29 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
                 "gained  from 4 workloads in namespaces a, b, c and 1 more, pods app=cart in namespace shop to app=web "
                 "every port"
             ],
-            id="namespaces-that-nothing-tells-apart-are-one",
+            id="namespaces-that-do-not-differ-are-one",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, HALVES)], {},
+            [DENY], [DENY, to("web", {"app": "web"}, HALVES)], {},
             ["gained  from 10.0.0.0/25, 10.0.0.128/25 to app=web every port"],
             id="two-halves-leave-nothing-of-the-whole",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, BANK)],
+            [DENY], [DENY, to("web", {"app": "web"}, BANK)],
             {"namespaces": SPACES, "pods": {"bank": {n: Pod("bank", n, (("app", n),)) for n in "abcd"}}},
             ["gained  from 4 pods in namespace bank to app=web every port"],
-            id="pods-that-nothing-tells-apart-are-counted",
+            id="pods-that-do-not-differ-are-counted",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, BANK, BANK_B)],
+            [DENY], [DENY, to("web", {"app": "web"}, BANK, BANK_B)],
             {"namespaces": SPACES, "pods": {"bank": {n: Pod("bank", n, (("app", n),)) for n in "ab"}}},
             ["gained  from pods app=a, app=b in namespace bank to app=web every port"],
             id="workloads-of-one-namespace-share-its-name",
         ),
         pytest.param(
-            [WALL],
+            [DENY],
             [
-                WALL,
+                DENY,
                 to(
                     "web",
                     {"app": "web"},
@@ -204,33 +208,33 @@ CART_POD = Pod("shop", "c", (("app", "cart"),), ("10.0.1.2",))
             ],
             {},
             ["gained  from pods tier in (a,b) in namespace shop to app=web every port"],
-            id="an-expression-stands-for-what-it-selects",
+            id="an-expression-names-what-it-selects",
         ),
         pytest.param(
-            [WALL],
-            [WALL, to("web", {"app": "web"}, Rule((Peer(pods=LabelSelector((), (IN_AB, NOT_OLD))),), None))],
+            [DENY],
+            [DENY, to("web", {"app": "web"}, Rule((Peer(pods=LabelSelector((), (IN_AB, NOT_OLD))),), None))],
             {},
             ["gained  from pods tier in (a,b),!old in namespace shop to app=web every port"],
-            id="an-expression-may-say-what-is-not",
+            id="an-expression-may-be-negative",
         ),
     ],
 )  # fmt: skip
-def test_what_is_said(
-    before: list[NetworkPolicy], after: list[NetworkPolicy], known: dict[str, object], said: list[str]
+def test_the_lines_of_a_comparison(
+    before: list[NetworkPolicy], after: list[NetworkPolicy], known: dict[str, object], expected: list[str]
 ) -> None:
-    """One line for each thing that changes, losses first, in terms of labels and ranges."""
-    assert said == lines(before, after, **known)
+    """One line for each difference, losses first, by labels and ranges."""
+    assert expected == lines(before, after, **known)
 
 
-def test_a_way_out_that_closes_is_lost_for_the_sender() -> None:
+def test_denied_egress_is_lost_for_the_sender() -> None:
     """Egress is reported from the pod that calls."""
     out = to("web", {"app": "web"}, egress=())
     open_before = NetworkPolicy("shop", out.name, PolicySpec(out.spec.pod_selector, (), None), out.labels)
-    assert ["lost    from app=web to any IPv4 address every port"] == lines([WALL, open_before], [WALL, out])
+    assert ["lost    from app=web to any IPv4 address every port"] == lines([DENY, open_before], [DENY, out])
 
 
-def test_a_way_out_that_closes_is_lost_inside_the_namespace_too() -> None:
-    """The pod that is called keeps its policies; the pod that calls is isolated."""
+def test_denied_egress_is_lost_inside_the_namespace_too() -> None:
+    """The called pod has no policy; the calling pod is isolated."""
     closed = NetworkPolicy("shop", "exposure-to-cart", PolicySpec(selecting({"app": "cart"}), None, ()))
     services = {"shop": {name: Service("shop", name, selector=(("app", name),)) for name in ("cart", "web")}}
     assert [
@@ -239,13 +243,13 @@ def test_a_way_out_that_closes_is_lost_inside_the_namespace_too() -> None:
     ] == lines([], [closed], services=services)
 
 
-def test_addresses_that_are_none_are_passed_over() -> None:
-    """A Node's InternalIP may be a host name, and what a pod reports is not checked by everything that reports it."""
+def test_invalid_addresses_are_ignored() -> None:
+    """The InternalIP of a Node may be a host name, and a pod's status may have an invalid address."""
     office = to("web", {"app": "web"}, OFFICE)
     pods = {"shop": {"w": Pod("shop", "w", (("app", "web"),), ("nonsense", ""))}}
     nodes = {"n": Node("n", ("node-1.example",)), "m": Node("m", ("203.0.113.9",))}
     assert ["gained  from the nodes, 203.0.113.0/24 to app=web tcp/8443"] == lines(
-        [WALL], [WALL, office], pods=pods, nodes=nodes
+        [DENY], [DENY, office], pods=pods, nodes=nodes
     )
 
 
@@ -253,14 +257,14 @@ def test_workloads_elsewhere_that_nothing_admits_are_one() -> None:
     """Whether a pod's address is outside of every ipBlock, or not known: neither pod is admitted."""
     spaces = {name: Namespace(name) for name in ("shop", "known", "unknown")}
     pods = {"known": {"p": Pod("known", "p", (("app", "p"),), ("192.0.2.1",))}}
-    gained = lines([WALL], [WALL, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
-    lost = lines([], [WALL, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
+    gained = lines([DENY], [DENY, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
+    lost = lines([], [DENY, to("web", {"app": "web"}, OFFICE)], namespaces=spaces, pods=pods)
     assert ["gained  from 203.0.113.0/24 to app=web tcp/8443"] == gained
     assert any("2 workloads in namespaces known, unknown" in line for line in lost)
 
 
 def test_long_lists_are_cut_and_counted() -> None:
-    """As many lines as a status may hold; the last one says how many more there are."""
+    """As many lines as a status may have. The last one counts the others."""
     many = [Difference("lost", (f"10.0.0.{n}/32",), ("app=web",), "tcp/80") for n in range(5)]
     assert [str(many[0]), "and 4 more"] == connectivity_lines(many, 2)
     assert "lost    from a, b, c, d and 1 more to x every port" == str(
@@ -269,8 +273,8 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert {"verb": "lost", "from": ["10.0.0.0/32"], "to": ["app=web"], "ports": "tcp/80"} == many[0].as_json()
 
 
-def test_neighbours_are_known_to_be_needed() -> None:
-    """A same-namespace rule keeps what neighbours do, and so nothing of it is lost."""
+def test_neighbours_keep_what_a_rule_admits() -> None:
+    """With a same-namespace rule, pods of the namespace lose nothing."""
     near = to("web", {"app": "web"}, NEIGHBOURS)
     assert ["lost    from any IPv4 address to app=web every port"] == lines([], [near])
 

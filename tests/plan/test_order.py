@@ -1,4 +1,4 @@
-"""The order of a plan, in its own words: one table a story."""
+"""The order of a plan, in its text form: a row for each situation."""
 
 import pytest
 
@@ -20,19 +20,23 @@ OFFICE, WORLD = rule("203.0.113.0/24"), rule("0.0.0.0/0")
 NEIGHBOURS = Rule((Peer(pods=EVERYTHING),), None)
 
 
-def policy(name: str, subject: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None) -> NetworkPolicy:
-    return NetworkPolicy("shop", name, PolicySpec(selecting(subject), rules, egress), (MANAGED_BY,))
+def policy(
+    name: str, pod_selector: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None
+) -> NetworkPolicy:
+    return NetworkPolicy("shop", name, PolicySpec(selecting(pod_selector), rules, egress), (MANAGED_BY,))
 
 
-def to(service: str, subject: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None) -> NetworkPolicy:
-    return policy(f"exposure-to-{service}", subject, *rules, egress=egress)
+def to(
+    service: str, pod_selector: dict[str, str], *rules: Rule, egress: tuple[Rule, ...] | None = None
+) -> NetworkPolicy:
+    return policy(f"exposure-to-{service}", pod_selector, *rules, egress=egress)
 
 
 FIVE = Rule(tuple(Peer(pods=selecting({"n": name})) for name in "abcde"), None)
-WALL = policy(DEFAULT_DENY, {})
+DENY = policy(DEFAULT_DENY, {})
 NEAR = policy(SAME_NAMESPACE, {}, NEIGHBOURS)
 WEB, EDGE = to("web", {"app": "web"}, OFFICE), to("edge", {"tier": "edge"}, WORLD)
-THEIRS = NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, (), None))
+FOREIGN = NetworkPolicy("shop", "exposure-to-web", PolicySpec(EVERYTHING, (), None))
 BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
 
 
@@ -40,31 +44,31 @@ BOTH = Pod("shop", "web-1", (("app", "web"), ("tier", "edge")))
     "live, wanted, pods, text",
     [
         pytest.param(
-            [], [WALL, WEB], [],
+            [], [DENY, WEB], [],
             """\
 create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
 create shop/exposure-default-deny  deny all ingress to every pod
 """,
-            id="adopting-opens-the-entry-point-before-the-wall-stands",
+            id="adopting-admits-before-the-default-deny",
         ),
         pytest.param(
-            [WALL, WEB], [], [],
+            [DENY, WEB], [], [],
             """\
 delete shop/exposure-default-deny  no policy enforces anything in this namespace
 delete shop/exposure-to-web        no policy enforces anything in this namespace
 """,
-            id="releasing-takes-the-wall-before-the-entry-point",
+            id="releasing-deletes-the-default-deny-first",
         ),
         pytest.param(
-            [WALL, WEB], [WALL, WEB], [],
+            [DENY, WEB], [DENY, WEB], [],
             """\
 keep   shop/exposure-default-deny
 keep   shop/exposure-to-web
 """,
-            id="nothing-to-do-is-said-as-well",
+            id="nothing-to-do",
         ),
         pytest.param(
-            [WALL, WEB], [WALL, to("web", {"app": "web"}, WORLD)], [],
+            [DENY, WEB], [DENY, to("web", {"app": "web"}, WORLD)], [],
             """\
 keep   shop/exposure-default-deny
 update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
@@ -72,14 +76,14 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
             id="an-edit-of-one-policy-is-one-write",
         ),
         pytest.param(
-            [], [WALL, NEAR, WEB], [],
+            [], [DENY, NEAR, WEB], [],
             """\
 create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods allow, until they are written)
 create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
 create shop/exposure-default-deny    deny all ingress to every pod
 update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the other policies are written)
 """,  # noqa: E501
-            id="neighbours-are-let-in-by-whoever-closes-first",
+            id="the-first-policy-that-isolates-admits-neighbours-too",
         ),
         pytest.param(
             [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
@@ -88,7 +92,7 @@ update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 
 delete shop/exposure-to-web  no policy enforces anything in this namespace
 delete shop/exposure-to-all  no policy enforces anything in this namespace
 """,  # noqa: E501
-            id="the-last-to-go-holds-what-the-others-gave",
+            id="the-last-policy-to-be-deleted-has-the-rules-of-the-others",
         ),
         pytest.param(
             [], [WEB, EDGE], [BOTH],
@@ -98,7 +102,7 @@ create shop/exposure-to-edge             from 0.0.0.0/0 to tier=edge tcp/8443
 create shop/exposure-to-web              from 203.0.113.0/24 to app=web tcp/8443
 delete shop/exposure-interim-1a7564dab3  an interim policy, no longer needed
 """,  # noqa: E501
-            id="pods-shared-by-selectors-that-overlap-in-part-get-a-bridge",
+            id="pods-of-partly-overlapping-selectors-have-an-interim-policy",
         ),
         pytest.param(
             [], [WEB, EDGE], [],
@@ -106,11 +110,11 @@ delete shop/exposure-interim-1a7564dab3  an interim policy, no longer needed
 create shop/exposure-to-edge  from 0.0.0.0/0 to tier=edge tcp/8443
 create shop/exposure-to-web   from 203.0.113.0/24 to app=web tcp/8443
 """,
-            id="without-such-pods-there-is-nothing-to-bridge",
+            id="without-such-pods-there-is-no-interim-policy",
         ),
         pytest.param(
-            [WALL, to("web", {"app": "web"}, WORLD), to("new", {"app": "web"}, OFFICE)],
-            [WALL, to("web", {"app": "web"}, OFFICE), to("new", {"app": "web"}, WORLD)],
+            [DENY, to("web", {"app": "web"}, WORLD), to("new", {"app": "web"}, OFFICE)],
+            [DENY, to("web", {"app": "web"}, OFFICE), to("new", {"app": "web"}, WORLD)],
             [],
             """\
 keep   shop/exposure-default-deny
@@ -119,28 +123,28 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.
 update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the other policies are written)
 update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the other policies are written)
 """,  # noqa: E501
-            id="rules-that-change-places-are-given-before-they-are-taken",
+            id="swapped-rules-are-added-before-they-are-removed",
         ),
         pytest.param(
-            [WALL], [WEB], [],
+            [DENY], [WEB], [],
             """\
 create shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443
 delete shop/exposure-default-deny  the namespace is no longer isolated
 """,
-            id="a-wall-goes-when-every-new-wall-of-a-service-stands",
+            id="the-default-deny-is-deleted-after-the-policies-of-services-are-created",
         ),
         pytest.param(
-            [WALL, to("web", {"app": "web"}, OFFICE)], [WALL, to("www", {"app": "web"}, OFFICE)], [],
+            [DENY, to("web", {"app": "web"}, OFFICE)], [DENY, to("www", {"app": "web"}, OFFICE)], [],
             """\
 keep   shop/exposure-default-deny
 create shop/exposure-to-www        from 203.0.113.0/24 to app=web tcp/8443
 delete shop/exposure-to-web        no policy asks for it
 """,
-            id="a-renamed-service-is-given-before-it-is-taken",
+            id="a-renamed-service-has-its-new-policy-first",
         ),
         pytest.param(
-            [WALL, WEB, to("db", {"app": "db"}, WORLD)],
-            [WALL, to("web", {"app": "web"}, WORLD), to("db", {"app": "db"}, OFFICE)],
+            [DENY, WEB, to("db", {"app": "db"}, WORLD)],
+            [DENY, to("web", {"app": "web"}, WORLD), to("db", {"app": "db"}, OFFICE)],
             [],
             """\
 keep   shop/exposure-default-deny
@@ -150,12 +154,12 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
             id="edits-that-can-share-no-pod-are-one-write-each",
         ),
         pytest.param(
-            [WALL], [WALL, to("web", {"app": "web"}, Rule(None, None), egress=())], [],
+            [DENY], [DENY, to("web", {"app": "web"}, Rule(None, None), egress=())], [],
             """\
 keep   shop/exposure-default-deny
 create shop/exposure-to-web        from everyone to app=web every port; deny all egress from app=web
 """,
-            id="everyone-and-nowhere-are-said",
+            id="everyone-and-no-egress",
         ),
         pytest.param(
             [], [to("web", {"app": "web"}, egress=(FIVE,))], [],
@@ -169,79 +173,81 @@ create shop/exposure-to-web  deny all ingress to app=web; from app=web to pods n
             """\
 create shop/exposure-to-web  deny all egress from every pod
 """,
-            id="a-direction-that-is-not-restricted-is-not-spoken-of",
+            id="a-direction-that-is-not-restricted",
         ),
         pytest.param(
-            [THEIRS], [WALL, WEB], [],
+            [FOREIGN], [DENY, WEB], [],
             """\
 create shop/exposure-default-deny  deny all ingress to every pod
 skip   shop/exposure-to-web        name conflict: the operator did not write this policy; rename or delete it
 """,
-            id="what-is-not-ours-is-told-and-left",
+            id="a-name-conflict-is-reported",
         ),
     ],
 )  # fmt: skip
 def test_a_plan_in_order(live: list[NetworkPolicy], wanted: list[NetworkPolicy], pods: list[Pod], text: str) -> None:
-    """Entry points before walls, the reverse on release, and nothing written that stands already."""
-    plan = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live}, pods)
+    """What admits before the default deny, the reverse on release, and no write for what is live already."""
+    plan = make_plan(Resolution("shop", tuple(wanted), ()), {policy.name: policy for policy in live}, pods)
     assert text == plan_text(plan)
 
 
-def test_a_paused_namespace_is_left_alone() -> None:
-    """Everything of ours is kept, whatever is wanted."""
-    plan = make_plan(Resolution("shop", (WEB,), (), paused=True), {WALL.name: WALL})
+def test_a_paused_namespace_is_kept() -> None:
+    """Every policy of the operator is kept, whatever is planned."""
+    plan = make_plan(Resolution("shop", (WEB,), (), paused=True), {DENY.name: DENY})
     assert "keep   shop/exposure-default-deny  paused\n" == plan_text(plan)
 
 
-def test_a_paused_policy_is_left_alone_while_others_move() -> None:
-    """What is frozen is kept; it closes its pods all the while, and counts as that."""
+def test_a_paused_policy_is_kept_while_others_change() -> None:
+    """It still isolates its pods, and the order of the other writes follows from that."""
     frozen = frozenset({WEB.name})
-    plan = make_plan(Resolution("shop", (WALL,), (), frozen=frozen), {WEB.name: WEB})
+    plan = make_plan(Resolution("shop", (DENY,), (), frozen=frozen), {WEB.name: WEB})
     assert (
         "keep   shop/exposure-to-web        paused\ncreate shop/exposure-default-deny  deny all ingress to every pod\n"
         == plan_text(plan)
     )
 
 
-def test_labels_and_owners_are_put_right_last() -> None:
-    """Where only they differ, the policy is written once, and means the same all the while."""
+def test_labels_and_owners_alone_are_one_update() -> None:
+    """Where nothing else differs, the policy is written once and admits the same."""
     bare = NetworkPolicy("shop", WEB.name, WEB.spec, (MANAGED_BY,))
     owned = NetworkPolicy("shop", WEB.name, WEB.spec, (("exposure.dev/service", "web"), MANAGED_BY))
     plan = make_plan(Resolution("shop", (owned,), ()), {WEB.name: bare})
-    assert [("update", owned, bare)] == [(each.verb, each.policy, each.live) for each in plan.changes]
+    assert [("update", owned, bare)] == [(change.verb, change.policy, change.live) for change in plan.changes]
 
 
-def test_egress_goes_before_ingress_where_one_takes_and_the_other_gives() -> None:
-    """Otherwise a pod that is about to lose its egress could briefly use an entry point that is just being opened."""
-    before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"})]
-    after = [WALL, to("web", {"app": "web"}, egress=()), to("db", {"app": "db"}, NEIGHBOURS)]
-    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+def test_egress_is_removed_before_ingress_is_added() -> None:
+    """Else a pod that is about to lose egress could for a moment use an entry point that has just been opened."""
+    before = [DENY, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"})]
+    after = [DENY, to("web", {"app": "web"}, egress=()), to("db", {"app": "db"}, NEIGHBOURS)]
+    plan = make_plan(Resolution("shop", tuple(after), ()), {policy.name: policy for policy in before})
     assert ["exposure-to-web", "exposure-to-db"] == [change.name for change in plan.writes]
-    plan = make_plan(Resolution("shop", tuple(before), ()), {each.name: each for each in after})
+    plan = make_plan(Resolution("shop", tuple(before), ()), {policy.name: policy for policy in after})
     assert ["exposure-to-db", "exposure-to-web"] == [change.name for change in plan.writes]
     before.remove(to("db", {"app": "db"}))
-    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+    plan = make_plan(Resolution("shop", tuple(after), ()), {policy.name: policy for policy in before})
     assert ["exposure-to-web", "exposure-to-db"] == [change.name for change in plan.writes]
 
 
-def test_directions_that_both_give_and_take_are_written_together() -> None:
-    """No order is right for every pair of pods, and each end by itself is all that is promised."""
-    before = [WALL, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"}, OFFICE)]
-    after = [WALL, to("web", {"app": "web"}, egress=(FIVE,)), to("db", {"app": "db"}, NEIGHBOURS)]
-    plan = make_plan(Resolution("shop", tuple(after), ()), {each.name: each for each in before})
+def test_directions_that_both_add_and_remove_are_written_together() -> None:
+    """No order is right for every pair of pods. The guarantee is for each end on its own."""
+    before = [DENY, to("web", {"app": "web"}, egress=(NEIGHBOURS,)), to("db", {"app": "db"}, OFFICE)]
+    after = [DENY, to("web", {"app": "web"}, egress=(FIVE,)), to("db", {"app": "db"}, NEIGHBOURS)]
+    plan = make_plan(Resolution("shop", tuple(after), ()), {policy.name: policy for policy in before})
     assert ["exposure-to-db", "exposure-to-web"] == [change.name for change in plan.writes]
 
 
-def test_a_policy_that_changes_its_pods_leaves_a_copy_behind_until_all_is_given() -> None:
-    """While others move that may share pods with it, the pods it leaves keep what they had under another name."""
-    live = [WALL, WEB]
-    wanted = [WALL, to("web", {"release": "2"}, OFFICE), to("api", {"app": "api"}, WORLD)]
-    first = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in live})
-    bridge = next(change for change in first.writes if change.name.startswith("exposure-interim-"))
-    assert (first.writes[0], WEB.spec.pod_selector) == (bridge, bridge.policy.spec.pod_selector)
-    assert [("delete", bridge.name)] == [(c.verb, c.name) for c in first.writes if c.name == bridge.name][1:]
-    # Broken off after the first write: the copy that stands already is no copy of what is left behind now.
-    again = make_plan(Resolution("shop", tuple(wanted), ()), {each.name: each for each in [*live, bridge.policy]})
+def test_a_policy_with_another_selector_leaves_an_interim_copy() -> None:
+    """While other policies of the same pods change, the pods that it no longer selects keep its rules by a copy."""
+    live = [DENY, WEB]
+    wanted = [DENY, to("web", {"release": "2"}, OFFICE), to("api", {"app": "api"}, WORLD)]
+    first = make_plan(Resolution("shop", tuple(wanted), ()), {policy.name: policy for policy in live})
+    interim = next(change for change in first.writes if change.name.startswith("exposure-interim-"))
+    assert (first.writes[0], WEB.spec.pod_selector) == (interim, interim.policy.spec.pod_selector)
+    assert [("delete", interim.name)] == [(c.verb, c.name) for c in first.writes if c.name == interim.name][1:]
+    # Interrupted after the first write: the live copy is not a copy of what the second plan has to keep.
+    again = make_plan(
+        Resolution("shop", tuple(wanted), ()), {policy.name: policy for policy in [*live, interim.policy]}
+    )
     names = {change.name for change in again.writes if change.verb == "create"}
-    assert [] == [name for name in names if name == bridge.name]
+    assert [] == [name for name in names if name == interim.name]
     assert [name for name in names if name.startswith("exposure-interim-")]

@@ -1,4 +1,4 @@
-"""A snapshot and what follows from it: each namespace resolved once, and what Audit and Paused hold back."""
+"""A snapshot and what follows from it: each namespace is resolved once, and Audit and Paused write nothing."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ WEB = Service("shop", "web", "LoadBalancer", (("app", "web"),), (ServicePort("ht
 
 
 def snapshot(spec: ExposureSpec | InvalidSpec = ENFORCE, mode: str | None = None) -> Snapshot:
-    """A shop with one load balancer, one ExposurePolicy, and what the namespace's annotation says."""
+    """A shop with one load balancer, one ExposurePolicy, and an annotation of the namespace."""
     return Snapshot(
         namespaces={"shop": Namespace("shop", mode=mode), "other": Namespace("other")},
         services={"shop": {"web": WEB}},
@@ -24,7 +24,7 @@ def snapshot(spec: ExposureSpec | InvalidSpec = ENFORCE, mode: str | None = None
 
 
 def test_a_namespace_is_resolved_once() -> None:
-    """When it is first asked about, and no other."""
+    """When it is first needed."""
     resolved = ResolvedSnapshot(snapshot())
     assert resolved.resolution("shop") is resolved.resolution("shop")
     assert ["service-web"] == [exposure.name for exposure in resolved.exposures(["shop"])]
@@ -39,10 +39,10 @@ def test_a_namespace_is_resolved_once() -> None:
         pytest.param("Paused", ENFORCE, [], [], id="paused"),
     ],
 )
-def test_what_is_written_and_what_is_only_planned(
+def test_what_a_mode_writes_and_plans(
     mode: str | None, spec: ExposureSpec, written: list[str], planned: list[str]
 ) -> None:
-    """Audit plans and does not write; Paused does neither."""
+    """Enforce writes, Audit plans, Paused does neither."""
     resolved = ResolvedSnapshot(snapshot(spec, mode))
     [exposure] = resolved.exposures(["shop"])
     assert written == [policy.name for policy in resolved.policies(["shop"])]
@@ -59,15 +59,15 @@ def test_an_entry_point_without_a_policy_has_nothing_planned() -> None:
 
 
 def test_an_ingress_point_has_the_policies_of_its_backends() -> None:
-    """The default deny of a backend's namespace carries the backend's own entry points."""
+    """The default deny of a backend's namespace belongs to the entry points of the backend itself."""
     resolved = ResolvedSnapshot(snapshot(AUDIT))
     [exposure] = resolved.exposures(["shop"])
     ingress = replace(exposure, owner=replace(exposure.owner, kind="Ingress"))
     assert ["exposure-to-web"] == [policy.name for policy in resolved.planned(ingress)]
 
 
-def test_the_policy_of_a_name() -> None:
-    """Written, only planned, or as a pause leaves it; None where there is none."""
+def test_a_policy_is_found_by_its_name() -> None:
+    """Written, planned, or live in a paused namespace. None where there is none."""
     ref = Ref("shop", "exposure-to-web")
     enforced, audited = ResolvedSnapshot(snapshot()), ResolvedSnapshot(snapshot(AUDIT))
     policy = enforced.policy(ref)
@@ -90,8 +90,8 @@ def test_a_name_conflict_is_not_written() -> None:
     assert ("exposure-to-web",) == resolved.plan("shop").name_conflicts
 
 
-def test_as_enforced() -> None:
-    """No mode is left: of a namespace, of a policy, of a cluster policy's defaults, of what was accepted last."""
+def test_as_enforced_removes_every_mode() -> None:
+    """Of namespaces, policies, defaults of cluster policies, and what was accepted last."""
     audited = replace(
         snapshot(AUDIT, "Audit"),
         exposure_policies={

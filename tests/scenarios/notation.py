@@ -1,12 +1,12 @@
-"""NetworkPolicies in a short form that a reviewer reads at a glance, and compares by what they admit.
+"""NetworkPolicies in a short form for reviewers, compared by what they admit.
 
 A peer is text: `203.0.113.0/24`, `0.0.0.0/0 except 10.244.0.0/16, 10.245.0.0/16`, `pods app=web` (of the policy's own
 namespace), `pods app=proxy in kubernetes.io/metadata.name=ingress`, `pods * in *`. A port is `tcp/8443`, `tcp/http`,
-`udp/*` or `tcp/8000-8100`. What the text cannot say is written as in the API. `everyone` and `every port` stand for a
+`udp/*` or `tcp/8000-8100`. What has no short form is written as in the API. `everyone` and `every port` stand for a
 list that is absent.
 
 Two policies are the same if they select the same pods and admit the same addresses and pods at the same ports: how
-addresses are split into blocks, and peers into rules, does not count; what is cut out of a block does.
+addresses are split into blocks, and peers into rules, does not count; what is excluded from a block does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,15 +35,15 @@ class Policy:
     """`ingress` and `egress` None: that direction is not restricted."""
 
     name: str
-    subject: str
+    pods: str
     ingress: frozenset[Admitted] | None
     egress: frozenset[Admitted] | None
 
     def lines(self) -> list[str]:
-        shown = [f"{self.name}  pods {self.subject}"]
+        shown = [f"{self.name}  pods {self.pods}"]
         for way, admitted in (("ingress", self.ingress), ("egress", self.egress)):
             if admitted is not None:
-                shown += [f"  {way} {each}" for each in sorted(admitted)] or [f"  {way} nobody"]
+                shown += [f"  {way} {peer}" for peer in sorted(admitted)] or [f"  {way} none"]
         return shown
 
 
@@ -84,16 +84,16 @@ def _way(rules: Iterable[Mapping[str, Any]] | None, key: str) -> frozenset[Admit
         unknown = set(rule) - {key, "ports"}
         if unknown:
             raise ValueError(f"{sorted(unknown)} is unknown in a rule; known are {key} and ports")
-        ports = [EVERY_PORT] if rule.get("ports") in (None, [], EVERY_PORT) else [_port(each) for each in rule["ports"]]
+        ports = [EVERY_PORT] if rule.get("ports") in (None, [], EVERY_PORT) else [_port(port) for port in rule["ports"]]
         peers = [EVERYONE] if rule.get(key) in (None, [], EVERYONE) else rule[key]
         for port in ports:
-            for each in peers:
-                found = _peer(each)
-                if isinstance(found, str):
-                    others.add(Admitted(port, found))
+            for peer in peers:
+                blocks_or_text = _peer(peer)
+                if isinstance(blocks_or_text, str):
+                    others.add(Admitted(port, blocks_or_text))
                 else:
-                    blocks.setdefault(port, []).extend(found)
-    admitted = {Admitted(port, _ranges(found)) for port, found in blocks.items()}
+                    blocks.setdefault(port, []).extend(blocks_or_text)
+    admitted = {Admitted(port, _ranges(networks)) for port, networks in blocks.items()}
     return frozenset(admitted | others)
 
 
@@ -115,10 +115,10 @@ def _peer(peer: str | Mapping[str, Any]) -> str | list[Network]:
         if peer == EVERYONE:
             return peer
         cidr, _, cuts = peer.partition(" except ")
-        return _without(ip_network(cidr), [ip_network(each.strip()) for each in cuts.split(",") if each.strip()])
+        return _without(ip_network(cidr), [ip_network(cut.strip()) for cut in cuts.split(",") if cut.strip()])
     if "ipBlock" in peer:
         block = peer["ipBlock"]
-        return _without(ip_network(block["cidr"]), [ip_network(each) for each in block.get("except") or ()])
+        return _without(ip_network(block["cidr"]), [ip_network(cidr) for cidr in block.get("except") or ()])
     pods = _selector(peer.get("podSelector") or {})
     return f"pods {pods}" + (f" in {_selector(peer['namespaceSelector'])}" if "namespaceSelector" in peer else "")
 
@@ -130,14 +130,14 @@ def _selector_text(text: str) -> str:
 
 def _selector(selector: Mapping[str, Any]) -> str:
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for each in selector.get("matchExpressions") or ():
-        match each["operator"]:
+    for expression in selector.get("matchExpressions") or ():
+        match expression["operator"]:
             case "Exists":
-                parts.append(each["key"])
+                parts.append(expression["key"])
             case "DoesNotExist":
-                parts.append(f"!{each['key']}")
+                parts.append(f"!{expression['key']}")
             case operator:
-                parts.append(f"{each['key']} {operator.lower()} ({'|'.join(sorted(each['values']))})")
+                parts.append(f"{expression['key']} {operator.lower()} ({'|'.join(sorted(expression['values']))})")
     return ",".join(sorted(parts)) or "*"
 
 
@@ -145,11 +145,11 @@ def _without(block: Network, cuts: Iterable[Network]) -> list[Network]:
     left = [block]
     for cut in cuts:
         kept: list[Network] = []
-        for each in left:
-            if each.version != cut.version or not each.overlaps(cut):
-                kept.append(each)
-            elif cut != each and cut.subnet_of(each):  # type: ignore[arg-type]
-                kept += each.address_exclude(cut)  # type: ignore[arg-type]
+        for network in left:
+            if network.version != cut.version or not network.overlaps(cut):
+                kept.append(network)
+            elif cut != network and cut.subnet_of(network):  # type: ignore[arg-type]
+                kept += network.address_exclude(cut)  # type: ignore[arg-type]
         left = kept
     return left
 
@@ -157,9 +157,9 @@ def _without(block: Network, cuts: Iterable[Network]) -> list[Network]:
 def _ranges(networks: Iterable[Network]) -> str:
     """Addresses as first–last pairs: the same text for the same set, however it was split into blocks."""
     spans: list[list[Any]] = []
-    for each in sorted(networks, key=lambda n: (n.version, int(n.network_address))):
-        first, last = each.network_address, each.broadcast_address
-        if spans and spans[-1][0].version == each.version and int(first) <= int(spans[-1][1]) + 1:
+    for network in sorted(networks, key=lambda n: (n.version, int(n.network_address))):
+        first, last = network.network_address, network.broadcast_address
+        if spans and spans[-1][0].version == network.version and int(first) <= int(spans[-1][1]) + 1:
             spans[-1][1] = max(spans[-1][1], last)
         else:
             spans.append([first, last])

@@ -1,7 +1,7 @@
 """Scenarios: manifests in, the whole set of NetworkPolicies and blind spots out, through the public command line.
 
-One file is one scenario: the first document says what is expected and from which document that follows, the others are
-what `kubectl exposure plan -f` reads. README.md here describes the form.
+One file is one scenario. Its first document has the expected result and the sources of that expectation; the others are
+what `kubectl exposure plan -f` reads. README.md in this folder describes the form.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def _read(path: Path) -> Scenario:
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(HERE).with_suffix("")) for path in FILES])
 def test_scenario(path: Path, tmp_path: Path) -> None:
-    """What is written, and what is said about it, is exactly what the documents lead one to expect."""
+    """NetworkPolicies, blind spots and Exposures are exactly the expected ones."""
     scenario = _read(path)
     assert scenario.source, "a scenario names the document or the code that its expectation comes from"
     config = []
@@ -53,25 +53,27 @@ def test_scenario(path: Path, tmp_path: Path) -> None:
         config = ["--config", str(tmp_path / "config.yaml")]
 
     manifests = yaml.safe_load_all(_run("plan", "-f", str(path), "-o", "yaml", *config))
-    policies = [planned(each) for each in manifests if each]
+    policies = [planned(manifest) for manifest in manifests if manifest]
     exposures = json.loads(_run("map", "-f", str(path), "-o", "json", *config))
 
     expected, actual = [], []
-    expected += _policy_lines([written(each) for each in scenario.expect["policies"]])
+    expected += _policy_lines([written(text) for text in scenario.expect["policies"]])
     actual += _policy_lines(policies)
-    said = _blind_spots(exposures)
+    reported = _blind_spots(exposures)
     wanted = scenario.expect["blindSpots"]
-    for name in sorted({*said, *wanted}):
-        hoped = [str(each) for each in wanted.get(name, [])]
-        with_effect = {each.partition("(")[0] for each in hoped if "(" in each}
-        got = [f"{reason}({effect})" if reason in with_effect else reason for reason, effect in said.get(name, [])]
-        expected.append(f"blind spots of {name}: {', '.join(sorted(hoped)) or 'none'}")
-        actual.append(f"blind spots of {name}: {', '.join(sorted(got)) or 'none'}")
+    for name in sorted({*reported, *wanted}):
+        expected_reasons = [str(reason) for reason in wanted.get(name, [])]
+        with_effect = {text.partition("(")[0] for text in expected_reasons if "(" in text}
+        actual_reasons = [
+            f"{reason}({effect})" if reason in with_effect else reason for reason, effect in reported.get(name, [])
+        ]
+        expected.append(f"blind spots of {name}: {', '.join(sorted(expected_reasons)) or 'none'}")
+        actual.append(f"blind spots of {name}: {', '.join(sorted(actual_reasons)) or 'none'}")
     for name, fields in scenario.expect.get("exposures", {}).items():
-        found = next((each for each in exposures if name in (each["name"], _full_name(each))), None)
+        shown = next((exposure for exposure in exposures if name in (exposure["name"], _full_name(exposure))), None)
         for field, value in fields.items():
             expected.append(f"{name} {field}: {_text(value)}")
-            actual.append(f"{name} {field}: {_text(_field(found, field)) if found else 'there is no such Exposure'}")
+            actual.append(f"{name} {field}: {_text(_field(shown, field)) if shown else 'there is no such Exposure'}")
     verdicts = _verdicts(path, config) if "status" in scenario.expect else {}
     for name, reason in scenario.expect.get("status", {}).items():
         expected.append(f"status of {name}: {reason}")
@@ -81,16 +83,16 @@ def test_scenario(path: Path, tmp_path: Path) -> None:
 
 
 PAGES = HERE.parents[1]
-CITED = sorted({each for path in FILES for each in _read(path).source if not each.startswith("https://")})
+CITED = sorted({source for path in FILES for source in _read(path).source if not source.startswith("https://")})
 
 
 @pytest.mark.parametrize("source", CITED)
-def test_a_source_can_be_looked_up(source: str) -> None:
-    """What an expectation rests on is a public address, or a page of this repository with that very section."""
+def test_a_source_of_an_expectation_exists(source: str) -> None:
+    """It is a public address, or a page of this repository with that section."""
     page, _, _ = source.partition(": ")
     path, _, section = page.partition("#")
     headings = re.findall(r"^#+ (.+)$", (PAGES / path).read_text(encoding="utf-8"), re.MULTILINE)
-    assert not section or section in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+    assert not section or section in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def _run(*arguments: str) -> str:
@@ -102,7 +104,7 @@ def _run(*arguments: str) -> str:
 
 
 def _verdicts(path: Path, config: list[str]) -> dict[str, str]:
-    """The reason of each policy's condition Accepted; the command line shows no status, so the resolution is asked."""
+    """The reason of each policy's condition Accepted, from the resolution: the command line shows no status."""
     snapshot = read_snapshot(
         [str(path)], read_config(config[1], Config().operator_namespace) if config else Config(), None
     )
@@ -115,7 +117,7 @@ def _verdicts(path: Path, config: list[str]) -> dict[str, str]:
 
 
 def _policy_lines(policies: list[Any]) -> list[str]:
-    return [line for each in sorted(policies, key=lambda p: str(p.name)) for line in each.lines()]
+    return [line for policy in sorted(policies, key=lambda p: str(p.name)) for line in policy.lines()]
 
 
 def _full_name(exposure: dict[str, Any]) -> str:
@@ -124,23 +126,23 @@ def _full_name(exposure: dict[str, Any]) -> str:
 
 def _blind_spots(exposures: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
     """Reasons and effects by Exposure, by bare name where that is enough; an Exposure without any is left out."""
-    names = [each["name"] for each in exposures]
-    found = {}
-    for each in exposures:
-        spots = {(spot["reason"], spot["effect"]) for spot in each["blindSpots"]}
+    names = [exposure["name"] for exposure in exposures]
+    reasons = {}
+    for exposure in exposures:
+        spots = {(spot["reason"], spot["effect"]) for spot in exposure["blindSpots"]}
         if spots:
-            found[each["name"] if names.count(each["name"]) == 1 else _full_name(each)] = sorted(spots)
-    return found
+            reasons[exposure["name"] if names.count(exposure["name"]) == 1 else _full_name(exposure)] = sorted(spots)
+    return reasons
 
 
 def _field(exposure: dict[str, Any], field: str) -> Any:
     match field:
         case "open":
-            return [f"{each['port']}→{each['targetPort']}" for each in exposure["ports"]]
+            return [f"{port['port']}→{port['targetPort']}" for port in exposure["ports"]]
         case "from":
             return sorted({f"{s['kind']} {block['cidr']}" for s in exposure["sources"] for block in s["cidrs"]})
         case "rows":
-            return sorted({each["row"] for each in exposure["sources"]})
+            return sorted({source["row"] for source in exposure["sources"]})
         case "policy":
             return "<none>" if exposure["policy"] is None else exposure["policy"]["name"]
         case "refused":
@@ -154,16 +156,16 @@ def _text(value: Any) -> str:
 
 
 def _side_by_side(scenario: Scenario, expected: list[str], actual: list[str]) -> str:
-    """Only what differs is marked; = stands before lines that agree, - was expected, + was seen."""
-    lines = [scenario.title, *(f"  after {each}" for each in scenario.source), ""]
-    for line in sorted(dict.fromkeys([*expected, *actual]), key=lambda each: _place(each, expected, actual)):
+    """A line for each difference: = is in both, - was expected, + is the actual one."""
+    lines = [scenario.title, *(f"  after {source}" for source in scenario.source), ""]
+    for line in sorted(dict.fromkeys([*expected, *actual]), key=lambda text: _place(text, expected, actual)):
         mark = "=" if line in expected and line in actual else "-" if line in expected else "+"
         lines.append(f"{mark} {line}")
     return "\n".join([*lines, "", "- expected, not seen    + seen, not expected"])
 
 
 def _place(line: str, expected: list[str], actual: list[str]) -> tuple[float, int]:
-    """Lines stand where they stood, relative to how long each side is, expected ones first."""
+    """The place of a line in its list, as a fraction of the length; expected lines first."""
     if line in expected:
         return expected.index(line) / len(expected), 0
     return actual.index(line) / len(actual), 1

@@ -1,4 +1,4 @@
-"""Random small worlds, and what the policies that follow let through: addresses, pods and ports to be counted."""
+"""Random small clusters, and what the resulting policies admit: every address, pod and port is tried."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from exposure.networkpolicy.values import NetworkPolicy, Peer, Rule
 from tests.unit.snapshots import Json, cluster_policy, named, node, pod, policy, service
 
 CIDRS = ["0.0.0.0/0", "::/0", "203.0.113.0/24", "203.0.113.0/25", "198.51.100.0/24", "2001:db8:1::/48", "10.0.0.0/8"]
-#: Who may come: clients inside and outside of those ranges, load balancers, pods, nodes; in both families.
+#: Callers: clients inside and outside of those ranges, load balancers, pods, nodes; in both families.
 OUTSIDE = ["203.0.113.5", "203.0.113.200", "198.51.100.7", "8.8.8.8", "10.9.9.9", "2001:db8:1::5", "2001:db8:9::9"]
 NODES = ["192.0.2.1", "192.0.2.2", "2001:db8:f::1"]
 PODS = ["10.244.1.9", "10.244.2.9"]
@@ -32,7 +32,7 @@ SERVICE_PORTS = st.lists(
     ),
     min_size=1,
     max_size=2,
-    unique_by=lambda each: str(each["name"]),
+    unique_by=lambda port: str(port["name"]),
 )
 ANNOTATIONS = st.sampled_from(
     [
@@ -66,40 +66,38 @@ def services(draw: st.DrawFn, name: str) -> Json:
 
 @st.composite
 def specs(draw: st.DrawFn) -> Json:
-    """The spec of an ExposurePolicy, as a person may write it."""
-    found: Json = {}
+    """The spec of an ExposurePolicy."""
+    spec: Json = {}
     if draw(st.booleans()):
-        found["clients"] = {"cidrs": draw(st.lists(st.sampled_from(CIDRS), min_size=1, max_size=2, unique=True))}
+        spec["clients"] = {"cidrs": draw(st.lists(st.sampled_from(CIDRS), min_size=1, max_size=2, unique=True))}
     if draw(st.integers(0, 3)) == 0:
-        found["clients"] = {**found.get("clients", {}), "unenforceable": "Deny"}
+        spec["clients"] = {**spec.get("clients", {}), "unenforceable": "Deny"}
     if draw(st.integers(0, 2)) == 0:
-        found["ports"] = draw(st.lists(st.sampled_from([80, 443, "http", 53]), min_size=1, max_size=2, unique=True))
+        spec["ports"] = draw(st.lists(st.sampled_from([80, 443, "http", 53]), min_size=1, max_size=2, unique=True))
     if draw(st.integers(0, 2)) == 0:
-        found["entryPoints"] = ["LoadBalancer", "NodePort", "ExternalIP"]
+        spec["entryPoints"] = ["LoadBalancer", "NodePort", "ExternalIP"]
     if draw(st.integers(0, 2)) == 0:
-        found["peers"] = [{"podSelector": {"matchLabels": {"app": "db"}}}]
+        spec["peers"] = [{"podSelector": {"matchLabels": {"app": "db"}}}]
     if draw(st.booleans()):
         flags = st.dictionaries(st.sampled_from(["ingress", "egress", "allowSameNamespace"]), st.booleans())
-        found["isolation"] = draw(flags)
+        spec["isolation"] = draw(flags)
     if draw(st.integers(0, 3)) == 0:
-        found["egress"] = draw(
-            st.sampled_from([{}, {"dns": False}, {"to": [{}]}, {"to": [{"ports": [{"port": 443}]}]}])
-        )
+        spec["egress"] = draw(st.sampled_from([{}, {"dns": False}, {"to": [{}]}, {"to": [{"ports": [{"port": 443}]}]}]))
     if draw(st.integers(0, 3)) == 0:
-        found["loadBalancer"] = {"cidrs": ["10.9.0.0/16"]}
-    return found
+        spec["loadBalancer"] = {"cidrs": ["10.9.0.0/16"]}
+    return spec
 
 
 @st.composite
 def limits(draw: st.DrawFn) -> Json:
-    found: Json = {}
+    bounds: Json = {}
     if draw(st.booleans()):
-        found["clients"] = {"cidrs": draw(st.lists(st.sampled_from(CIDRS), max_size=2, unique=True))}
+        bounds["clients"] = {"cidrs": draw(st.lists(st.sampled_from(CIDRS), max_size=2, unique=True))}
     if draw(st.booleans()):
-        found["ports"] = draw(st.lists(st.sampled_from([80, 443, 53]), max_size=2, unique=True))
+        bounds["ports"] = draw(st.lists(st.sampled_from([80, 443, 53]), max_size=2, unique=True))
     if draw(st.integers(0, 3)) == 0:
-        found["allowPublic"] = False
-    return found
+        bounds["allowPublic"] = False
+    return bounds
 
 
 @dataclass(frozen=True)
@@ -157,24 +155,24 @@ CALLERS = [
 ]
 
 
-def let_in(found: Resolution) -> set[tuple[int, Caller, int | str]]:
-    """Every connection that gets through to a pod of `shop`: the pod, who calls, the port."""
+def admitted_connections(resolution: Resolution) -> set[tuple[int, Caller, int | str]]:
+    """Every connection that is admitted to a pod of `shop`: the pod, the caller, the port."""
     return {
         (index, caller, port)
         for index, labels in enumerate(POD_LABELS)
         for caller in CALLERS
         for port in PORTS
-        if _passes([p for p in found.policies if p.spec.pod_selector.matches(pairs(labels))], caller, port)
+        if _passes([p for p in resolution.policies if p.spec.pod_selector.matches(pairs(labels))], caller, port)
     }
 
 
 def _passes(policies: list[NetworkPolicy], caller: Caller, port: int | str) -> bool:
-    isolating = [each.spec.ingress for each in policies if each.spec.ingress is not None]
+    isolating = [written.spec.ingress for written in policies if written.spec.ingress is not None]
     return not isolating or any(_admits(rule, caller, port) for rules in isolating for rule in rules)
 
 
 def _admits(rule: Rule, caller: Caller, port: int | str) -> bool:
-    at_port = rule.ports is None or any(each.port in (None, port) for each in rule.ports)
+    at_port = rule.ports is None or any(port_entry.port in (None, port) for port_entry in rule.ports)
     return at_port and (rule.peers is None or any(_is(peer, caller) for peer in rule.peers))
 
 
@@ -190,10 +188,10 @@ def _is(peer: Peer, caller: Caller) -> bool:
     return caller.neighbour and (peer.pods is None or peer.pods.matches(caller.labels))
 
 
-def all_rules(found: Resolution) -> Iterator[tuple[NetworkPolicy, str, Rule]]:
-    for each in found.policies:
-        yield from ((each, "ingress", rule) for rule in each.spec.ingress or ())
-        yield from ((each, "egress", rule) for rule in each.spec.egress or ())
+def all_rules(resolution: Resolution) -> Iterator[tuple[NetworkPolicy, str, Rule]]:
+    for written in resolution.policies:
+        yield from ((written, "ingress", rule) for rule in written.spec.ingress or ())
+        yield from ((written, "egress", rule) for rule in written.spec.egress or ())
 
 
 def narrower(spec: Json, by: str) -> Json:
@@ -208,7 +206,7 @@ def narrower(spec: Json, by: str) -> Json:
         case "except":
             clients["cidrs"] = clients.get("cidrs") or ["0.0.0.0/0", "::/0"]
             inside = {"0.0.0.0/0": "203.0.113.5/32", "::/0": "2001:db8:1::5/128"}
-            clients["except"] = [inside[each] for each in clients["cidrs"] if each in inside] or None
+            clients["except"] = [inside[cidr] for cidr in clients["cidrs"] if cidr in inside] or None
         case "deny-what-cannot-be-held":
             clients["unenforceable"] = "Deny"
         case "ports":

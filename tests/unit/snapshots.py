@@ -1,4 +1,4 @@
-"""Small worlds from API objects, as a person would write them: the same way in as for the operator and the CLI."""
+"""Snapshots from API objects, parsed as the operator and the CLI parse them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ BY_KIND = {kind.kind: kind for kind in KINDS}
 
 
 def snapshot(*objects: Json, **network: Any) -> Snapshot:
-    """The objects as a `World`; keywords are the configuration's `network` fields."""
+    """The objects as a `Snapshot`; keywords are the configuration's `network` fields."""
     gathered: dict[str, Any] = {kind.snapshot: {} for kind in KINDS}
     for raw in objects:
         kind = BY_KIND[raw["kind"]]
@@ -35,12 +35,12 @@ def resolved(*objects: Json, namespace: str = "shop", **network: Any) -> Resolut
 
 def named(kind: str, name: str, spec: Any = None, *, namespace: str = "shop", status: Any = None, **meta: Any) -> Json:
     head = {"name": name, **({"namespace": namespace} if BY_KIND[kind].namespaced else {}), **meta}
-    found: Json = {"kind": kind, "metadata": head}
+    raw: Json = {"kind": kind, "metadata": head}
     if spec is not None:
-        found["spec"] = spec
+        raw["spec"] = spec
     if status is not None:
-        found["status"] = status
-    return found
+        raw["status"] = status
+    return raw
 
 
 def service(name: str = "web", *, annotations: Any = None, labels: Any = None, ip: str = "", **spec: Any) -> Json:
@@ -80,16 +80,16 @@ def pod(name: str, *, labels: Any = None, ip: str = "", namespace: str = "shop",
 
 
 def agent(label: str) -> Json:
-    """A pod by which a CNI shows itself."""
+    """A pod by which a CNI is recognized."""
     return pod("agent", labels={"k8s-app": label}, namespace="kube-system", hostNetwork=True)
 
 
 def the_policy(of: Resolution, name: str) -> NetworkPolicy:
-    return next(each for each in of.policies if each.name == name)
+    return next(written for written in of.policies if written.name == name)
 
 
 def the_exposure(of: Resolution, name: str) -> Exposure:
-    return next(each for each in of.exposures if each.name == name)
+    return next(exposure for exposure in of.exposures if exposure.name == name)
 
 
 def reasons(of: Resolution, name: str = "service-web") -> set[str]:
@@ -97,17 +97,17 @@ def reasons(of: Resolution, name: str = "service-web") -> set[str]:
 
 
 def admitted(of: Resolution, name: str = "web") -> set[str]:
-    """Whom the Service's policy admits, as text: blocks and pods."""
-    found = the_policy(of, f"exposure-to-{name}").spec.ingress or ()
-    return {str(peer) for rule in found for peer in rule.peers or ()}
+    """What the Service's policy admits, as text: blocks and pods."""
+    ingress = the_policy(of, f"exposure-to-{name}").spec.ingress or ()
+    return {str(peer) for rule in ingress for peer in rule.peers or ()}
 
 
 def opened(of: Resolution, name: str = "web") -> set[str]:
     """The target ports that the Service's policy opens."""
-    found = the_policy(of, f"exposure-to-{name}").spec.ingress or ()
-    return {str(port) for rule in found for port in rule.ports or ()}
+    ingress = the_policy(of, f"exposure-to-{name}").spec.ingress or ()
+    return {str(port) for rule in ingress for port in rule.ports or ()}
 
 
 def rules(of: Resolution) -> Iterator[Rule]:
-    for each in of.policies:
-        yield from (*(each.spec.ingress or ()), *(each.spec.egress or ()))
+    for written in of.policies:
+        yield from (*(written.spec.ingress or ()), *(written.spec.egress or ()))

@@ -1,4 +1,4 @@
-"""The algebra of blocks, held against sets of addresses small enough to be counted."""
+"""Operations on blocks, compared with sets of addresses small enough to be counted."""
 
 from ipaddress import ip_address, ip_network
 from itertools import combinations
@@ -34,7 +34,7 @@ from exposure.addresses import (
 from exposure.resolve.pod_ranges import PodRanges
 from exposure.resolve.widening import narrowest_cover
 
-#: Sixteen addresses of each family: whatever is said about blocks can be counted there.
+#: Sixteen addresses of each family, so that every statement about blocks can be counted.
 UNIVERSE = [*map(ip_address, range(16)), *(ip_address(2**64 + n) for n in range(16))]
 BASES = {4: 0, 6: 2**64}
 
@@ -64,7 +64,7 @@ def held(parts: object) -> set[object]:
 
 
 @given(networks(), st.lists(networks(), max_size=4))
-def test_a_block_is_its_cidr_without_the_cuts(cidr: Network, cuts: list[Network]) -> None:
+def test_a_block_is_its_cidr_without_its_excepts(cidr: Network, cuts: list[Network]) -> None:
     """What is left of a block is what is left of the set. Nothing left is no block at all."""
     left = block(cidr, cuts)
     expected = held([cidr]) - held(cuts)
@@ -75,14 +75,14 @@ def test_a_block_is_its_cidr_without_the_cuts(cidr: Network, cuts: list[Network]
 
 
 @given(some_blocks(), some_blocks())
-def test_intersection(left: list[Block], right: list[Block]) -> None:
-    """The addresses that both sides admit, no more and no fewer."""
+def test_an_intersection_has_what_both_sides_admit(left: list[Block], right: list[Block]) -> None:
+    """No more addresses and no fewer."""
     assert held(left) & held(right) == held(intersection(left, right))
 
 
 @given(some_blocks())
-def test_union_loses_nothing_and_says_nothing_twice(parts: list[Block]) -> None:
-    """A union admits what its parts admit, in one order, without a block that another one holds."""
+def test_a_union_loses_nothing_and_has_nothing_twice(parts: list[Block]) -> None:
+    """It admits what its parts admit, in a stable order, without a block that another one contains."""
     united = union(parts)
     assert held(parts) == held(united)
     assert union(reversed(united)) == united
@@ -91,32 +91,32 @@ def test_union_loses_nothing_and_says_nothing_twice(parts: list[Block]) -> None:
 
 
 @given(st.lists(networks(), max_size=5), st.lists(networks(), max_size=3))
-def test_blocks_of_networks(parts: list[Network], cuts: list[Network]) -> None:
+def test_networks_become_blocks_with_excepts(parts: list[Network], cuts: list[Network]) -> None:
     """Networks as blocks, each without the cuts."""
     assert held(parts) - held(cuts) == held(blocks(parts, cuts))
 
 
 @given(networks(), st.lists(networks(), max_size=5))
-def test_covered(inner: Network, outer: list[Network]) -> None:
+def test_a_network_may_be_covered_by_several_together(inner: Network, outer: list[Network]) -> None:
     """A network is covered where the union holds it, also where no single member does."""
     assert (held([inner]) <= held(outer)) == covered(inner, outer)
 
 
 @given(st.lists(networks(), max_size=6))
-def test_collapsed(parts: list[Network]) -> None:
-    """The same addresses, and never more networks."""
+def test_collapsed_networks_hold_the_same_addresses(parts: list[Network]) -> None:
+    """They are never more networks than before."""
     assert held(parts) == held(collapsed(parts))
     assert len(collapsed(parts)) <= len(set(parts))
 
 
 @given(networks(), networks())
-def test_overlap(left: Network, right: Network) -> None:
+def test_two_networks_overlap_where_one_contains_the_other(left: Network, right: Network) -> None:
     """CIDRs that share an address nest."""
     assert bool(held([left]) & held([right])) == overlap(left, right)
 
 
 @given(networks(), st.lists(networks(), max_size=5))
-def test_in_any(inner: Network, outer: list[Network]) -> None:
+def test_one_network_alone_must_contain_another(inner: Network, outer: list[Network]) -> None:
     """One of them alone has to hold the network, unlike `covered`."""
     assert any(held([inner]) <= held([network]) for network in outer) == in_any(inner, outer)
 
@@ -211,7 +211,7 @@ def test_blocks_that_exclude_each_other_share_nothing() -> None:
         pytest.param(["fd00::1/128", "fd00::2/128"], "fd00::/126", id="ipv6"),
     ],
 )
-def test_common_prefix(members: list[str], expected: str) -> None:
+def test_the_common_prefix_is_the_narrowest_of_all(members: list[str], expected: str) -> None:
     """The narrowest prefix that holds them all."""
     parts = [network(text) for text in members]
     assert network(expected) == parts[0].supernet(new_prefix=common_prefix_length(parts))
@@ -250,38 +250,38 @@ def test_ranges_of_the_rfcs(text: str, private: bool, link_local: bool) -> None:
     "text, expected",
     [
         pytest.param("203.0.113.7", "203.0.113.7/32", id="an-address-is-a-network-of-one"),
-        pytest.param(" 203.0.113.7/24 ", "203.0.113.0/24", id="host-bits-of-a-fact-are-forgiven"),
+        pytest.param(" 203.0.113.7/24 ", "203.0.113.0/24", id="host-bits-of-a-fact-are-ignored"),
         pytest.param("2001:db8::1/32", "2001:db8::/32", id="ipv6"),
     ],
 )
-def test_networks_of_facts(text: str, expected: str) -> None:
-    """What a cluster says is read as it is meant."""
+def test_networks_are_parsed_from_facts(text: str, expected: str) -> None:
+    """An address is a network of one, and host bits are ignored."""
     assert expected == str(network(text))
 
 
-def test_addresses() -> None:
+def test_an_address_is_parsed_or_none() -> None:
     """A host name is no address."""
     assert address("lb.example.com") is None
     assert str(address("2001:db8::1")) == "2001:db8::1"
 
 
 @pytest.mark.parametrize(
-    "cidrs, families, everybody",
+    "cidrs, families, expected",
     [
         pytest.param(["0.0.0.0/0"], ["IPv4"], True, id="the-whole-of-one"),
         pytest.param(["0.0.0.0/1", "128.0.0.0/1"], ["IPv4"], True, id="two-halves"),
-        pytest.param(["0.0.0.0/0"], ["IPv4", "IPv6"], False, id="never-one-family-on-account-of-the-other"),
+        pytest.param(["0.0.0.0/0"], ["IPv4", "IPv6"], False, id="one-family-does-not-count-for-the-other"),
         pytest.param(["10.0.0.0/8"], ["IPv4"], False, id="a-part"),
     ],
 )
-def test_everyone(cidrs: list[str], families: list[str], everybody: bool) -> None:
-    """Everyone is every address of every family that is asked for."""
-    assert everybody == admits_everyone(blocks(map(network, cidrs)), families)  # type: ignore[arg-type]
-    assert everybody == (set(families) <= whole_families(map(network, cidrs)))
+def test_everyone_is_a_whole_family(cidrs: list[str], families: list[str], expected: bool) -> None:
+    """Everyone is every address of every given family."""
+    assert expected == admits_everyone(blocks(map(network, cidrs)), families)  # type: ignore[arg-type]
+    assert expected == (set(families) <= whole_families(map(network, cidrs)))
 
 
-def test_families_apart() -> None:
-    """IPv4 stands before IPv6, and a family can be picked."""
+def test_families_are_kept_apart() -> None:
+    """IPv4 comes before IPv6, and one family can be selected."""
     both = everyone(("IPv6", "IPv4"))
     assert ["0.0.0.0/0", "::/0"] == list(map(str, both))
     assert ["::/0"] == list(map(str, of_families(both, ["IPv6"])))

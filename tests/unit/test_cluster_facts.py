@@ -1,4 +1,4 @@
-"""What the cluster says: which CNI runs, what nodes SNAT to, which addresses are pods', whom a change concerns."""
+"""Cluster facts: CNI, SNAT addresses of nodes, pod ranges, and which namespaces a change concerns."""
 
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,8 @@ OVN = "k8s.ovn.org/node-gateway-router-lrp-ifaddr"
         pytest.param([node(providerID="k3s://n1"), agent("cilium")], "cilium", id="k3s-with-another-policy-engine"),
     ],
 )
-def test_which_cni_runs(objects: Any, expected: str) -> None:
-    """By the first row that shows itself, and by what the platform enforces where none does."""
+def test_the_cni_is_detected(objects: Any, expected: str) -> None:
+    """By the marks of the first matching row, else by what the platform enforces."""
     here = snapshot(*objects)
     assert expected == cluster_facts(here).cni.slug
 
@@ -83,7 +83,7 @@ def test_which_cni_runs(objects: Any, expected: str) -> None:
         pytest.param(["kind://n"], "auto", None, id="no-cloud"),
     ],
 )
-def test_which_provider_the_nodes_name(provider_ids: list[str], configured: str, expected: str | None) -> None:
+def test_the_provider_is_detected(provider_ids: list[str], configured: str, expected: str | None) -> None:
     """One cloud on all nodes, else what is configured; a platform without load balancers names none."""
     nodes = [node(f"n{number}", providerID=provider_id) for number, provider_id in enumerate(provider_ids)]
     assert expected == detect_provider(snapshot(*nodes, provider=configured))
@@ -111,11 +111,11 @@ def test_which_provider_the_nodes_name(provider_ids: list[str], configured: str,
             ["100.64.0.3/32", "fd98::3/128"],
             id="ovn-of-later",
         ),
-        pytest.param("ovn-kubernetes", {OVN: "{broken"}, ["100.64.0.0/16", "fd98::/64"], id="ovn-unreadable"),
+        pytest.param("ovn-kubernetes", {OVN: "{broken"}, ["100.64.0.0/16", "fd98::/64"], id="ovn-invalid"),
         pytest.param("ovn-kubernetes", {f"{OVN}s": '{"default": 7}'}, ["100.64.0.0/16", "fd98::/64"], id="ovn-odd"),
     ],
 )
-def test_what_nodes_snat_to(cni: str, notes: dict[str, str], expected: list[str]) -> None:
+def test_the_snat_addresses_of_nodes(cni: str, notes: dict[str, str], expected: list[str]) -> None:
     """InternalIPs, and what tunnels, bridges, gateways and join networks use."""
     assert set(expected) == set(map(str, collapsed(snat_addresses(snapshot(node(annotations=notes)), CNIS[cni]))))
 
@@ -128,8 +128,8 @@ def test_a_pod_range_of_one_address_has_no_second() -> None:
 
 
 @pytest.mark.parametrize("text", ["node-1.internal", "fe80::1%eth0", "010.0.0.1", "10.0.0.0/8", ""])
-def test_what_is_no_address_is_dropped(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A kubelet may be given a host name, and a zone means something on one machine alone. Nothing fails by it."""
+def test_an_invalid_address_is_ignored(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A host name, as a kubelet may have, or an address with a zone."""
     objects = [node("n1", ip=text), node("n2", ip="192.0.2.2"), pod("web-1", ip=text), service(), policy()]
     here = snapshot(*objects)
     assert () == (*here.nodes["n1"].internal_ips, *here.pods["shop"]["web-1"].ips)
@@ -189,8 +189,8 @@ UNEXPECTED = pod("p1", ip="10.99.0.5")
         ),
     ],
 )
-def test_pod_ranges(cni: str, objects: Any, excluded: list[str], because: str) -> None:
-    """What is excluded from wider blocks, and why some pods may stay inside."""
+def test_pod_ranges_and_where_they_are_unsure(cni: str, objects: Any, excluded: list[str], because: str) -> None:
+    """The ranges that are excluded from wider blocks, and why a block may still admit pods."""
     ranges = pod_ranges(snapshot(*objects), CNIS[cni])
     assert excluded == list(map(str, ranges.excluded))
     assert because in ranges.open_because
@@ -198,7 +198,7 @@ def test_pod_ranges(cni: str, objects: Any, excluded: list[str], because: str) -
 
 
 def test_a_range_with_an_unexpected_address_may_hold_pods() -> None:
-    """Not a block of one address, which is meant, and not a range that lies elsewhere."""
+    """Not a block of one address, which is intended, and not a range elsewhere."""
     ranges = pod_ranges(snapshot(node(), UNEXPECTED), CNIS["kube-router"])
     wide, single, apart = (blocks([network(text)])[0] for text in ("10.99.0.0/16", "10.99.0.5", "8.0.0.0/8"))
     without = blocks([network("10.99.0.0/16")], [network("10.99.0.0/24")])[0]
@@ -241,15 +241,15 @@ def many(count: int, base: str = "10.99.0") -> list[Any]:
         ),
     ],
 )
-def test_unexpected_pod_addresses(pods: list[Any], unexpected: list[str], message: str) -> None:
-    """However many there are, few networks hold them all."""
+def test_unexpected_pod_addresses_become_few_networks(pods: list[Any], unexpected: list[str], message: str) -> None:
+    """However many addresses there are."""
     ranges = pod_ranges(snapshot(node(), *pods), CNIS["kube-router"])
     assert unexpected == list(map(str, ranges.unexpected))
     assert message in ranges.open_because
 
 
 def affects(before: list[Any], removed: list[Any], added: list[Any], cni: str = "kube-router", **network: Any) -> bool:
-    """Whether the facts are computed anew when pods go and come: asked of each event, with what is left after it."""
+    """Whether pod events invalidate the facts: for each event, with the pods that exist after it."""
     invalidation = Invalidation(cluster_facts(snapshot(node(), *before, cni=cni, **network)))
     kinds = {kind.kind: kind for kind in KINDS}
     there = list(before)
@@ -272,7 +272,7 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
 
 
 @pytest.mark.parametrize(
-    "before, removed, added, anew",
+    "before, removed, added, affected",
     [
         pytest.param([], [], [pod("x", ip="10.244.1.9")], False, id="inside-the-pod-cidrs"),
         pytest.param([], [], [pod("x", ip="10.99.0.5")], True, id="the-first-one-outside"),
@@ -293,13 +293,15 @@ ENDPOINTS = named("EndpointSlice", "web-1", labels={"kubernetes.io/service-name"
         pytest.param([], [], [pod("x", ip="")], False, id="without-an-address"),
     ],
 )
-def test_pods_that_change_the_facts(before: list[Any], removed: list[Any], added: list[Any], anew: bool) -> None:
-    """A pod address that is known never makes the facts be computed anew, however many there are."""
-    assert anew == affects(before, removed, added)
+def test_only_a_new_pod_address_changes_the_facts(
+    before: list[Any], removed: list[Any], added: list[Any], affected: bool
+) -> None:
+    """A known one never does, however many there are."""
+    assert affected == affects(before, removed, added)
 
 
 @pytest.mark.parametrize(
-    "cni, network, before, anew",
+    "cni, network, before, affected",
     [
         pytest.param("cilium", {}, [], False, id="pods-are-matched-by-identity"),
         pytest.param("aws-vpc-cni", {}, [], False, id="pods-share-their-ranges"),
@@ -307,23 +309,25 @@ def test_pods_that_change_the_facts(before: list[Any], removed: list[Any], added
         pytest.param("calico", {}, [named("IPPool", "p", {"cidr": "10.0.0.0/16"})], False, id="pools-of-calico"),
         pytest.param("calico", {}, [], True, id="calico-sees-its-first-pod"),
         pytest.param("calico", {}, [pod("p1", ip="10.244.1.8")], False, id="calico-sees-its-second"),
-        pytest.param("azure-npm", {}, [UNEXPECTED], False, id="inside-although-others-lie-outside"),
+        pytest.param("azure-npm", {}, [UNEXPECTED], False, id="inside-while-others-are-outside"),
     ],
 )
-def test_where_pod_addresses_decide(cni: str, network: Any, before: list[Any], anew: bool) -> None:
-    """Only where the pod ranges are the nodes' podCIDRs."""
-    assert anew == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
+def test_pod_addresses_matter_for_pod_cidrs_of_nodes_only(
+    cni: str, network: Any, before: list[Any], affected: bool
+) -> None:
+    """Other pod ranges do not depend on pods."""
+    assert affected == affects(before, [], [pod("x", ip="10.244.1.9")], cni, **network)
 
 
-def test_where_no_pod_cidr_is_known_no_pod_decides() -> None:
-    """Whatever address it has, nothing can be excluded."""
+def test_without_pod_cidrs_pod_addresses_do_not_matter() -> None:
+    """There is nothing to exclude."""
     facts = cluster_facts(snapshot(node(pods=[]), cni="kube-router"))
     added = BY_KIND["Pod"].parse(pod("x", ip="10.244.1.9"))
     assert not Invalidation(facts).affects_facts(BY_KIND["Pod"], ("shop", "x"), None, added, snapshot(node(pods=[])))
 
 
-def test_a_block_that_pod_ranges_use_up() -> None:
-    """Nothing of it is outside: it is dropped."""
+def test_a_block_within_the_pod_ranges_is_dropped() -> None:
+    """Nothing of it is outside."""
     ranges = pod_ranges(snapshot(node(pods=["10.0.0.0/25", "10.0.0.128/26", "10.0.0.192/27"])), CNIS["kube-router"])
     left = blocks([network("10.0.0.0/24")], [network("10.0.0.224/27")])
     assert ((), True) == ranges.exclude(left)
@@ -341,7 +345,7 @@ def test_a_block_that_pod_ranges_use_up() -> None:
         pytest.param("a.example.com", "b.example.com", False, id="two-names"),
     ],
 )
-def test_host_names(left: str, right: str, meet: bool) -> None:
+def test_host_names_match_with_wildcards(left: str, right: str, meet: bool) -> None:
     """https://gateway-api.sigs.k8s.io/reference/spec/#hostname"""
     assert meet == hostnames_meet(left, right) == hostnames_meet(right, left)
 
@@ -352,19 +356,19 @@ def test_host_names(left: str, right: str, meet: bool) -> None:
         pytest.param(80, 80, id="a-number"),
         pytest.param("80", 80, id="digits"),
         pytest.param("http", "http", id="a-name"),
-        pytest.param("²", "²", id="no-digit-of-ours"),
+        pytest.param("²", "²", id="a-digit-of-another-script"),
         pytest.param(True, None, id="a-boolean"),
         pytest.param("", None, id="nothing"),
         pytest.param(8.5, None, id="a-fraction"),
     ],
 )
-def test_int_or_string(value: Any, expected: int | str | None) -> None:
+def test_a_port_is_a_number_or_a_name(value: Any, expected: int | str | None) -> None:
     """As Kubernetes' IntOrString."""
     assert expected == port(value)
 
 
-def test_where_kinds_are_served() -> None:
-    """The path of a list; the core group has one of its own."""
+def test_the_path_of_a_kind() -> None:
+    """The core group is below /api, every other group below /apis."""
     paths = {kind.kind: kind.path(kind.versions[0]) for kind in KINDS}
     assert ("/api/v1/services", "/apis/networking.k8s.io/v1/ingresses") == (paths["Service"], paths["Ingress"])
 
@@ -385,7 +389,9 @@ TCP_8080 = [{"port": 8080}]
             theirs({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": TCP_8080}), True, id="a-range-more"
         ),
         pytest.param(
-            theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/25"}}], "ports": TCP_8080}), False, id="a-part-of-ours"
+            theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/25"}}], "ports": TCP_8080}),
+            False,
+            id="a-part-of-the-operators",
         ),
         pytest.param(
             theirs({"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": TCP_8080}), False, id="the-same"
@@ -401,8 +407,8 @@ TCP_8080 = [{"port": 8080}]
         pytest.param(theirs({}, selector={"matchLabels": {"pod": "one"}}), True, id="of-one-of-the-pods"),
     ],
 )
-def test_policies_of_others_that_add_up(foreign: Any, reopens: bool) -> None:
-    """A policy that admits what this one closes is named."""
+def test_a_wider_policy_of_others_is_named(foreign: Any, reopens: bool) -> None:
+    """It admits what the operator's policy denies."""
     resolution = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),
         service(externalTrafficPolicy="Local"),
@@ -414,12 +420,12 @@ def test_policies_of_others_that_add_up(foreign: Any, reopens: bool) -> None:
 
 
 def test_a_service_without_pods_of_its_own_is_not_reopened() -> None:
-    """Nothing is granted, so nothing adds up."""
+    """It admits nothing, so no other policy adds to it."""
     assert "AdditivePolicy" not in reasons(resolved(policy(), service(selector=None), theirs({})))
 
 
-def test_a_name_conflict() -> None:
-    """An object that the operator did not write is reported, never overwritten."""
+def test_a_name_conflict_is_reported() -> None:
+    """An object that the operator did not write is never overwritten."""
     name_conflicts = named("NetworkPolicy", "exposure-to-web", {"podSelector": {}})
     assert "ForeignPolicySameName" in reasons(resolved(policy(), service(), name_conflicts))
 
@@ -432,8 +438,8 @@ def test_a_name_conflict() -> None:
         pytest.param([pod("b")], False, True, id="none"),
     ],
 )
-def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
-    """No policy selects them. Where there are no others, none is written."""
+def test_host_network_pods_have_no_policy(objects: Any, spots: bool, written: bool) -> None:
+    """No policy can select them. Where there are no other pods, none is written."""
     resolution = resolved(policy(), service(), *objects)
     assert spots == ("HostNetworkBackends" in reasons(resolution))
     assert written == ("exposure-to-web" in {made.name for made in resolution.policies})
@@ -446,8 +452,8 @@ def test_pods_on_their_nodes(objects: Any, spots: bool, written: bool) -> None:
         pytest.param(service(selector=None), "SelectorMissing", id="none"),
     ],
 )
-def test_no_pods_can_be_named(service_: Any, reason: str) -> None:
-    """No policy: an empty podSelector would open the whole namespace. The default deny holds."""
+def test_a_service_without_a_selector_has_no_policy(service_: Any, reason: str) -> None:
+    """An empty podSelector would open the whole namespace. The default deny holds."""
     resolution = resolved(policy(), service_)
     assert reason in reasons(resolution)
     assert {"exposure-default-deny"} == {written.name for written in resolution.policies}
@@ -460,8 +466,8 @@ def test_azure_npm_does_not_filter_cluster_traffic() -> None:
     assert "PolicyNotEnforced" not in reasons(local)
 
 
-def test_what_was_worked_out_before_never_shows() -> None:
-    """A cache saves work where every input is equal, and is forgotten by namespace."""
+def test_a_cache_never_changes_the_result() -> None:
+    """It is used where every input is equal, and dropped by namespace."""
     here = snapshot(policy(), service(), node())
     known, cache = cluster_facts(here), ResolveCache()
     first = resolve(here, known, "shop", cache)
@@ -493,8 +499,8 @@ WEBHOOK = named("ValidatingWebhookConfiguration", "check") | {
         pytest.param(agent("calico-node"), None, id="so-does-a-cni"),
     ],
 )
-def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] | None) -> None:
-    """Only those namespaces are resolved again."""
+def test_a_change_concerns_only_some_namespaces(added: Any, concerned: list[str] | None) -> None:
+    """Only they are resolved again."""
     objects = [service(ip="203.0.113.9"), node()]
     before, after = cluster_facts(snapshot(*objects)), cluster_facts(snapshot(*objects, added))
     expected = None if concerned is None else frozenset(concerned)
@@ -503,8 +509,8 @@ def test_whom_a_change_of_the_cluster_concerns(added: Any, concerned: list[str] 
     assert after.affected(None) is None
 
 
-def test_an_entry_point_follows_its_backends_elsewhere() -> None:
-    """A Gateway's own Exposure shows what another namespace grants."""
+def test_a_gateway_shows_its_backends_in_other_namespaces() -> None:
+    """Its Exposure has what the policy of the other namespace admits."""
     listener = {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     gateway = named("Gateway", "edge", {"listeners": [listener]}, namespace="infra")
     parent, backend = {"name": "edge", "namespace": "infra"}, {"name": "web", "port": 80}
@@ -529,8 +535,8 @@ def test_an_entry_point_follows_its_backends_elsewhere() -> None:
         ),
     ],
 )
-def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
-    """The entry point's own Exposure says what its backend's policy does not open."""
+def test_a_backend_that_is_not_open_is_reported(spec: Any, message: str) -> None:
+    """The Exposure of the entry point names the backend and what its policy does not admit."""
     path = {"backend": {"service": {"name": "web", "port": {"number": 8088 if "no such" in message else 80}}}}
     ingress = {**INGRESS, "spec": {"rules": [{"http": {"paths": [path]}}]}}
     own = service(ip="203.0.113.10", ports=[{"port": 80, "targetPort": 8080}, {"port": 443, "targetPort": 8443}])
@@ -544,8 +550,8 @@ def test_why_a_route_leads_nowhere(spec: Any, message: str) -> None:
     assert not [peer for peer in admitted(resolution) if peer.startswith("pods")]
 
 
-def test_a_pause_freezes_what_it_would_change() -> None:
-    """While one policy of several is paused, its grants and the default deny that it changes stay as they are."""
+def test_a_paused_policy_keeps_what_it_would_change() -> None:
+    """While one policy of several is paused, its NetworkPolicies and the default deny stay as they are."""
     resolution = resolved(policy("a", mode="Paused"), service())
     assert {"exposure-to-web", "exposure-default-deny", "exposure-same-namespace"} == resolution.frozen
     both = resolved(policy("a", mode="Paused"), policy("b", services={"names": ["api"]}), service())
@@ -553,7 +559,7 @@ def test_a_pause_freezes_what_it_would_change() -> None:
     assert {"exposure-default-deny"} == {written.name for written in both.policies}
 
 
-def test_an_audit_that_was_accepted_grants_nothing_now() -> None:
+def test_an_accepted_audit_admits_nothing_now() -> None:
     """Nothing was written for it, so enforcing it would open entry points."""
     last = {"lastAccepted": {"spec": {"mode": "Audit"}}}
     resolution = resolved(policy(status=last, ports=["80"]), service(), cni="cilium")

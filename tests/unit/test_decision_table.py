@@ -1,4 +1,4 @@
-"""The decision table, typed by hand from what the documentation of load balancers, kube-proxy and CNIs says."""
+"""The decision table, typed by hand from the documentation of load balancers, kube-proxy and CNIs."""
 
 import pytest
 
@@ -61,8 +61,8 @@ CELLS = [pytest.param(*line.split(maxsplit=4), id="-".join(line.split()[:4])) fo
 
 
 @pytest.mark.parametrize("delivery, kept, policy, position, sources", CELLS)
-def test_every_cell(delivery: str, kept: str, policy: str, position: str, sources: str) -> None:
-    """Which sources a backend sees. An externalTrafficPolicy of a later Kubernetes is read as Cluster, with Nodes."""
+def test_every_cell_has_its_sources(delivery: str, kept: str, policy: str, position: str, sources: str) -> None:
+    """An externalTrafficPolicy of a later Kubernetes is read as Cluster, with Nodes."""
     row = decide(delivery, kept == "yes", policy, position)  # type: ignore[arg-type]
     assert sources.split() == list(row.sources)
 

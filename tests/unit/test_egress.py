@@ -1,4 +1,4 @@
-"""What exposed pods may call where the cluster's answers are incomplete, or its CNI sees identities."""
+"""What exposed pods may call where facts about the cluster are missing, or its CNI matches identities."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def kubernetes(*cluster_ips: str) -> Json:
 
 
 def called(*objects: Json, cni: str = "calico", **spec: Any) -> tuple[set[str], bool]:
-    """Whom the exposed pods may call, and whether the API server is reported to be out of reach."""
+    """What the exposed pods may call, and whether APIServerUnreachable is reported."""
     resolution = resolved(policy(**(spec or ALLOW)), service(), node(), *objects, cni=cni)
     rules = the_policy(resolution, "exposure-to-web").spec.egress or ()
     peers = {f"{peer} {port}" for rule in rules for peer in rule.peers or () for port in rule.ports or ("every port",)}
@@ -47,8 +47,8 @@ def called(*objects: Json, cni: str = "calico", **spec: Any) -> tuple[set[str], 
         pytest.param(
             [api_server(), api_server("192.0.2.5")], "calico", ({"192.0.2.5/32 tcp/6443"}, False), id="an-empty-slice"
         ),
-        pytest.param([api_server()], "calico", (set(), True), id="no-address-is-none-not-all"),
-        pytest.param([api_server("192.0.2.5", ports=())], "calico", (set(), True), id="no-port-is-none-not-all"),
+        pytest.param([api_server()], "calico", (set(), True), id="no-address-is-not-every-address"),
+        pytest.param([api_server("192.0.2.5", ports=())], "calico", (set(), True), id="no-port-is-not-every-port"),
         pytest.param(
             [api_server("192.0.2.5"), kubernetes("10.96.0.1")],
             "aws-vpc-cni",
@@ -63,13 +63,13 @@ def called(*objects: Json, cni: str = "calico", **spec: Any) -> tuple[set[str], 
         ),
     ],
 )
-def test_the_api_server(objects: list[Json], cni: str, expected: tuple[set[str], bool]) -> None:
-    """By the addresses and ports that the cluster itself names, never by an empty list."""
+def test_egress_to_the_api_server(objects: list[Json], cni: str, expected: tuple[set[str], bool]) -> None:
+    """By the addresses and ports of its EndpointSlices, never by an empty list."""
     assert expected == called(*objects, cni=cni)
 
 
-def test_everywhere_on_cilium_is_everywhere() -> None:
-    """A whole family means what is outside there, so pods are named beside it. Metadata services stay excluded."""
+def test_everywhere_on_cilium_names_pods_too() -> None:
+    """There a whole family is what is outside the cluster. Pods are named beside it, metadata services excluded."""
     peers, _ = called(cni="cilium", egress={"dns": False, "to": [{"ports": [{"port": 443}]}]})
     assert "every pod in every namespace tcp/443" in peers
     (outside,) = (peer for peer in peers if peer.startswith("0.0.0.0/0"))
@@ -84,7 +84,7 @@ def test_everywhere_on_cilium_is_everywhere() -> None:
     ],
 )
 def test_dns_by_its_cluster_ip(cni: str, expected: set[str]) -> None:
-    """Where egress is filtered before DNAT, the CNI sees the ClusterIP: its row says so."""
+    """Where egress is filtered before DNAT, the CNI sees the ClusterIP."""
     assert bool(expected) == CNIS[cni].egress_sees_cluster_ips
     dns = service("kube-dns", type="ClusterIP", selector={"k8s-app": "kube-dns"}, ports=[{"port": 53}])
     dns["metadata"]["namespace"] = "kube-system"
@@ -101,14 +101,14 @@ def test_dns_by_its_cluster_ip(cni: str, expected: set[str]) -> None:
     ],
 )
 def test_dns_of_the_cloud(provider_id: str, cloud_dns: bool) -> None:
-    """Without a DNS Service, Google's resolver is the cluster's; elsewhere the usual pods are."""
+    """Without a DNS Service: Google's resolver on Google's nodes, elsewhere the usual DNS pods."""
     resolution = resolved(policy(egress={}), service(), node(providerID=provider_id), cni="calico")
     rules = the_policy(resolution, "exposure-to-web").spec.egress or ()
     assert cloud_dns == ("169.254.169.254/32" in {str(peer) for rule in rules for peer in rule.peers or ()})
 
 
 def test_without_a_default_deny_each_service_admits_its_namespace() -> None:
-    """There is no policy for the whole namespace that could admit it."""
+    """No policy for the whole namespace could."""
     isolation = {"ingress": False, "allowSameNamespace": True}
     resolution = resolved(policy(isolation=isolation), service(), node(), cni="calico")
     rules = the_policy(resolution, "exposure-to-web").spec.ingress or ()
@@ -118,7 +118,7 @@ def test_without_a_default_deny_each_service_admits_its_namespace() -> None:
 
 @pytest.mark.parametrize("destination", [*map(str, METADATA), "169.254.20.10/32", "fe80::1/128"])
 def test_a_proposal_names_no_metadata_service(destination: str) -> None:
-    """Pods that were seen to call one have to ask for it by name; a neighbor on the link is none of the outside."""
+    """A policy has to name it, even where pods called it. A link-local neighbor is not outside."""
     flows = [
         ObservedFlow(
             FlowKey("out", "shop/web", FlowPeer("address", address), "TCP", 80),

@@ -1,4 +1,4 @@
-"""What NetworkPolicies allow: the examples of the documentation, and questions of which only a part is known.
+"""What NetworkPolicies allow: the examples of the documentation, and connections of which only a part is known.
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
@@ -32,7 +32,7 @@ from exposure.networkpolicy.parse import network_policy
 from exposure.networkpolicy.port_sets import PROTOCOLS, PortClasses
 from exposure.networkpolicy.values import Direction, Peer, PolicyPort, Rule
 from tests.lab.generate import NUMBERS, OUTSIDE, generate
-from tests.oracle.asked import Asked, both_ends, namespace_labels, parties
+from tests.oracle.product import ProductEvaluator, both_ends, namespace_labels, parties
 from tests.plan.evaluator import Cluster, Party
 
 ALLOWED, DENIED, UNKNOWN = Verdict.ALLOWED, Verdict.DENIED, Verdict.UNKNOWN
@@ -162,10 +162,12 @@ ALICE = {"user": "alice"}
         pytest.param("egress-namespaces", "egress", pod({}, "c", tier="other"), 80, None, id="a-third"),
         # The API reference: a port may be a name, and TCP is the default protocol.
         pytest.param("by-port-name", "ingress", FRONTEND, 6379, "by-port-name", id="a-named-port"),
-        pytest.param("by-port-name", "ingress", FRONTEND, 6380, None, id="what-the-name-does-not-stand-for"),
+        pytest.param("by-port-name", "ingress", FRONTEND, 6380, None, id="a-number-that-the-name-is-not"),
     ],
 )  # fmt: skip
-def test_the_documentation(names: str, direction: Direction, peer: ConnectionEnd, port: int, by: str | None) -> None:
+def test_the_examples_of_the_documentation(
+    names: str, direction: Direction, peer: ConnectionEnd, port: int, by: str | None
+) -> None:
     """A pod with role=db in namespace default, under the documentation's policies: allowed by which one, or denied."""
     policies = [DOCUMENTED[name] for name in names.split()]
     decision = Evaluator(policies).decide(direction, DB, peer, PolicyPort("TCP", port))
@@ -175,7 +177,7 @@ def test_the_documentation(names: str, direction: Direction, peer: ConnectionEnd
 
 
 def test_a_decision_names_policies_and_rules() -> None:
-    """All that isolate the pod; of those that allow the connection, the rule too."""
+    """Every policy that isolates the pod, and the rule of each that allows the connection."""
     policies = [DOCUMENTED[name] for name in ("default-deny-ingress", "or", "allow-all-egress")]
     decision = Evaluator(policies).decide("ingress", DB, pod({"role": "client"}), PolicyPort("TCP", 80))
     assert ["default-deny-ingress", "or"] == [policy.name for policy in decision.isolating]
@@ -211,8 +213,8 @@ def block(cidr: str, *excepts: str) -> Block:
         pytest.param(block("10.0.0.0/8", "10.0.0.0/9"), block("10.0.0.0/8", "10.128.0.0/9"), NO, id="the-other-half"),
     ],
 )  # fmt: skip
-def test_ip_blocks(ip_block: Block, addresses: Block, expected: Match) -> None:
-    """An ipBlock matches its CIDR without its excepts."""
+def test_an_ip_block_matches_its_cidr_without_its_excepts(ip_block: Block, addresses: Block, expected: Match) -> None:
+    """A block or a part of it, certainly, perhaps or not."""
     assert expected is ip_block_matches(ip_block, addresses)
 
 
@@ -230,7 +232,7 @@ TEN = Peer(block=block("10.0.0.0/8"))
         pytest.param(TEN, ConnectionEnd(NO, addresses=address_blocks(["192.0.2.1"])), PERHAPS, id="it-may-have-others"),
         pytest.param(TEN, ConnectionEnd(addresses=address_blocks(["10.0.0.1"]), ip_blocks=False), NO, id="on-cilium"),
         pytest.param(Peer(pods=EVERYTHING), at("10.0.0.1"), NO, id="an-address-is-no-pod"),
-        pytest.param(Peer(pods=EVERYTHING), ConnectionEnd(), PERHAPS, id="who-knows"),
+        pytest.param(Peer(pods=EVERYTHING), ConnectionEnd(), PERHAPS, id="nothing-is-known"),
         pytest.param(Peer(pods=EVERYTHING), ConnectionEnd(YES), PERHAPS, id="a-pod-of-an-unknown-namespace"),
         pytest.param(Peer(namespaces=EVERYTHING), ConnectionEnd(YES), YES, id="any-pod-at-all"),
         pytest.param(Peer(namespaces=EVERYTHING), ConnectionEnd(), PERHAPS, id="if-it-is-a-pod"),
@@ -238,8 +240,8 @@ TEN = Peer(block=block("10.0.0.0/8"))
         pytest.param(Peer(pods=selecting({"a": "b"})), pod({"a": "b"}, "elsewhere"), NO, id="not-here"),
     ],
 )
-def test_peers(peer: Peer, end: ConnectionEnd, expected: Match) -> None:
-    """Of a policy in namespace default; what is not known about an end is asked for in vain."""
+def test_a_peer_matches_an_end(peer: Peer, end: ConnectionEnd, expected: Match) -> None:
+    """Of a policy in namespace default; what is not known about an end matches perhaps."""
     assert expected is peer_matches(peer, "default", end)
 
 
@@ -258,8 +260,8 @@ IN = Requirement("tier", "In", ("a", "b"))
         pytest.param(LabelSelector((), (IN,)), LabelSelector((("a", "b"),), (IN,)), YES, id="unless-they-are-equal"),
     ],
 )  # fmt: skip
-def test_selectors(selector: LabelSelector, labels: Any, expected: Match) -> None:
-    """Against a pod's own labels, or against everything that another selector selects."""
+def test_a_selector_matches_labels(selector: LabelSelector, labels: Any, expected: Match) -> None:
+    """Against a pod's own labels, or the pods of another selector."""
     assert expected is selector_matches(selector, labels)
 
 
@@ -273,7 +275,7 @@ def tcp(port: int | str | None, end_port: int | None = None) -> PolicyPort:
 
 
 @pytest.mark.parametrize(
-    "port, asked, named, expected",
+    "port, other, named, expected",
     [
         pytest.param(tcp(80), tcp(80), {}, YES, id="the-number"),
         pytest.param(tcp(80), tcp(81), {}, NO, id="another-number"),
@@ -292,18 +294,18 @@ def tcp(port: int | str | None, end_port: int | None = None) -> PolicyPort:
         pytest.param(tcp(8080), tcp("http"), {"named_ports": HTTP}, YES, id="a-number-for-a-name"),
         pytest.param(tcp(8080), tcp("http"), {"named_ports": TWO}, PERHAPS, id="pods-that-differ"),
         pytest.param(tcp("http"), tcp("web"), {"named_ports": TWO}, YES, id="a-name-for-a-name"),
-        pytest.param(tcp(80), tcp("http"), {}, PERHAPS, id="asked-by-a-name-that-is-not-known"),
+        pytest.param(tcp(80), tcp("http"), {}, PERHAPS, id="a-connection-by-a-name-that-is-not-known"),
     ],
 )
-def test_ports(port: PolicyPort, asked: PolicyPort, named: Any, expected: Match) -> None:
-    """A rule's port, and a port, a range, a name or a protocol that is asked for."""
-    assert expected is port_matches(port, asked, ConnectionEnd(**named))
+def test_a_port_matches_a_port(port: PolicyPort, other: PolicyPort, named: Any, expected: Match) -> None:
+    """A rule's port, and a port, a range, a name or a protocol."""
+    assert expected is port_matches(port, other, ConnectionEnd(**named))
 
 
-def test_no_ports_and_every_port() -> None:
+def test_a_rule_without_ports_has_every_port() -> None:
     """A rule without ports holds every port; a rule with ports does not hold every port of every protocol."""
-    assert (YES, YES) == tuple(ports_match(None, asked, ConnectionEnd()) for asked in (None, tcp(80)))
-    assert (PERHAPS, NO) == tuple(ports_match((tcp(81),), asked, ConnectionEnd()) for asked in (None, tcp(80)))
+    assert (YES, YES) == tuple(ports_match(None, port, ConnectionEnd()) for port in (None, tcp(80)))
+    assert (PERHAPS, NO) == tuple(ports_match((tcp(81),), port, ConnectionEnd()) for port in (None, tcp(80)))
 
 
 def rule(*peers: Peer, ports: tuple[PolicyPort, ...] | None = None) -> Rule:
@@ -311,7 +313,7 @@ def rule(*peers: Peer, ports: tuple[PolicyPort, ...] | None = None) -> Rule:
 
 
 @pytest.mark.parametrize(
-    "one, others, expected",
+    "inner, others, expected",
     [
         pytest.param(rule(TEN), [rule()], True, id="everyone"),
         pytest.param(rule(), [rule(TEN)], False, id="everyone-in-a-cidr"),
@@ -336,13 +338,13 @@ def rule(*peers: Peer, ports: tuple[PolicyPort, ...] | None = None) -> Rule:
         pytest.param(rule(TEN, ports=(tcp(8080),)), [rule(TEN, ports=(tcp("http"),))], True, id="by-name"),
     ],
 )  # fmt: skip
-def test_rules_within_rules(one: Rule, others: list[Rule], expected: bool) -> None:
+def test_a_rule_is_within_others(inner: Rule, others: list[Rule], expected: bool) -> None:
     """Certain only where one rule holds each peer at each port whole."""
-    assert expected is allowed_within(one, others, "default", ConnectionEnd(named_ports=HTTP))
+    assert expected is allowed_within(inner, others, "default", ConnectionEnd(named_ports=HTTP))
 
 
-def test_a_pod_end_is_as_much_as_its_pods_tell() -> None:
-    """Addresses that are none are passed over; without container ports, names are not known."""
+def test_an_end_of_pods_has_what_its_pods_have() -> None:
+    """Invalid addresses are ignored. Without container ports, names are not known."""
     end = pods_end([Pod("shop", "a", ips=("10.0.0.1", "nonsense"))], Namespace("shop"), (("app", "web"),))
     assert (("10.0.0.1/32",), True) == (tuple(map(str, end.addresses)), end.all_addresses)
     assert (None, ((NAMESPACE_LABEL, "shop"),)) == (end.numbers("TCP", "http"), end.namespace_labels)
@@ -353,25 +355,25 @@ def test_a_pod_end_is_as_much_as_its_pods_tell() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_what_is_said_of_several_holds_for_each(seed: int) -> None:
-    """A CIDR, a range of ports, a selector: what is allowed or denied for all is so for each, by another evaluator."""
+def test_a_verdict_on_several_connections_holds_for_each(seed: int) -> None:
+    """A CIDR, a range of ports, a selector: another evaluator has the same verdict on each single connection."""
     cluster = generate(seed, pods=6, policies=5)
     names, pick = namespace_labels(cluster), random.Random(seed)
-    evaluator, asked = Cluster(names, cluster.policies), Asked(names, cluster.policies)
+    evaluator, product_evaluator = Cluster(names, cluster.policies), ProductEvaluator(names, cluster.policies)
     pods, outside = parties(cluster), [Party(address) for address in OUTSIDE if ":" not in address]
     for source, destination in product([*pods, *outside], pods):
         if source == destination:
             continue
-        wide = _wider(asked.end(source), source, pick)
+        wide = _wider(product_evaluator.end(source), source, pick)
         first, last = sorted(pick.sample(NUMBERS, 2))
         port = PolicyPort(pick.choice(PROTOCOLS), first, last)
-        verdict = both_ends(asked.decisions(wide, asked.end(destination), port))
-        each = {evaluator.allows(source, destination, port.protocol, number) for number in (first, last)}
-        assert verdict is UNKNOWN or {verdict is ALLOWED} == each, (source, destination, port)
+        verdict = both_ends(product_evaluator.decisions(wide, product_evaluator.end(destination), port))
+        verdicts = {evaluator.allows(source, destination, port.protocol, number) for number in (first, last)}
+        assert verdict is UNKNOWN or {verdict is ALLOWED} == verdicts, (source, destination, port)
 
 
 def _wider(end: ConnectionEnd, party: Party, pick: random.Random) -> ConnectionEnd:
-    """The same end with something forgotten about it."""
+    """The same end with less known about it."""
     around = Block(ip_network(party.address).supernet(new_prefix=pick.choice([8, 24, 30])))
     if not party.namespace:
         return pick.choice([end, addresses_end([around]), ConnectionEnd(NO), ConnectionEnd()])
@@ -387,25 +389,27 @@ def _wider(end: ConnectionEnd, party: Party, pick: random.Random) -> ConnectionE
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_sets_of_ports_are_the_ports_one_by_one(seed: int) -> None:
-    """All ports at once, cut into classes: exactly those at which one connection is allowed."""
+def test_open_ports_are_those_of_single_connections(seed: int) -> None:
+    """For all ports at once: exactly those at which a single connection is allowed."""
     cluster = generate(seed, pods=5, policies=6)
-    asked = Asked(namespace_labels(cluster), cluster.policies)
+    product_evaluator = ProductEvaluator(namespace_labels(cluster), cluster.policies)
     specs = [network_policy(policy).spec for policy in cluster.policies]
     rules = [rule for spec in specs for rule in (*(spec.ingress or ()), *(spec.egress or ()))]
     classes = PortClasses(port for rule in rules for port in rule.ports or ())
     everyone = [*parties(cluster), Party("8.8.8.8")]
     directions: tuple[Direction, Direction] = ("ingress", "egress")
-    for direction, (one, other) in product(directions, product(map(asked.end, everyone), repeat=2)):
-        receiver = one if direction == "ingress" else other
-        opened = asked.evaluator.open_ports(direction, one, other, classes)
+    for direction, (pod_end, other) in product(directions, product(map(product_evaluator.end, everyone), repeat=2)):
+        receiver = pod_end if direction == "ingress" else other
+        opened = product_evaluator.evaluator.open_ports(direction, pod_end, other, classes)
         decided = {
-            port for port in classes.every(receiver) if asked.evaluator.decide(direction, one, other, port).allowed
+            port
+            for port in classes.every(receiver)
+            if product_evaluator.evaluator.decide(direction, pod_end, other, port).allowed
         }
         assert decided == opened
 
 
-def test_isolating_policies_are_few_and_in_order() -> None:
+def test_isolating_policies_are_in_order() -> None:
     """Those that restrict the pod in that direction."""
     evaluator = Evaluator(DOCUMENTED.values())
     names = ["the-resource", "default-deny-egress", "allow-all-egress", "multi-port-egress", "egress-namespaces"]

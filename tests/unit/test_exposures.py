@@ -40,7 +40,7 @@ def live(name: str) -> Json:
     return named("NetworkPolicy", name, {"podSelector": {}, "policyTypes": ["Ingress"]}, labels=labels)
 
 
-def carrying(exposure: Exposure) -> set[str]:
+def policies_of(exposure: Exposure) -> set[str]:
     return {ref.name for ref in exposure.network_policies}
 
 
@@ -60,7 +60,7 @@ def carrying(exposure: Exposure) -> set[str]:
         ),
     ],
 )
-def test_the_mode_and_the_policies_that_carry_an_entry_point(
+def test_the_mode_and_the_policies_of_an_entry_point(
     exposure: str, annotation: Any, spec: Any, live_policies: list[str], mode: str, network_policies: set[str]
 ) -> None:
     """At a Service as at an Ingress: the mode in force, and only NetworkPolicies that exist or are planned."""
@@ -76,7 +76,7 @@ def test_the_mode_and_the_policies_that_carry_an_entry_point(
         cni="calico",
     )
     shown = the_exposure(resolution, exposure)
-    assert (mode, network_policies) == (shown.mode, carrying(shown) - {"exposure-default-deny"})
+    assert (mode, network_policies) == (shown.mode, policies_of(shown) - {"exposure-default-deny"})
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,17 @@ def test_the_mode_and_the_policies_that_carry_an_entry_point(
             "Audit", {"isolation": {"ingress": True}}, "Remove the annotation exposure.dev/mode", id="by-the-annotation"
         ),
         pytest.param(None, {"mode": "Audit", "isolation": {"ingress": True}}, "Set mode: Enforce", id="by-the-policy"),
-        pytest.param(None, {"isolation": {"ingress": False}}, "Set isolation.ingress: true", id="not-asked-for"),
+        pytest.param(None, {"isolation": {"ingress": False}}, "Set isolation.ingress: true", id="isolation-not-set"),
     ],
 )
-def test_the_cure_of_a_namespace_that_is_not_isolated(annotation: Any, spec: Any, cure: str) -> None:
+def test_the_cure_for_a_namespace_that_is_not_isolated(annotation: Any, spec: Any, cure: str) -> None:
     """It names what keeps the default deny from being written."""
     allowed = cluster_policy(limits={"allowModes": ["Enforce", "Audit"]}, isolation={"ingress": False})
     resolution = resolved(namespace(annotation), policy(**spec), allowed, service(), node(), cni="calico")
     cures = [
-        found.cure for found in the_exposure(resolution, "service-web").blind_spots if found.reason == "NotIsolated"
+        blind_spot.cure
+        for blind_spot in the_exposure(resolution, "service-web").blind_spots
+        if blind_spot.reason == "NotIsolated"
     ]
     assert len(cures) == 1
     assert cures[0].startswith(cure)
@@ -108,7 +110,7 @@ def test_the_cure_of_a_namespace_that_is_not_isolated(annotation: Any, spec: Any
         pytest.param([("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:00Z")], "a", id="then-by-name"),
     ],
 )
-def test_several_default_ingress_classes(classes: list[tuple[str, str]], used: str) -> None:
+def test_one_of_several_default_ingress_classes_is_used(classes: list[tuple[str, str]], used: str) -> None:
     """As the API server chooses (its admission plugin DefaultIngressClass), whatever order they were read in."""
     made = [
         named(
@@ -135,7 +137,7 @@ def test_several_default_ingress_classes(classes: list[tuple[str, str]], used: s
         pytest.param("Ingress", "a" * 245, f"ingress-{'a' * 245}", id="as-long-as-a-name-may-be"),
     ],
 )
-def test_names(kind: str, name: str, expected: str) -> None:
+def test_the_name_of_an_exposure(kind: str, name: str, expected: str) -> None:
     assert expected == exposure_name(Owner("v1", kind, name, ""))
 
 
@@ -153,7 +155,7 @@ def test_a_violation_names_the_entry_of_the_list() -> None:
     resolution = resolved(
         policy(peers=[inside, outside]), cluster_policy(limits={"clients": {"cidrs": ["203.0.113.0/24"]}}), service()
     )
-    verdict = next(each.verdict for each in resolution.outcomes if each.policy.kind == "ExposurePolicy")
+    verdict = next(outcome.verdict for outcome in resolution.outcomes if outcome.policy.kind == "ExposurePolicy")
     assert verdict.message.startswith("spec.peers[1].ipBlock: ")
 
 
@@ -164,8 +166,10 @@ def test_ports_with_one_target_are_shown_once() -> None:
     assert ["tcp/8080"] == [*map(str, source.ports)]
 
 
-def test_a_route_to_a_service_that_does_not_exist() -> None:
+def test_a_missing_backend_is_reported() -> None:
     """The Exposure of an Ingress names it."""
     here = snapshot(ingress(), node(), cni="calico")
     (exposure,) = resolve(here, cluster_facts(here), "shop").exposures
-    assert "leads to shop/web, which does not exist" in " ".join(each.message for each in exposure.blind_spots)
+    assert "leads to shop/web, which does not exist" in " ".join(
+        blind_spot.message for blind_spot in exposure.blind_spots
+    )

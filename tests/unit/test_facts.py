@@ -19,7 +19,7 @@ from exposure.catalog.providers import ANNOTATION_MARKS, DEFAULTS, LOAD_BALANCER
 from tests.crds.api import schema
 
 PACKAGE = Path(__file__).parents[2] / "operator" / "exposure"
-#: Typed by hand, because people filter by these words: one more or less is a change that users see.
+#: Typed by hand, because users filter by these words: each is part of the API.
 CATALOGUE = """
 SourceFilterLost SourceRangesUnenforced AnnotationNotEnforced ConflictingSourceRanges FamilyRangesMissing
 ServiceTagsNotExpressible CrossNodeTrafficDropped InClusterClientsExcluded EastWestOpen OwnNodeBypass NodeRangesWidened
@@ -29,13 +29,13 @@ ProxyAmbiguous ProxyNotFound BackendNotGranted APIServerUnreachable WebhookUnrea
 """
 
 
-def test_the_catalogue_is_closed() -> None:
+def test_the_reasons_are_those_of_the_list() -> None:
     """Every blind spot has a reason of this list, and each reason is documented."""
     assert sorted(CATALOGUE.split()) == sorted(REASONS)
 
 
-def test_every_reason_is_raised_somewhere() -> None:
-    """A reason that nothing reports documents what does not happen."""
+def test_every_reason_is_reported_somewhere() -> None:
+    """No documented reason is unused."""
     sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "blind_spots.py")
     assert [] == [name for name in REASONS if f'"{name}"' not in sources]
 
@@ -50,7 +50,7 @@ def test_reasons_explain_themselves(name: str) -> None:
     assert len(reason.message) < 512
 
 
-def test_a_blind_spot_says_what_is_special() -> None:
+def test_a_blind_spot_has_the_details_of_its_case() -> None:
     """The meaning first, the case after it; effect and cure only where the case differs."""
     plain = blind_spot("NotIsolated")
     special = blind_spot("NotIsolated", "Namespace shop.", effect="Unproven", cure="Ask.")
@@ -96,7 +96,7 @@ def test_a_policy_can_name_each_profile(plural: str) -> None:
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.slug) for row in cnis.ROWS])
 def test_every_quirk_of_a_cni_names_its_source(row: CNIProfile) -> None:
-    """Whatever is not as Kubernetes' documentation says, is said by another document."""
+    """What differs from Kubernetes' documentation is documented elsewhere."""
     ordinary = CNIProfile(row.slug, row.position, row.source)
     quirks = [
         field.name
@@ -108,14 +108,14 @@ def test_every_quirk_of_a_cni_names_its_source(row: CNIProfile) -> None:
     assert sorted(quirks) == sorted(row.quirk_sources)
 
 
-def test_each_row_is_there_once() -> None:
+def test_each_row_exists_once() -> None:
     """Two rows of one slug would hide each other: what varies within a row is a variant."""
     assert len(providers.ROWS) == len(LOAD_BALANCERS)
     assert len(cnis.ROWS) + 1 == len(CNIS)
 
 
 def test_each_provider_has_one_default() -> None:
-    """A Service that says nothing has one profile, and a cluster without a cloud has one too."""
+    """A Service without any mark has one profile, and a cluster without a cloud has one too."""
     defaults = [row.provider for row in providers.ROWS if row.default]
     assert sorted(defaults) == sorted({row.provider for row in providers.ROWS})
     assert 1 == sum(row.without_cloud for row in providers.ROWS)
@@ -129,7 +129,7 @@ def test_no_class_is_claimed_twice() -> None:
 
 
 def test_variants_are_of_fields_and_rows_that_exist() -> None:
-    """A slip in a name would be a crash at the first Service that it concerns."""
+    """A wrong name would raise at the first Service of that variant."""
     known = {field.name for field in fields(LoadBalancerProfile)}
     for row in providers.ROWS:
         for variant in row.variants:
@@ -159,7 +159,7 @@ PLAIN_WORDS = {"", "none", "unknown", "auto"}
 
 
 def literals() -> Iterator[tuple[str, int, str]]:
-    """Every text that stands in the code outside the catalog: file, line, text."""
+    """Every string in the code outside the catalog: file, line, text."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.parent.name != "catalog":
             for literal in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -168,7 +168,7 @@ def literals() -> Iterator[tuple[str, int, str]]:
 
 
 def test_providers_and_cnis_are_named_in_the_catalog_alone() -> None:
-    """What is special about one of them is a field of its row: no other code asks which one it is."""
+    """What is special about one of them is a field of its row: no other code depends on which one it is."""
     rows = providers.ROWS
     names = {*LOAD_BALANCERS, *DEFAULTS, *CNIS, *(name for row in rows for name in row.ingress_classes)}
     names |= {name for row in rows for name in row.ingress_controllers}
@@ -200,6 +200,6 @@ def _is_slug(node: ast.AST) -> bool:
 
 
 def test_the_effects_are_those_of_the_crd() -> None:
-    """What an Exposure may say and what the catalogue says."""
+    """The CRD allows exactly the effects of the catalog."""
     status = schema("exposures")["properties"]["status"]["properties"]["blindSpots"]["items"]["properties"]
     assert {"Opens", "Cuts", "Unproven"} == set(status["effect"]["enum"])

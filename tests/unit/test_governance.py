@@ -1,4 +1,4 @@
-"""Who speaks for a Service, what limits leave of it, and what isolation results."""
+"""Which policy governs a Service, what its limits leave, and how isolation adds up."""
 
 from itertools import permutations
 from typing import Any
@@ -81,42 +81,42 @@ NODE_PORTS = policy("node-ports", entryPoints=["NodePort"])
         ),
         pytest.param([OTHERS], "", id="none-that-names-another"),
         pytest.param([NODE_PORTS], "", id="none-that-opens-no-such-entry-point"),
-        pytest.param([], "", id="nobody"),
+        pytest.param([], "", id="no-policy"),
     ],
 )
-def test_exactly_one_governs(policies: list[Any], expected: str) -> None:
-    """By rules that never depend on the order in which things were read."""
-    assert {expected} == {governs(*each) for each in permutations(policies)}
+def test_exactly_one_policy_governs_a_service(policies: list[Any], expected: str) -> None:
+    """The order in which policies were read does not matter."""
+    assert {expected} == {governs(*order) for order in permutations(policies)}
 
 
 YES, NO = True, False
 
 
 @pytest.mark.parametrize(
-    "said, ingress, egress, same",
+    "specs, ingress, egress, same",
     [
-        pytest.param([], NO, NO, NO, id="nobody-speaks-nothing-is-isolated"),
+        pytest.param([], NO, NO, NO, id="no-policy-isolates-nothing"),
         pytest.param([{}], YES, NO, NO, id="the-defaults"),
-        pytest.param([{}, {}], YES, NO, NO, id="two-that-say-nothing"),
-        pytest.param([{"ingress": NO}], NO, NO, NO, id="one-lets-in"),
-        pytest.param([{"ingress": NO}, {}], NO, NO, NO, id="silence-is-no-denial"),
+        pytest.param([{}, {}], YES, NO, NO, id="two-that-omit-it"),
+        pytest.param([{"ingress": NO}], NO, NO, NO, id="one-allows"),
+        pytest.param([{"ingress": NO}, {}], NO, NO, NO, id="an-omission-is-no-denial"),
         pytest.param([{"ingress": NO}, {"ingress": YES}], YES, NO, NO, id="a-denial-that-is-written-wins"),
         pytest.param([{"egress": YES}, {"egress": NO}], YES, YES, NO, id="also-for-egress"),
-        pytest.param([{"allow_same_namespace": YES}], YES, NO, YES, id="neighbours-let-in"),
-        pytest.param([{"allow_same_namespace": YES}, {}], YES, NO, YES, id="silence-takes-nothing-away"),
+        pytest.param([{"allow_same_namespace": YES}], YES, NO, YES, id="same-namespace-allowed"),
+        pytest.param([{"allow_same_namespace": YES}, {}], YES, NO, YES, id="an-omission-removes-nothing"),
         pytest.param(
-            [{"allow_same_namespace": YES}, {"allow_same_namespace": NO}], YES, NO, NO, id="neighbours-kept-out"
+            [{"allow_same_namespace": YES}, {"allow_same_namespace": NO}], YES, NO, NO, id="same-namespace-denied"
         ),
     ],
 )
-def test_isolation_adds_up(said: list[Any], ingress: bool, egress: bool, same: bool) -> None:
-    """An omitted field says nothing; defaults apply when nobody says anything; a written denial beats an allowance."""
-    for order in permutations(said):
-        assert Isolation(ingress, egress, same) == combined_isolation(Isolation(**each) for each in order)
+def test_isolation_adds_up(specs: list[Any], ingress: bool, egress: bool, same: bool) -> None:
+    """An omitted field does not count, defaults apply where no policy sets it, and a written denial has precedence."""
+    for order in permutations(specs):
+        assert Isolation(ingress, egress, same) == combined_isolation(Isolation(**spec) for spec in order)
 
 
 def bound(*limits: Any) -> Any:
-    here = snapshot(*(cluster_policy(f"c{n}", limits=each) for n, each in enumerate(limits)))
+    here = snapshot(*(cluster_policy(f"c{n}", limits=limit) for n, limit in enumerate(limits)))
     return effective_limits(matching_cluster_policies(here, SHOP))
 
 
@@ -155,17 +155,19 @@ def bound(*limits: Any) -> Any:
         ),
     ],
 )
-def test_limits_intersect(limits: list[Any], clients: Any, ports: Any, public: bool, modes: Any) -> None:
+def test_limits_of_several_policies_intersect(
+    limits: list[Any], clients: Any, ports: Any, public: bool, modes: Any
+) -> None:
     """Several ClusterExposurePolicies: what one of them forbids is forbidden."""
     for order in permutations(limits):
-        found = bound(*order)
-        assert (None if clients is None else [Block(network(each)) for each in clients]) == (
-            None if found.clients is None else list(found.clients)
+        combined = bound(*order)
+        assert (None if clients is None else [Block(network(cidr)) for cidr in clients]) == (
+            None if combined.clients is None else list(combined.clients)
         )
         assert (None if ports is None else frozenset(ports), public, modes) == (
-            found.ports,
-            found.allow_public,
-            found.modes,
+            combined.ports,
+            combined.allow_public,
+            combined.modes,
         )
 
 
@@ -173,8 +175,8 @@ def judged(spec: Any, limits: Any, *more: Any, **network: Any) -> Resolution:
     return resolved(policy(**spec), cluster_policy(limits=limits), service(), node(), *more, **network)
 
 
-def outcome_of(found: Resolution, kind: str = "ExposurePolicy") -> PolicyOutcome:
-    return next(each for each in found.outcomes if each.policy.kind == kind)
+def outcome_of(resolution: Resolution, kind: str = "ExposurePolicy") -> PolicyOutcome:
+    return next(outcome for outcome in resolution.outcomes if outcome.policy.kind == kind)
 
 
 LIMITED = {"clients": {"cidrs": ["203.0.113.0/24"]}}
@@ -212,15 +214,15 @@ LIMITED = {"clients": {"cidrs": ["203.0.113.0/24"]}}
         pytest.param({"mode": "Enforce"}, {"allowModes": ["Audit"]}, "spec.mode", id="also-enforcing"),
     ],
 )
-def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: str) -> None:
-    """It is not accepted, its status says which field, and nothing is granted."""
-    found = judged(spec, limits)
-    verdict = outcome_of(found).verdict
+def test_a_policy_outside_its_limits_is_not_accepted(spec: Any, limits: Any, field: str) -> None:
+    """Its status names the field, and it admits nothing."""
+    resolution = judged(spec, limits)
+    verdict = outcome_of(resolution).verdict
     assert not verdict.accepted
     assert "OutsideLimits" == verdict.reason
     assert verdict.message.startswith(field)
     assert "the policy opens nothing" in verdict.message
-    assert set() == admitted(found)
+    assert set() == admitted(resolution)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: s
     [
         pytest.param({}, LIMITED, {"203.0.113.0/24"}, {"tcp/8080"}, id="omitted-clients-are-the-limit"),
         pytest.param({}, {"ports": [443]}, set(), set(), id="omitted-ports-outside-open-nothing"),
-        pytest.param({"ports": ["nowhere"]}, {"ports": [80]}, set(), set(), id="a-name-that-nobody-has"),
+        pytest.param({"ports": ["nowhere"]}, {"ports": [80]}, set(), set(), id="a-name-that-no-service-has"),
         pytest.param(
             {"ports": ["http"], "services": {"names": ["api"]}},
             {"ports": [443]},
@@ -239,31 +241,31 @@ def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: s
         pytest.param({"ports": ["http"]}, {"ports": [80]}, {"0.0.0.0/0"}, {"tcp/8080"}, id="inside"),
     ],
 )
-def test_what_a_policy_omits(spec: Any, limits: Any, who: set[str], ports: set[str]) -> None:
-    """It is intersected with the limits."""
-    found = judged(spec, limits, cni="cilium-dsr")
-    assert outcome_of(found).verdict.accepted
-    assert (who, ports) == (admitted(found), opened(found))
+def test_an_omitted_field_is_narrowed_to_the_limits(spec: Any, limits: Any, who: set[str], ports: set[str]) -> None:
+    """The policy stays accepted."""
+    resolution = judged(spec, limits, cni="cilium-dsr")
+    assert outcome_of(resolution).verdict.accepted
+    assert (who, ports) == (admitted(resolution), opened(resolution))
 
 
-def test_public_by_omission() -> None:
-    """limits.allowPublic refuses a Service whose clients are everyone because nobody said anything."""
-    found = judged({}, {"allowPublic": False})
-    assert set() == admitted(found)
-    assert "allowPublic" in the_exposure(found, "service-web").refusal
+def test_omitted_clients_are_public() -> None:
+    """limits.allowPublic: false refuses a Service whose clients are everyone because they are omitted."""
+    resolution = judged({}, {"allowPublic": False})
+    assert set() == admitted(resolution)
+    assert "allowPublic" in the_exposure(resolution, "service-web").refusal
 
 
-def test_the_last_accepted_meaning_is_kept() -> None:
-    """A policy that leaves its limits goes on as it was, inside the limits as they are now."""
+def test_the_last_accepted_spec_stays_in_force() -> None:
+    """Where a new spec is outside the limits, the old one stays in force, narrowed to the present limits."""
     before = {"lastAccepted": {"generation": 1, "spec": {"clients": {"cidrs": ["203.0.0.0/16"]}}}}
-    found = resolved(
+    resolution = resolved(
         policy(status=before, clients={"cidrs": ["198.51.100.0/24"]}),
         cluster_policy(limits=LIMITED),
         service(externalTrafficPolicy="Local"),
         cni="calico",
     )
-    assert {"203.0.113.0/24"} == admitted(found)
-    assert "The last accepted spec stays in force." in outcome_of(found).verdict.message
+    assert {"203.0.113.0/24"} == admitted(resolution)
+    assert "The last accepted spec stays in force." in outcome_of(resolution).verdict.message
 
 
 @pytest.mark.parametrize(
@@ -274,31 +276,31 @@ def test_the_last_accepted_meaning_is_kept() -> None:
         pytest.param({"spec": {"clients": {"cidrs": ["203.0.113.0/24"]}}}, {"203.0.113.0/24"}, id="one-that-can"),
     ],
 )
-def test_an_unreadable_policy_still_governs(last: Any, who: set[str]) -> None:
-    """Its Services stay behind a wall: nothing opens because nobody understands."""
-    found = resolved(
+def test_an_invalid_policy_still_governs(last: Any, who: set[str]) -> None:
+    """Its Services stay isolated, and admit only what was accepted last."""
+    resolution = resolved(
         policy(status={"lastAccepted": last}, ports=["80"]),
         service(externalTrafficPolicy="Local"),
         cni="calico",
     )
-    assert who == admitted(found)
-    assert "Invalid" == outcome_of(found).verdict.reason
-    assert "exposure-default-deny" in {each.name for each in found.policies}
+    assert who == admitted(resolution)
+    assert "Invalid" == outcome_of(resolution).verdict.reason
+    assert "exposure-default-deny" in {network_policy.name for network_policy in resolution.policies}
 
 
-def test_unknown_profiles_are_invalid() -> None:
-    """Not outside a limit: unknown."""
-    found = judged({"loadBalancer": {"profile": "f5"}}, {})
-    assert "Invalid" == outcome_of(found).verdict.reason
-    assert set() == admitted(found)
+def test_an_unknown_profile_is_invalid() -> None:
+    """The reason is Invalid, not a limit."""
+    resolution = judged({"loadBalancer": {"profile": "f5"}}, {})
+    assert "Invalid" == outcome_of(resolution).verdict.reason
+    assert set() == admitted(resolution)
 
 
-def test_a_remembered_profile_that_is_gone() -> None:
-    """After a downgrade, what was accepted may name a profile of a later version. It is as invalid as in a spec."""
+def test_an_unknown_profile_in_the_last_accepted_spec_is_invalid() -> None:
+    """After a downgrade, the last accepted spec may have a profile of a later version."""
     last = {"lastAccepted": {"spec": {"loadBalancer": {"profile": "f5"}}}}
-    found = resolved(policy(status=last, ports=["80"]), service(externalTrafficPolicy="Local"), cni="calico")
-    assert "Invalid" == outcome_of(found).verdict.reason
-    assert set() == admitted(found)
+    resolution = resolved(policy(status=last, ports=["80"]), service(externalTrafficPolicy="Local"), cni="calico")
+    assert "Invalid" == outcome_of(resolution).verdict.reason
+    assert set() == admitted(resolution)
 
 
 @pytest.mark.parametrize(
@@ -307,11 +309,11 @@ def test_a_remembered_profile_that_is_gone() -> None:
         pytest.param({}, True, id="every-namespace"),
         pytest.param({"namespaceSelector": {"matchLabels": {"team": "a"}}}, True, id="selected"),
         pytest.param({"namespaceSelector": {"matchLabels": {"team": "b"}}}, False, id="not-selected"),
-        pytest.param({"ports": ["80"]}, False, id="one-that-never-was-understood"),
+        pytest.param({"ports": ["80"]}, False, id="invalid-and-never-accepted"),
     ],
 )
-def test_namespaces_that_are_covered(spec: Any, reached: bool) -> None:
-    """By labels; a policy that was never understood reaches nobody."""
+def test_a_cluster_policy_selects_namespaces_by_labels(spec: Any, reached: bool) -> None:
+    """An invalid policy without an accepted spec selects none."""
     assert reached == bool(matching_cluster_policies(snapshot(cluster_policy(**spec)), SHOP))
 
 
@@ -325,8 +327,8 @@ def test_namespaces_that_are_covered(spec: Any, reached: bool) -> None:
         pytest.param("shop", [], [], True, id="all-others"),
     ],
 )
-def test_system_namespaces(name: str, system: list[str], included: list[str], reached: bool) -> None:
-    """No selector reaches a system namespace."""
+def test_system_namespaces_have_to_be_named(name: str, system: list[str], included: list[str], reached: bool) -> None:
+    """No selector selects one."""
     here = snapshot(cluster_policy(includeSystemNamespaces=included))
     configured = Config(system_namespaces=tuple(system))
     assert is_system_namespace(name, configured) == (name != "shop")
@@ -334,8 +336,8 @@ def test_system_namespaces(name: str, system: list[str], included: list[str], re
     assert reached == bool(matching_cluster_policies(here, Namespace(name, (("kubernetes.io/metadata.name", name),))))
 
 
-def test_required_exposure_policies() -> None:
-    """Where the platform team wants a policy of the tenant's own, its defaults open nothing."""
+def test_required_exposure_policies_disable_defaults() -> None:
+    """With requireExposurePolicy, defaults expose nothing in a namespace without an ExposurePolicy."""
     required = cluster_policy(requireExposurePolicy=True)
     without = resolved(required, service(), cni="cilium")
     assert set() == admitted(without)
@@ -344,20 +346,20 @@ def test_required_exposure_policies() -> None:
 
 
 def test_audit_alone_is_refused() -> None:
-    """While another policy isolates the namespace: grants would go and the denial stay. What was accepted goes on."""
+    """Another policy isolates the namespace: what admits would be deleted, what denies would not."""
     before: Json = {"lastAccepted": {"spec": {}}}
     other = policy("b", services={"names": ["api"]})
-    found = resolved(policy("a", mode="Audit", status=before), other, service(), cni="cilium")
-    audited = next(each for each in found.outcomes if each.policy.name == "a")
+    resolution = resolved(policy("a", mode="Audit", status=before), other, service(), cni="cilium")
+    audited = next(outcome for outcome in resolution.outcomes if outcome.policy.name == "a")
     assert ("AuditWouldCut", "Enforce") == (audited.verdict.reason, audited.mode)
-    assert {"0.0.0.0/0"} == admitted(found)
+    assert {"0.0.0.0/0"} == admitted(resolution)
 
 
-def test_the_loser_says_so() -> None:
-    """In the status of the policy that does not govern."""
-    found = resolved(BY_NAME, FOR_ALL, service(), cni="cilium")
-    losing = next(each for each in found.outcomes if each.policy.name == "for-all")
-    assert ["Governed by ExposurePolicy by-name instead."] == [each.message for each in losing.services]
+def test_a_policy_that_does_not_govern_reports_it() -> None:
+    """Its status names the policy that governs instead."""
+    resolution = resolved(BY_NAME, FOR_ALL, service(), cni="cilium")
+    losing = next(outcome for outcome in resolution.outcomes if outcome.policy.name == "for-all")
+    assert ["Governed by ExposurePolicy by-name instead."] == [entry.message for entry in losing.services]
 
 
 @pytest.mark.parametrize(
@@ -373,14 +375,14 @@ def test_the_loser_says_so() -> None:
         pytest.param({"defaults": {"mode": "Audit"}}, True, "", id="its-own-defaults-may-audit"),
     ],
 )
-def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: str) -> None:
-    """A ClusterExposurePolicy that contradicts itself is not accepted, and its status names the field as written."""
+def test_a_contradictory_cluster_policy_is_not_accepted(spec: Any, accepted: bool, message: str) -> None:
+    """Its defaults are outside its own limits. Its status names the field as written."""
     outcome = outcome_of(resolved(cluster_policy(**spec), service(), node()), "ClusterExposurePolicy")
     assert (accepted, message in outcome.verdict.message) == (outcome.verdict.accepted, True)
 
 
 @pytest.mark.parametrize(
-    "asked, own, allowed, mode, note",
+    "written, own, allowed, mode, note",
     [
         pytest.param("Audit", {}, ["Enforce", "Audit"], "Audit", "", id="allowed"),
         pytest.param("Audit", {}, ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
@@ -390,18 +392,20 @@ def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: st
         pytest.param("Audit", {"mode": "Paused"}, None, "Audit", "", id="beats-the-mode-of-a-policy"),
     ],
 )
-def test_the_annotation_of_a_namespace(asked: str, own: Json, allowed: list[str] | None, mode: str, note: str) -> None:
-    """Audit and Paused hold as far as the limits allow them. What is ignored is reported."""
-    annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": asked})
+def test_the_mode_annotation_of_a_namespace(
+    written: str, own: Json, allowed: list[str] | None, mode: str, note: str
+) -> None:
+    """Audit and Paused hold where the limits allow them. A mode that is ignored is reported."""
+    annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": written})
     limits = [cluster_policy(limits={"allowModes": allowed})] if allowed else []
     resolution = resolved(annotated, policy(**own), *limits, service(), cni="cilium")
     assert mode == outcome_of(resolution).mode
     assert note in outcome_of(resolution).note
-    assert (mode == "Enforce") == ("exposure-to-web" in {written.name for written in resolution.policies})
+    assert (mode == "Enforce") == ("exposure-to-web" in {network_policy.name for network_policy in resolution.policies})
 
 
-def test_nothing_is_promised_to_stay_in_force_where_nothing_was_accepted() -> None:
-    """A spec that is outside limits or invalid, with and without an earlier one: Accepted says what holds."""
+def test_a_first_spec_that_is_not_accepted_admits_nothing() -> None:
+    """A spec that is outside limits or invalid, without an earlier one. The condition Accepted reports it."""
     limits = cluster_policy(limits={"clients": {"cidrs": ["10.0.0.0/8"]}})
     specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
     for spec in specs:

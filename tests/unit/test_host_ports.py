@@ -1,4 +1,4 @@
-"""Host ports of pods: a Service stands for them, or a policy's status says that nothing does."""
+"""Host ports of pods: a Service selects them, or the status of a policy reports that none does."""
 
 import pytest
 
@@ -12,9 +12,9 @@ def listening(name: str, host_port: int, protocol: str = "TCP", app: str = "", h
 
 
 @pytest.mark.parametrize(
-    "pods, said",
+    "pods, note",
     [
-        pytest.param([listening("web", 443)], "", id="a-service-stands-before-them"),
+        pytest.param([listening("web", 443)], "", id="a-service-selects-them"),
         pytest.param(
             [listening("game-1", 7777, "UDP", app="game"), listening("game-2", 7777, "UDP", app="game")],
             "No Service selects the pods with hostPort 7777/UDP, so nothing is opened for them. Create a Service.",
@@ -23,7 +23,7 @@ def listening(name: str, host_port: int, protocol: str = "TCP", app: str = "", h
         pytest.param([listening("agent", 443, host_network=True)], "", id="on-their-nodes-network"),
     ],
 )
-def test_host_ports_without_a_service_are_reported(pods: list[Json], said: str) -> None:
-    """No Exposure can stand for them, because no Service is their entry point; the namespace's policies say it."""
-    found = resolved(service(), policy(entryPoints=["HostPort"]), *pods)
-    assert [said] == [each.note for each in found.outcomes]
+def test_host_ports_without_a_service_are_reported(pods: list[Json], note: str) -> None:
+    """Without a Service they have no Exposure, so the status of the namespace's policies reports them."""
+    resolution = resolved(service(), policy(entryPoints=["HostPort"]), *pods)
+    assert [note] == [outcome.note for outcome in resolution.outcomes]

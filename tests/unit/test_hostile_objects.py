@@ -1,4 +1,4 @@
-"""Whatever stands in an object of any kind, it becomes a value and the namespace is resolved."""
+"""Objects with unexpected content: each is parsed, and its namespace is resolved."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def with_odd_texts(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def keeps_its_name(raw: Any, of: Json) -> Json:
-    """With its own kind and name: the API server, and whoever reads a file, checks them."""
+    """With its own kind and name, which the API server checks, and the reader of files."""
     content = raw if isinstance(raw, dict) else {}
     metadata = content.get("metadata")
     own = {key: of["metadata"][key] for key in ("name", "namespace") if key in of["metadata"]}
@@ -131,9 +131,7 @@ def keeps_its_name(raw: Any, of: Json) -> Json:
 @pytest.mark.parametrize("spoil", [spoilt, with_odd_texts], ids=["anything", "nearly-right"])
 @pytest.mark.parametrize("which", sorted(WHOLE))
 @given(data=st.data(), cni=st.sampled_from(["auto", "aws-vpc-cni", "kube-router", "ovn-kubernetes", "cilium"]))
-def test_a_namespace_is_resolved_whatever_one_object_says(
-    which: str, cni: str, spoil: Any, data: st.DataObject
-) -> None:
+def test_a_namespace_is_resolved_whatever_one_object_has(which: str, cni: str, spoil: Any, data: st.DataObject) -> None:
     """One bad object must not keep a namespace, or the cluster, from being isolated."""
     odd = keeps_its_name(data.draw(spoil(WHOLE[which])), WHOLE[which])
     others = [whole for key, whole in WHOLE.items() if key != which]

@@ -1,4 +1,4 @@
-"""What stands behind Ingresses and Gateways: which routes attach, which proxy calls, what is ready."""
+"""Ingress points: which routes attach, which proxy calls the backends, and how many endpoints are ready."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from tests.unit.snapshots import named, node, pod, policy, resolved, service, sn
     [
         pytest.param("Same", 1, {"pods"}, id="of-the-gateways-own-namespace"),
         pytest.param("None", 1, set(), id="of-no-namespace"),
-        pytest.param("Sometimes", 1, set(), id="a-word-that-means-nothing-here-opens-nothing"),
-        pytest.param("Same", 3, {"pods"}, id="a-backend-in-several-rules-is-led-to-once"),
+        pytest.param("Sometimes", 1, set(), id="an-unknown-word-opens-nothing"),
+        pytest.param("Same", 3, {"pods"}, id="a-backend-in-several-rules-counts-once"),
     ],
 )
 def test_which_routes_a_listener_lets_attach(allowed: str, rules: int, expected: set[str]) -> None:
@@ -26,9 +26,9 @@ def test_which_routes_a_listener_lets_attach(allowed: str, rules: int, expected:
     led = [{"backendRefs": [{"name": "web", "port": 80}]}] * rules
     route = named("HTTPRoute", "r", {"parentRefs": [{"name": "edge"}], "rules": led})
     own = [service("proxy", ip="203.0.113.10"), service(type="ClusterIP"), pod("proxy-1", labels={"app": "proxy"})]
-    found = resolved(policy(), gateway, route, *own, pod("other-1", labels={"app": "other"}), node(), cni="calico")
-    assert expected == {"pods" for each in the_exposure(found, "gateway-edge").sources if each.peers}
-    assert len(expected) == len(the_exposure(found, "gateway-edge").sources)
+    resolution = resolved(policy(), gateway, route, *own, pod("other-1", labels={"app": "other"}), node(), cni="calico")
+    assert expected == {"pods" for source in the_exposure(resolution, "gateway-edge").sources if source.peers}
+    assert len(expected) == len(the_exposure(resolution, "gateway-edge").sources)
 
 
 SERVICE = {"name": "web", "port": 80}
@@ -43,11 +43,11 @@ SERVICE = {"name": "web", "port": 80}
         pytest.param([{"kind": "Backend", "group": "example.org", **SERVICE}, SERVICE], ["shop/web"], id="one-of-two"),
     ],
 )
-def test_a_backend_that_is_no_service_is_passed_over(backends: list[Any], expected: list[str]) -> None:
-    """It has no pods that could be named; nothing is opened on its account."""
+def test_a_backend_that_is_no_service_is_ignored(backends: list[Any], expected: list[str]) -> None:
+    """It has no pods that a policy could name."""
     route = named("HTTPRoute", "r", {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": backends}]})
-    found = snapshot(route).http_routes["shop"]["r"].backends
-    assert expected == [str(each.service) for each in found]
+    parsed = snapshot(route).http_routes["shop"]["r"].backends
+    assert expected == [str(backend.service) for backend in parsed]
 
 
 def path(**port: Any) -> Any:
@@ -64,13 +64,13 @@ def path(**port: Any) -> Any:
         pytest.param(path(), 2, None, id="none-where-several-could-be-meant"),
     ],
 )
-def test_the_service_port_that_a_route_means(spec: Any, ports: int, expected: int | None) -> None:
-    """A route that names no port means the Service's only one."""
+def test_a_route_leads_to_a_service_port(spec: Any, ports: int, expected: int | None) -> None:
+    """By number, by name, or to the only port of the Service."""
     own = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
-    here = snapshot(service(type="ClusterIP", ports=own[:ports]), named("Ingress", "front", spec))
-    (backend,) = here.ingresses["shop"]["front"].backends
-    found = routed_port(here.services["shop"]["web"], backend.port)
-    assert expected == (found.port if found else None)
+    here = snapshot(service(type="ClusterIP", ports=own[:ports]), named("Ingress", "site", spec))
+    (backend,) = here.ingresses["shop"]["site"].backends
+    port = routed_port(here.services["shop"]["web"], backend.port)
+    assert expected == (port.port if port else None)
 
 
 @pytest.mark.parametrize(
@@ -82,24 +82,24 @@ def test_the_service_port_that_a_route_means(spec: Any, ports: int, expected: in
     ],
 )
 def test_a_shared_address_is_decided_by_the_class(labels: dict[str, str], kind: str) -> None:
-    """The proxy of an Ingress is the Service whose own pods say that they are the class's controller."""
+    """The proxy of an Ingress is the Service whose pods have the labels of the class's controller."""
     shared = [service("one", ip="203.0.113.10"), service("two", ip="203.0.113.10")]
     known = named("IngressClass", "proxy", {"controller": "example.org/proxy"})
     rules = [{"http": {"paths": [{"backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]
     address = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}}
-    front = named("Ingress", "front", {"ingressClassName": "proxy", "rules": rules}, status=address)
-    here = snapshot(*shared, known, front, service(type="ClusterIP"), pod("p", labels=labels), node(), cni="calico")
-    assert [kind] == [each.proxy.kind for each in cluster_facts(here).ingress_points["shop"]]
+    site = named("Ingress", "site", {"ingressClassName": "proxy", "rules": rules}, status=address)
+    here = snapshot(*shared, known, site, service(type="ClusterIP"), pod("p", labels=labels), node(), cni="calico")
+    assert [kind] == [ingress_point.proxy.kind for ingress_point in cluster_facts(here).ingress_points["shop"]]
 
 
 def test_an_entry_point_counts_what_is_ready_behind_it() -> None:
-    """Endpoints are known before they are ready, and are counted once each."""
+    """Each endpoint counts once, ready or not."""
     labels = {"kubernetes.io/service-name": "web"}
     ready = [{"addresses": ["10.244.1.5"], "conditions": {"ready": True}}]
     late = [{"addresses": ["10.244.1.6"], "conditions": {"ready": False}}]
     slices = [
-        {**named("EndpointSlice", f"web-{n}", labels=labels), "addressType": "IPv4", "endpoints": each}
-        for n, each in enumerate([ready, [*ready, *late]])
+        {**named("EndpointSlice", f"web-{n}", labels=labels), "addressType": "IPv4", "endpoints": endpoints}
+        for n, endpoints in enumerate([ready, [*ready, *late]])
     ]
     (backend,) = the_exposure(resolved(service(), *slices, node(), cni="calico"), "service-web").backends
     assert (1, 2) == (backend.ready, backend.total)

@@ -1,4 +1,4 @@
-"""Label selectors: what they match, and when one certainly covers another."""
+"""Label selectors: what they match, and when one certainly includes another."""
 
 import pytest
 from hypothesis import given
@@ -19,10 +19,10 @@ SELECTORS = st.builds(LabelSelector, LABELS.map(pairs), st.lists(REQUIREMENTS, m
 
 
 @given(SELECTORS, SELECTORS, LABELS)
-def test_what_covers_matches_all_that_is_covered(
+def test_a_selector_that_covers_another_matches_all_of_it(
     wide: LabelSelector, narrow: LabelSelector, labels: dict[str, str]
 ) -> None:
-    """Covering is a promise about every set of labels, seen or not."""
+    """For every set of labels, not only for those of known pods."""
     if wide.covers(narrow) and narrow.matches(pairs(labels)):
         assert wide.matches(pairs(labels))
 
@@ -36,8 +36,8 @@ def test_everything_covers_all(selector: LabelSelector, labels: dict[str, str]) 
 
 
 @given(LABELS, LABELS)
-def test_a_service_selector_asks_for_each_of_its_labels(wanted: dict[str, str], labels: dict[str, str]) -> None:
-    """As kube-proxy's endpoints: every pair of the selector stands among the pod's labels."""
+def test_a_service_selector_needs_each_of_its_labels(wanted: dict[str, str], labels: dict[str, str]) -> None:
+    """As kube-proxy's endpoints: every pair of the selector is among the pod's labels."""
     assert (wanted.items() <= labels.items()) == selecting(wanted).matches(pairs(labels))
 
 
@@ -57,7 +57,7 @@ def test_a_service_selector_asks_for_each_of_its_labels(wanted: dict[str, str], 
         pytest.param("Gt", ["1"], {"app": "2"}, False, id="an-operator-of-later-selects-nothing"),
     ],
 )
-def test_requirements(operator: str, values: list[str], labels: dict[str, str], matches: bool) -> None:
+def test_a_requirement_matches_labels(operator: str, values: list[str], labels: dict[str, str], matches: bool) -> None:
     """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#set-based-requirement"""
     selector = label_selector({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]})
     assert matches == selector.matches(pairs(labels))
@@ -77,6 +77,6 @@ def test_requirements(operator: str, values: list[str], labels: dict[str, str], 
         ),
     ],
 )
-def test_how_selectors_read(selector: dict[str, object], text: str) -> None:
-    """As kubectl writes them."""
+def test_a_selector_as_text(selector: dict[str, object], text: str) -> None:
+    """As kubectl prints it."""
     assert text == str(label_selector(selector))

@@ -1,4 +1,4 @@
-"""NetworkPolicies there and back, and those of others, however odd they are."""
+"""NetworkPolicies rendered and parsed again, and those of others, however odd they are."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ REQUIREMENTS = st.one_of(
 SELECTORS = st.builds(
     LabelSelector,
     st.dictionaries(WORDS, WORDS, max_size=2).map(pairs),
-    st.lists(REQUIREMENTS, max_size=2).map(lambda found: tuple(sorted(found, key=str))),
+    st.lists(REQUIREMENTS, max_size=2).map(lambda requirements: tuple(sorted(requirements, key=str))),
 )
 BLOCKS = st.builds(block, networks(), st.lists(networks(), max_size=2)).filter(bool)
 PEERS = st.one_of(
-    st.builds(lambda found: Peer(block=found), BLOCKS),
+    st.builds(lambda block: Peer(block=block), BLOCKS),
     st.builds(lambda pods: Peer(pods=pods), SELECTORS),
     st.builds(lambda namespaces: Peer(namespaces=namespaces), SELECTORS),
     st.builds(lambda pods, namespaces: Peer(pods=pods, namespaces=namespaces), SELECTORS, SELECTORS),
@@ -60,14 +60,14 @@ POLICIES = st.builds(
 
 
 @given(POLICIES)
-def test_there_and_back(policy: NetworkPolicy) -> None:
-    """What is applied is read back as what was meant: otherwise every drift check would write for ever."""
+def test_a_rendered_policy_is_parsed_as_the_same_policy(policy: NetworkPolicy) -> None:
+    """Else every check for drift would write it again."""
     assert policy == network_policy(network_policy_manifest(policy))
 
 
 @given(POLICIES)
 def test_manifests_are_explicit(policy: NetworkPolicy) -> None:
-    """What the API would default is written, so that nothing depends on how it defaults."""
+    """What the API would default is written, so that no meaning depends on defaults."""
     spec = network_policy_manifest(policy)["spec"]
     assert bool(policy.spec.ingress is not None) == ("Ingress" in spec["policyTypes"]) == ("ingress" in spec)
     assert bool(policy.spec.egress is not None) == ("Egress" in spec["policyTypes"]) == ("egress" in spec)
@@ -149,14 +149,14 @@ FULL = NetworkPolicy(
                     {},
                 ],
             },
-            id="everything-that-can-be-said",
+            id="every-field",
         ),
     ],
 )
-def test_a_manifest(policy: NetworkPolicy, metadata: Any, spec: Any) -> None:
+def test_the_manifest_of_a_policy(policy: NetworkPolicy, metadata: Any, spec: Any) -> None:
     """As the API has it: what is absent stays absent, and what is empty is written."""
-    found = network_policy_manifest(policy)
-    assert (metadata, spec) == (found["metadata"], found["spec"])
+    manifest = network_policy_manifest(policy)
+    assert (metadata, spec) == (manifest["metadata"], manifest["spec"])
 
 
 def read(spec: Any) -> PolicySpec:
@@ -177,10 +177,10 @@ def ingress(*rules: Any) -> Any:
         pytest.param({"policyTypes": ["Ingress"], "egress": [{}]}, ((), None), id="the-other-direction"),
     ],
 )
-def test_directions(spec: Any, expected: Any) -> None:
+def test_the_directions_of_a_policy(spec: Any, expected: Any) -> None:
     """https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/ (policyTypes)"""
-    found = read(spec)
-    assert expected == (found.ingress, found.egress)
+    parsed = read(spec)
+    assert expected == (parsed.ingress, parsed.egress)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_directions(spec: Any, expected: Any) -> None:
         pytest.param(
             {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "x", 7]}}]},
             "10.0.0.0/8 except 10.1.0.0/16",
-            id="an-unreadable-exception-excepts-nothing",
+            id="an-invalid-exception-excepts-nothing",
         ),
-        pytest.param({"from": [{"ipBlock": {"cidr": "office"}}]}, "everyone", id="an-unreadable-range"),
+        pytest.param({"from": [{"ipBlock": {"cidr": "office"}}]}, "everyone", id="an-invalid-range"),
         pytest.param(
             {"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "office"}}]}, "everyone", id="one-such-among-others"
         ),
@@ -206,17 +206,17 @@ def test_directions(spec: Any, expected: Any) -> None:
         pytest.param({"from": [{"podSelector": {}}]}, "every pod of this namespace", id="pods"),
     ],
 )
-def test_odd_peers_are_read_as_the_widest_they_could_mean(rule: Any, shown: str) -> None:
-    """They are named where they reopen something, so none may be missed."""
-    (found,) = read(ingress(rule)).ingress or ()
-    assert shown == ("everyone" if found.peers is None else ", ".join(map(str, found.peers)))
+def test_an_odd_peer_is_read_as_widely_as_possible(rule: Any, shown: str) -> None:
+    """What it might admit is reported, so that nothing is missed."""
+    (parsed,) = read(ingress(rule)).ingress or ()
+    assert shown == ("everyone" if parsed.peers is None else ", ".join(map(str, parsed.peers)))
 
 
-def test_a_block_of_which_nothing_is_left() -> None:
-    """Everyone, by the same rule: it is nothing that the API server stores."""
+def test_a_block_without_any_address_is_read_as_everyone() -> None:
+    """The API server does not store such a block."""
     whole = {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}]}
-    (found,) = read(ingress(whole)).ingress or ()
-    assert found.peers is None
+    (parsed,) = read(ingress(whole)).ingress or ()
+    assert parsed.peers is None
 
 
 @pytest.mark.parametrize(
@@ -228,19 +228,19 @@ def test_a_block_of_which_nothing_is_left() -> None:
         pytest.param([{}], "tcp/*", id="every-port-of-a-protocol"),
         pytest.param([{"port": "²"}], "tcp/²", id="digits-of-other-scripts-are-no-number"),
         pytest.param([{"port": "9" * 5000}], "tcp/" + "9" * 5000, id="nor-are-thousands-of-digits"),
-        pytest.param([{"port": 80}, "http"], "every port", id="one-that-is-unreadable"),
+        pytest.param([{"port": 80}, "http"], "every port", id="one-that-is-invalid"),
         pytest.param([], "every port", id="none"),
     ],
 )
-def test_odd_ports(ports: Any, shown: str) -> None:
-    """Ports likewise."""
-    (found,) = read(ingress({"ports": ports})).ingress or ()
-    assert shown == ("every port" if found.ports is None else ", ".join(map(str, found.ports)))
+def test_an_odd_port_is_read_as_widely_as_possible(ports: Any, shown: str) -> None:
+    """Like an odd peer."""
+    (parsed,) = read(ingress({"ports": ports})).ingress or ()
+    assert shown == ("every port" if parsed.ports is None else ", ".join(map(str, parsed.ports)))
 
 
 @given(st.builds(network_policy_manifest, POLICIES).flatmap(spoilt) | JSON)
-def test_nothing_crashes_the_reading_of_other_peoples_policies(raw: Any) -> None:
-    """An object that is not read would look as if it were not there, and be overwritten."""
+def test_no_policy_of_others_raises(raw: Any) -> None:
+    """An object that is not parsed would seem to be absent, and would be overwritten."""
     if isinstance(raw, dict):
         assert isinstance(network_policy(raw), NetworkPolicy)
 
@@ -256,7 +256,7 @@ def test_nothing_crashes_the_reading_of_other_peoples_policies(raw: Any) -> None
         ),
     ],
 )
-def test_how_peers_read(peer: Any, text: str) -> None:
-    """As a sentence says it."""
-    (found,) = read(ingress({"from": [peer]})).ingress or ()
-    assert text == str((found.peers or ())[0])
+def test_a_peer_as_text(peer: Any, text: str) -> None:
+    """As messages have it."""
+    (parsed,) = read(ingress({"from": [peer]})).ingress or ()
+    assert text == str((parsed.peers or ())[0])

@@ -8,7 +8,7 @@ BOTH = {"app": "web", "tier": "a", "track": "new"}
 
 
 @pytest.mark.parametrize(
-    "one, other, pods, shared",
+    "selector, other, pods, shared",
     [
         pytest.param({"app": "web"}, {"app": "web"}, {}, True, id="equal-selectors"),
         pytest.param({"app": "web"}, {"app": "web", "tier": "a"}, {}, True, id="one-inside-the-other"),
@@ -18,8 +18,10 @@ BOTH = {"app": "web", "tier": "a", "track": "new"}
         pytest.param({"app": "web"}, None, {}, False, id="no-selector"),
     ],
 )
-def test_shared_pods(one: dict[str, str], other: dict[str, str] | None, pods: dict[str, str], shared: bool) -> None:
-    """Certain from the selectors alone, or seen in a pod; both Services report it."""
-    services = service("one", selector=one), service("other", selector=other)
-    found = resolved(policy(), node(), *services, *([pod("web-1", labels=pods)] if pods else []))
-    assert [shared, shared] == ["SharedPods" in reasons(found, f"service-{name}") for name in ("one", "other")]
+def test_shared_pods_are_reported_by_both_services(
+    selector: dict[str, str], other: dict[str, str] | None, pods: dict[str, str], shared: bool
+) -> None:
+    """They follow from the selectors alone, or from a pod that both select."""
+    services = service("one", selector=selector), service("other", selector=other)
+    resolution = resolved(policy(), node(), *services, *([pod("web-1", labels=pods)] if pods else []))
+    assert [shared, shared] == ["SharedPods" in reasons(resolution, f"service-{name}") for name in ("one", "other")]

@@ -1,4 +1,4 @@
-"""A list in pages: the requests that follow each other, and what is kept of the answers.
+"""A list in pages: the order of requests, and what is kept of the answers.
 
 Expectations: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """
@@ -25,7 +25,7 @@ def page(*names: str, token: str = "", version: str = "7") -> dict[str, Any]:
 
 
 def listed(answer: Callable[[Mapping[str, str]], Raw | None]) -> tuple[Pager[str], list[Mapping[str, str]]]:
-    """A pager at its end, or where it gave up, and the queries that it asked for."""
+    """A pager at its end, or where it gave up, and the queries that it made."""
     queries = []
     pager = Pager("HTTPRoute", lambda raw: str(raw["metadata"]["name"]))
     while pager.query is not None:
@@ -38,13 +38,13 @@ def listed(answer: Callable[[Mapping[str, str]], Raw | None]) -> tuple[Pager[str
     return pager, queries
 
 
-def test_a_list_of_one_page() -> None:
-    """One request, and the version from which a watch goes on."""
+def test_a_list_of_one_page_is_one_request() -> None:
+    """It has the version from which a watch starts."""
     pager, queries = listed(lambda query: page("a", "b"))
     assert (["a", "b"], "7", [{"limit": "500"}]) == (pager.items, pager.resource_version, queries)
 
 
-def test_every_page_is_asked_for_with_the_token_of_the_one_before() -> None:
+def test_every_page_is_requested_with_the_token_of_the_one_before() -> None:
     """The limit stays the same."""
     pages = {"": page("a", token="t1"), "t1": page("b", token="t2"), "t2": page("c")}
     pager, queries = listed(lambda query: pages[query.get("continue", "")])
@@ -53,7 +53,7 @@ def test_every_page_is_asked_for_with_the_token_of_the_one_before() -> None:
     assert {"500"} == {query["limit"] for query in queries}
 
 
-def test_after_an_expired_token_everything_is_asked_for_at_once() -> None:
+def test_after_an_expired_token_everything_is_requested_at_once() -> None:
     """What was read before is dropped: it may be older than what follows."""
     pages = {"": page("a", token="t1"), "t1": GONE}
     pager, queries = listed(lambda query: pages[query.get("continue", "")] if query else page("b", "c"))
@@ -61,7 +61,7 @@ def test_after_an_expired_token_everything_is_asked_for_at_once() -> None:
 
 
 def test_a_list_that_expires_as_a_whole_is_given_up() -> None:
-    """There is no third way to list."""
+    """There is no other way to list."""
     pager, queries = listed(lambda query: GONE)
     assert [{"limit": "500"}, {}] == queries
     assert pager.query is not None
@@ -75,7 +75,7 @@ def test_a_list_that_expires_as_a_whole_is_given_up() -> None:
     ],
 )
 def test_items_are_read_with_their_kind_and_version(item: Raw, read: tuple[str, str]) -> None:
-    """Items of a list name neither."""
+    """The items of a list have neither."""
     pager = Pager("HTTPRoute", lambda raw: (raw["kind"], raw["apiVersion"]))
     pager.add({**page(), "items": [item]})
     assert [read] == pager.items
@@ -102,7 +102,7 @@ def test_a_list_without_objects_is_empty(items: object) -> None:
         pytest.param({**page(), "metadata": {"resourceVersion": ""}}, id="an-empty-version"),
     ],
 )
-def test_any_other_answer_does_not_say_that_nothing_exists(answer: Raw) -> None:
-    """Taken for an empty list, it would delete every policy of ours."""
+def test_any_other_answer_is_no_empty_list(answer: Raw) -> None:
+    """Read as an empty list, it would delete every policy of the operator."""
     with pytest.raises(NotAList):
         Pager("HTTPRoute", dict).add(answer)

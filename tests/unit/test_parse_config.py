@@ -1,4 +1,4 @@
-"""The component configuration. What is unknown or invalid is refused, because its absence would go unnoticed."""
+"""The component configuration. Unknown and invalid settings are refused, because they would have no effect."""
 
 from datetime import date
 from typing import Any
@@ -44,7 +44,7 @@ from exposure.parse.config import config
             ),
             id="everything",
         ),
-        pytest.param({"canary": None}, Config(canary=CanarySettings()), id="no-canary-unless-it-is-asked-for"),
+        pytest.param({"canary": None}, Config(canary=CanarySettings()), id="no-canary-by-default"),
         pytest.param(
             {"canary": {"enabled": True, "image": "operator:1", "intervalSeconds": 600, "namespace": "probes"}},
             Config(canary=CanarySettings(True, "operator:1", 600, "probes")),
@@ -53,8 +53,8 @@ from exposure.parse.config import config
         pytest.param({"systemNamespaces": []}, Config(system_namespaces=()), id="an-empty-list-is-a-list"),
     ],
 )
-def test_what_is_written(raw: Any, expected: Config) -> None:
-    """Everything has a detected or safe default."""
+def test_a_configuration_is_parsed(raw: Any, expected: Config) -> None:
+    """Every setting has a detected or safe default."""
     assert expected == config(raw)
 
 
@@ -73,7 +73,7 @@ def test_what_is_written(raw: Any, expected: Config) -> None:
             {"network": {"podCidrs": []}},
             "network.podCidrs: is an unknown field. Known fields: provider, cni, podCIDRs, nodeCIDRs, "
             "nodeAddressLimit, loadBalancerCIDRs, cloudDNS",
-            id="a-slip",
+            id="a-typo",
         ),
         pytest.param({"network": ["aws"]}, "network: is a list, but must be an object", id="network-a-list"),
         pytest.param(
@@ -147,7 +147,7 @@ def test_what_is_written(raw: Any, expected: Config) -> None:
         pytest.param(
             {"canary": {"every": 600}},
             "canary.every: is an unknown field. Known fields: enabled, image, intervalSeconds, namespace",
-            id="a-slip-in-the-canary",
+            id="a-typo-in-the-canary",
         ),
         pytest.param(
             {"systemNamespaces": [""]},
@@ -161,7 +161,7 @@ def test_what_is_written(raw: Any, expected: Config) -> None:
         ),
     ],
 )
-def test_what_is_refused(raw: Any, expected: str) -> None:
+def test_an_invalid_setting_is_refused(raw: Any, expected: str) -> None:
     """With the field, so that the command line can name its line, and with what is allowed."""
     with pytest.raises(BadField) as refused:
         config(raw)
@@ -169,8 +169,8 @@ def test_what_is_refused(raw: Any, expected: str) -> None:
     assert expected == f"{refused.value.field}: {refused.value.message}"
 
 
-def test_every_slug_has_its_row() -> None:
-    """What may be configured is what there is data for, and every CNI row but the unknown one may be configured."""
+def test_the_names_in_the_configuration_are_those_of_the_rows() -> None:
+    """Every row may be configured, except the CNI row for an unknown CNI."""
     assert {"auto", *CNIS} - {"unknown"} == set(CNI_NAMES)
     assert {"auto", *DEFAULTS} == set(PROVIDER_NAMES)
     assert all(config({"network": {"provider": name}}).provider == name for name in PROVIDER_NAMES[1:])

@@ -1,4 +1,4 @@
-"""ExposurePolicies and ClusterExposurePolicies as values: a valid spec in full, an invalid one not at all."""
+"""ExposurePolicies and ClusterExposurePolicies as values: a valid spec is parsed, an invalid one is not."""
 
 from typing import Any
 
@@ -38,27 +38,27 @@ def invalid(spec: Any) -> InvalidSpec:
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_SPECS)
-def test_invalid_specs(spec: Any, field: str, words: str) -> None:
-    """Whatever comes past the API server, or was accepted by an older CRD: the field is named, and nothing is read."""
+def test_an_invalid_spec_names_its_field(spec: Any, field: str, words: str) -> None:
+    """A spec that never met the API server, or that an older CRD accepted. No part of it is used."""
     assert f"spec.{field}" == invalid(read(spec)).field
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_CLUSTER_SPECS)
-def test_invalid_cluster_specs(spec: Any, field: str, words: str) -> None:
-    """A limit that is invalid must not vanish: it would limit nothing."""
+def test_an_invalid_cluster_spec_names_its_field(spec: Any, field: str, words: str) -> None:
+    """An invalid limit must not be ignored: it would limit nothing."""
     assert f"spec.{field}" == invalid(read_for_cluster(spec)).field
 
 
 @pytest.mark.parametrize("spec", GOOD_SPECS)
-def test_valid_specs(spec: Any) -> None:
-    """What the API server accepts is read."""
+def test_a_valid_spec_is_parsed(spec: Any) -> None:
+    """Every spec that the API server accepts."""
     assert isinstance(read(spec), ExposureSpec)
     assert isinstance(read_for_cluster({"defaults": spec}), ClusterSpec)
 
 
 @pytest.mark.parametrize("spec", GOOD_CLUSTER_SPECS)
-def test_valid_cluster_specs(spec: Any) -> None:
-    """What the API server accepts is read."""
+def test_a_valid_cluster_spec_is_parsed(spec: Any) -> None:
+    """Every spec that the API server accepts."""
     assert isinstance(read_for_cluster(spec), ClusterSpec)
 
 
@@ -74,22 +74,22 @@ PODS: Any = {"podSelector": {}}
         pytest.param({"egress": {"to": [{}, {"to": [ALL_EXCLUDED]}]}}, "egress.to[1].to[0]", id="a-callee"),
     ],
 )
-def test_exceptions_that_leave_nothing(spec: Any, field: str) -> None:
-    """CEL cannot add exceptions up. A list of peers that lost its only entry would admit everyone."""
+def test_a_block_without_any_address_is_invalid(spec: Any, field: str) -> None:
+    """CEL cannot sum up exceptions. A list of peers without its only entry would admit everyone."""
     sentence = "excludes all of 10.0.0.0/8. Remove the entry from the list, or an exception"
     assert InvalidSpec(f"spec.{field}.ipBlock.except", sentence) == read(spec)
     assert InvalidSpec(f"spec.defaults.{field}.ipBlock.except", sentence) == read_for_cluster({"defaults": spec})
 
 
-def test_clients_of_which_nothing_is_left() -> None:
-    """They are a list without an entry, which admits no client. It is not the same as a list that was omitted."""
+def test_clients_without_any_address_admit_none() -> None:
+    """They are an empty list, which is not the same as an omitted list."""
     spec = read({"clients": {"cidrs": ["10.0.0.0/9", "10.0.0.0/8"], "except": ["10.0.0.0/9", "10.128.0.0/9"]}})
     assert () == spec.clients.blocks
     assert read({}).clients.blocks is None
 
 
-def test_every_field_is_read() -> None:
-    """Each field of a spec ends up in its place, sets in an order of their own."""
+def test_every_field_is_parsed() -> None:
+    """Sets have a stable order."""
     spec = read(EVERY_FIELD)
     assert spec.mode == "Enforce"
     assert spec.entry_points == ("LoadBalancer", "NodePort", "ExternalIP", "HostPort", "Ingress", "Gateway")
@@ -121,8 +121,8 @@ def test_every_field_is_read() -> None:
     assert (network("10.0.48.0/20"),) == spec.load_balancer.health_check_cidrs
 
 
-def test_every_field_of_a_platform_team_is_read() -> None:
-    """Each field of a ClusterExposurePolicy ends up in its place."""
+def test_every_field_of_a_cluster_policy_is_parsed() -> None:
+    """Limits, defaults and selectors too."""
     spec = read_for_cluster(CLUSTER_EVERYTHING)
     assert spec.namespace_selector.matches(pairs({"exposed": "yes"}))
     assert ("kube-system",) == spec.include_system_namespaces
@@ -136,8 +136,8 @@ def test_every_field_of_a_platform_team_is_read() -> None:
     assert expected == spec.limits
 
 
-def test_omitted_fields() -> None:
-    """An omitted field says nothing, and a null is an omission."""
+def test_an_omitted_field_is_none() -> None:
+    """A null is an omission."""
     assert ExposureSpec() == read({}) == read({"mode": None, "clients": None, "ports": None, "services": None})
     assert ClusterSpec() == read_for_cluster({})
     assert Egress() == read({"egress": {}}).egress
@@ -147,15 +147,15 @@ def test_omitted_fields() -> None:
 @pytest.mark.parametrize(
     "remembered, accepted",
     [
-        pytest.param({"generation": 2, "spec": {"ports": [80]}}, ExposureSpec(ports=(80,)), id="a-meaning"),
+        pytest.param({"generation": 2, "spec": {"ports": [80]}}, ExposureSpec(ports=(80,)), id="a-spec"),
         pytest.param({"generation": 2, "spec": {"ports": ["80"]}}, None, id="one-that-is-not-valid-any-longer"),
         pytest.param({"generation": 2}, None, id="none"),
         pytest.param({}, None, id="nothing-remembered"),
         pytest.param("all", None, id="nonsense"),
     ],
 )
-def test_the_last_accepted_spec(remembered: Any, accepted: Any) -> None:
-    """What status remembers is validated like what is written: an invalid spec was never accepted."""
+def test_the_last_accepted_spec_is_validated(remembered: Any, accepted: Any) -> None:
+    """An invalid one in status is ignored, because it was never accepted."""
     assert accepted == exposure_policy(policy(status={"lastAccepted": remembered})).last_accepted
     if accepted is None:
         assert cluster_exposure_policy(cluster_policy(status={"lastAccepted": remembered})).last_accepted is None
@@ -170,7 +170,7 @@ JSON = st.recursive(
 
 @st.composite
 def spoilt(draw: st.DrawFn, whole: Any) -> Any:
-    """A good spec with one of its parts replaced by anything."""
+    """A valid spec with one of its parts replaced by any JSON."""
     if isinstance(whole, dict) and whole and draw(st.integers(0, 4)):
         key = draw(st.sampled_from(sorted(whole)))
         return {**whole, key: draw(spoilt(whole[key]))}
@@ -181,14 +181,14 @@ def spoilt(draw: st.DrawFn, whole: Any) -> Any:
 
 
 @given(spoilt(EVERY_FIELD))
-def test_nothing_crashes_the_reading_of_a_policy(spec: Any) -> None:
-    """Whatever stands in a field: it is read, or it is named with its path and a cure."""
+def test_no_policy_raises(spec: Any) -> None:
+    """Whatever value a field has, it is parsed, or named with its path and a cure."""
     value = read(spec)
     assert isinstance(value, ExposureSpec) or (value.field.startswith("spec") and value.message)
 
 
 @given(spoilt(CLUSTER_EVERYTHING))
-def test_nothing_crashes_the_reading_of_a_cluster_policy(spec: Any) -> None:
-    """The same for the platform team's."""
+def test_no_cluster_policy_raises(spec: Any) -> None:
+    """As for ExposurePolicies."""
     value = read_for_cluster(spec)
     assert isinstance(value, ClusterSpec) or (value.field.startswith("spec") and value.message)

@@ -1,4 +1,4 @@
-"""Which load balancer stands before an entry point, how its traffic arrives, and whose ranges count."""
+"""Which load balancer an entry point has, how its traffic arrives, and which source ranges count."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
 @pytest.mark.parametrize(
     "given, expected",
     [
-        pytest.param({}, "metallb node", id="nothing-said-on-premises"),
+        pytest.param({}, "metallb node", id="on-premises-without-any-mark"),
         pytest.param({"provider_id": "aws:///eu/i-1"}, "aws-classic node", id="by-the-nodes"),
         pytest.param({"provider_id": "linode://1"}, "unknown node", id="a-cloud-that-no-row-knows"),
         pytest.param({"provider_id": "cn-hangzhou.i-bp1"}, "alibaba-clb node", id="alibaba-s-own-form"),
@@ -58,11 +58,13 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
         pytest.param(
             {"loadBalancerClass": "example.com/lb", "annotations": {NLB: "nlb"}},
             "unknown node",
-            id="beside-an-unknown-class-annotations-say-nothing",
+            id="an-unknown-class-before-annotations",
         ),
         pytest.param({"provider_id": "metal3://n1"}, "metallb node", id="a-platform-without-load-balancers"),
         pytest.param({"loadBalancerClass": "io.cilium/l2-announcer"}, "cilium node", id="cilium-s-class"),
-        pytest.param({"profile": "azure", "loadBalancerClass": "metallb"}, "azure node", id="a-policy-s-word-wins"),
+        pytest.param(
+            {"profile": "azure", "loadBalancerClass": "metallb"}, "azure node", id="a-policy-before-all-others"
+        ),
         pytest.param({"profile": "digitalocean", "kubelet": "v1.33.1"}, "digitalocean node", id="digitalocean-1-33"),
         pytest.param(
             {"profile": "aws-alb", "annotations": {"alb.ingress.kubernetes.io/target-type": "ip"}},
@@ -71,11 +73,11 @@ def profile(annotations: Any = None, provider_id: str = "", kubelet: str = "", p
         ),
         pytest.param({"profile": "aws-alb"}, "aws-alb node", id="alb-to-nodes"),
         pytest.param({"loadBalancerClass": "alibabacloud.com/nlb"}, "alibaba-nlb pod", id="alibaba-nlb"),
-        pytest.param({"provider_id": "k3s://n1", "kubelet": "garbled"}, "k3s node", id="an-unreadable-version"),
+        pytest.param({"provider_id": "k3s://n1", "kubelet": "garbled"}, "k3s node", id="an-invalid-version"),
         pytest.param({"provider_id": "k3s://n1", "kubelet": "v1"}, "k3s node", id="a-version-without-a-minor"),
     ],
 )
-def test_profiles(given: Any, expected: str) -> None:
+def test_a_profile_is_chosen(given: Any, expected: str) -> None:
     """The policy's profile, then class, annotations, the nodes' provider, the configured one."""
     assert expected == profile(**given)
 
@@ -85,11 +87,11 @@ def test_profiles(given: Any, expected: str) -> None:
     [
         pytest.param("v1.33.0", None, True, id="network-load-balancers-since-1-33"),
         pytest.param("v1.32.9", None, False, id="proxies-before"),
-        pytest.param("v1.33.0", "REGIONAL", False, id="as-asked-for"),
-        pytest.param("v1.32.9", "REGIONAL_NETWORK", True, id="as-asked-for-before"),
+        pytest.param("v1.33.0", "REGIONAL", False, id="by-its-annotation"),
+        pytest.param("v1.32.9", "REGIONAL_NETWORK", True, id="by-its-annotation-before"),
     ],
 )
-def test_digitalocean(kubelet: str, annotation: str | None, preserved: bool) -> None:
+def test_the_type_of_a_digitalocean_load_balancer(kubelet: str, annotation: str | None, preserved: bool) -> None:
     """The type decides whether the client's address is kept, and the version decides the type."""
     raw = node(providerID="digitalocean://1")
     raw["status"]["nodeInfo"] = {"kubeletVersion": kubelet}
@@ -151,8 +153,8 @@ def arriving(slug: str, overrides: LoadBalancerOverrides = NONE, ip: str = "", *
         pytest.param("alibaba-nlb", {"annotations": {GROUP_TYPE: "Ip"}}, False, id="alibaba-ip-groups"),
     ],
 )
-def test_the_client_s_address(slug: str, more: Any, kept: bool) -> None:
-    """Kept or not: by profile, protocol, switch and externalTrafficPolicy."""
+def test_whether_the_clients_address_is_kept(slug: str, more: Any, kept: bool) -> None:
+    """By profile, protocol, annotation and externalTrafficPolicy."""
     assert kept == arriving(slug, **more).preserved
 
 
@@ -167,7 +169,7 @@ def test_the_client_s_address(slug: str, more: Any, kept: bool) -> None:
         pytest.param({"annotations": {PROBE_PORT: "99999"}}, None, id="no-port-at-all"),
     ],
 )
-def test_probe_ports(more: Any, port: int | None) -> None:
+def test_the_port_of_health_checks(more: Any, port: int | None) -> None:
     """Under pod delivery a health check may have a port of its own."""
     assert port == arriving("aws-nlb-ip", **more).probe_port
 
@@ -212,8 +214,8 @@ OWN = LoadBalancerOverrides(cidrs=(network("10.0.0.0/20"), network("2001:db8::/6
         ),
     ],
 )
-def test_the_balancer_s_own_addresses(slug: str, overrides: Any, more: Any, own: Any, probes: Any) -> None:
-    """L and H; None where they are needed and not known."""
+def test_the_addresses_of_the_load_balancer(slug: str, overrides: Any, more: Any, own: Any, probes: Any) -> None:
+    """Its own and those of its health checks; None where they are needed and not known."""
     arrives = arriving(slug, overrides, **more)
     for expected, actual in ((own, arrives.load_balancer), (probes, arrives.probes)):
         assert (None if expected is None else [network(str(text)) for text in expected]) == (
@@ -228,7 +230,7 @@ def test_the_balancer_s_own_addresses(slug: str, overrides: Any, more: Any, own:
         pytest.param({"ipFamilies": ["IPv4", "IPv6"]}, (OWN.cidrs[1], *OWN.cidrs), id="ipv4-clients-of-ipv6-targets"),
     ],
 )
-def test_beside_the_clients(more: Any, beside: Any) -> None:
+def test_addresses_admitted_beside_the_clients(more: Any, beside: Any) -> None:
     """An NLB that keeps addresses still translates some clients to its own."""
     assert tuple(beside) == arriving("aws-nlb-instance", OWN, **more).beside_clients
 
@@ -274,14 +276,14 @@ def through(here: Any, kind: str) -> str:
         pytest.param("gce-internal", "", {}, {}, "gke-envoy pod", id="envoy"),
     ],
 )
-def test_load_balancers_of_ingresses(
+def test_the_load_balancer_of_an_ingress(
     class_name: str, controller: str, notes: Any, service_notes: Any, expected: str
 ) -> None:
     """By the class and its controller. Targets are pods or node ports, by annotation of the Ingress or the Service."""
     assert expected == of_ingress(class_name, controller, notes, service_notes)
 
 
-def test_an_ingress_without_a_class() -> None:
+def test_an_ingress_without_a_class_on_google_is_googles() -> None:
     """On Google's nodes it is Google's own.
 
     https://cloud.google.com/kubernetes-engine/docs/concepts/ingress#deprecated_annotation
@@ -297,7 +299,7 @@ def test_an_ingress_without_a_class() -> None:
         pytest.param("gke-l7-rilb", "gke-envoy pod", id="internal"),
     ],
 )
-def test_load_balancers_of_gateways(class_name: str, expected: str) -> None:
+def test_the_load_balancer_of_a_gateway(class_name: str, expected: str) -> None:
     """https://cloud.google.com/kubernetes-engine/docs/concepts/gateway-api#gatewayclass"""
     listener = {"name": "h", "port": 80, "protocol": "HTTP"}
     gateway = named("Gateway", "edge", {"gatewayClassName": class_name, "listeners": [listener]})
@@ -331,7 +333,7 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
             ["10.0.0.0/8", "192.0.2.0/24"],
             "annotation",
             [],
-            id="an-annotation-that-is-honoured",
+            id="an-annotation-that-is-read",
         ),
         pytest.param(
             "metallb", {"annotations": {RANGES: "10.0.0.0/8"}}, [], "", ["AnnotationNotEnforced"], id="one-that-is-not"
@@ -373,15 +375,17 @@ RANGES, AZURE = f"{BETA}load-balancer-source-ranges", f"{BETA}azure-allowed-ip-r
         ),
     ],
 )
-def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origin: str, reported: list[str]) -> None:
-    """From the field, or an annotation that this controller honours; never wider than what is understood."""
+def test_the_source_ranges_of_a_service(
+    slug: str, spec: Any, ranges: list[str], origin: str, reported: list[str]
+) -> None:
+    """From the field, or an annotation that this controller reads. An invalid entry admits no address."""
     here = snapshot(service(**spec))
     own = here.services["shop"]["web"]
-    asked = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
+    result = own_ranges(own, profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here)))
     assert (ranges, origin, reported) == (
-        list(map(str, asked.networks)),
-        asked.origin,
-        [spot.reason for spot in asked.blind_spots],
+        list(map(str, result.networks)),
+        result.origin,
+        [spot.reason for spot in result.blind_spots],
     )
 
 
@@ -394,6 +398,6 @@ def test_the_service_s_own_ranges(slug: str, spec: Any, ranges: list[str], origi
         pytest.param({"ipFamilies": None, "clusterIPs": None}, (), ("IPv4",), id="else-ipv4"),
     ],
 )
-def test_families(spec: Any, pods: Any, expected: tuple[str, ...]) -> None:
+def test_the_address_families_of_a_service(spec: Any, pods: Any, expected: tuple[str, ...]) -> None:
     """Of the Service as written, else of its addresses, else of the pods."""
     assert expected == families_of(parsed(**spec), pods)

@@ -1,4 +1,4 @@
-"""What people read: Exposures, conditions with their times, the status of policies, the cells of tables."""
+"""What users read: Exposures, conditions with their times, the status of policies, the cells of tables."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ OWNER = Owner("v1", "Service", "web", "uid-web")
 
 
 def source(kind: str = "Clients", *cidrs: str, cuts: tuple[str, ...] = (), **more: Any) -> Source:
-    blocks = tuple(Block(network(each), tuple(map(network, cuts))) for each in cidrs)
+    blocks = tuple(Block(network(cidr), tuple(map(network, cuts))) for cidr in cidrs)
     ports = (PolicyPort("TCP", 8080),)
     return Source(SourceKind(kind), blocks, ports, ROWS[2], "Clients.", "https://example.com/", **more)
 
@@ -62,7 +62,7 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
         pytest.param([source("Clients", "198.51.100.0/24")], "198.51.100.0/24", id="one"),
         pytest.param([], "<none>", id="none"),
         pytest.param([source("HealthChecks", "10.0.0.0/8")], "<none>", id="health-checks-are-no-clients"),
-        pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="each-once"),
+        pytest.param([source("Clients", "10.0.0.0/8"), source("Nodes", "10.0.0.0/8")], "10.0.0.0/8", id="entry-once"),
         pytest.param([source("ProxyPods", peers=(PODS,))], "./app=proxy", id="pods-of-the-entry-point-s-namespace"),
         pytest.param(
             [source("ProxyPods", peers=(Peer(namespaces=selecting({"kubernetes.io/metadata.name": "shop"})),))],
@@ -89,8 +89,8 @@ PODS = Peer(pods=selecting({"app": "proxy"}))
         ),
     ],
 )
-def test_from_cells(sources: list[Source], text: str) -> None:
-    """Who is let in, as short as a table's cell must be."""
+def test_the_cell_from(sources: list[Source], text: str) -> None:
+    """The clients, as short as a table's cell must be."""
     assert text == from_text(exposure(sources=tuple(sources)))
 
 
@@ -103,7 +103,7 @@ def test_from_cells(sources: list[Source], text: str) -> None:
         pytest.param((), "nothing", id="none"),
     ],
 )
-def test_open_cells(ports: tuple[ServicePort, ...], text: str) -> None:
+def test_the_cell_open(ports: tuple[ServicePort, ...], text: str) -> None:
     """Service port to target port."""
     assert text == open_text(exposure(ports=ports))
 
@@ -116,18 +116,18 @@ def test_open_cells(ports: tuple[ServicePort, ...], text: str) -> None:
         pytest.param(("a.example", "b.example", "c.example"), "a.example,b.example,…", id="more-than-fit"),
     ],
 )
-def test_address_cells(addresses: tuple[str, ...], text: str) -> None:
-    """The first two; the list beside the cell is whole."""
+def test_the_cell_address(addresses: tuple[str, ...], text: str) -> None:
+    """The first two. The list beside the cell is complete."""
     status = exposure_status(exposure(addresses=addresses))
     assert (text, list(addresses)) == (status["address"], status["addresses"])
 
 
-def test_everything_about_an_entry_point() -> None:
+def test_the_manifest_of_an_exposure() -> None:
     """The object that `kubectl get exposures` shows."""
     spot = BlindSpot("NotIsolated", "Opens", "Stands open.", "Isolate it.")
     bare = BlindSpot("NotIsolated", "Opens", "Stands open still.")
     cut = source("Clients", "10.0.0.0/8", cuts=("10.244.0.0/16",))
-    found = exposure_manifest(
+    manifest = exposure_manifest(
         exposure(
             sources=(cut, source("ProxyPods", peers=(PODS,))),
             blind_spots=(spot, bare),
@@ -138,11 +138,11 @@ def test_everything_about_an_entry_point() -> None:
         "",
         NOW,
     )
-    assert ("exposure.dev/v1alpha1", "Exposure") == (found["apiVersion"], found["kind"])
+    assert ("exposure.dev/v1alpha1", "Exposure") == (manifest["apiVersion"], manifest["kind"])
     assert [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "uid-web"}] == (
-        found["metadata"]["ownerReferences"]
+        manifest["metadata"]["ownerReferences"]
     )
-    status = found["status"]
+    status = manifest["status"]
     assert [
         {"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP"},
         {"port": 443, "targetPort": 8443, "protocol": "TCP"},
@@ -162,12 +162,12 @@ def test_everything_about_an_entry_point() -> None:
 
 
 def test_an_entry_point_without_an_owner_or_a_policy() -> None:
-    """A file's objects have no uid, so nothing can own; no policy shows as <none>."""
+    """An object from a file has no uid, so it cannot be an owner. No policy is <none>."""
     cluster = PolicyRef("ClusterExposurePolicy", "platform")
-    found = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), "", NOW)
-    assert "ownerReferences" not in found["metadata"]
-    assert ("<none>", "") == (found["status"]["policy"], found["status"]["position"])
-    assert "policyRef" not in found["status"]
+    manifest = exposure_manifest(exposure(owner=Owner("v1", "Service", "web", ""), policy=None), "", NOW)
+    assert "ownerReferences" not in manifest["metadata"]
+    assert ("<none>", "") == (manifest["status"]["policy"], manifest["status"]["position"])
+    assert "policyRef" not in manifest["status"]
     assert {"kind": "ClusterExposurePolicy", "name": "platform"} == (
         exposure_status(exposure(policy=cluster))["policyRef"]
     )
@@ -186,13 +186,13 @@ def test_an_entry_point_without_an_owner_or_a_policy() -> None:
         pytest.param({"policy": None, "default_deny": True}, "", {"Ready": "Denied"}, id="denied"),
     ],
 )
-def test_conditions_of_an_entry_point(more: Any, message: str, expected: dict[str, str]) -> None:
-    """Ready is true where what is open is what was asked for, or where nothing is open."""
+def test_the_conditions_of_an_exposure(more: Any, message: str, expected: dict[str, str]) -> None:
+    """Ready is true where what is open is what the policy says, or where nothing is open."""
     manifest = exposure_manifest(exposure(**more), message, NOW)
-    found = {each["type"]: each for each in manifest["status"]["conditions"]}
-    assert expected == {kind: each["reason"] for kind, each in found.items()}
-    assert ("True" if expected["Ready"] in ("Ready", "Denied") else "False") == found["Ready"]["status"]
-    assert message in found["Ready"]["message"]
+    by_type = {entry["type"]: entry for entry in manifest["status"]["conditions"]}
+    assert expected == {kind: entry["reason"] for kind, entry in by_type.items()}
+    assert ("True" if expected["Ready"] in ("Ready", "Denied") else "False") == by_type["Ready"]["status"]
+    assert message in by_type["Ready"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -205,16 +205,20 @@ def test_conditions_of_an_entry_point(more: Any, message: str, expected: dict[st
         pytest.param([{"type": "Ready", "status": "True"}], NOW, id="without-a-time"),
     ],
 )
-def test_transition_times(previous: list[Any], time: str) -> None:
+def test_the_transition_time_of_a_condition(previous: list[Any], time: str) -> None:
     """The time is that of the last change of status, not of the last write."""
-    (found,) = conditions([condition("Ready", True, "Ready", "Good.")], previous, NOW)
-    assert time == found["lastTransitionTime"]
+    (condition_,) = conditions([condition("Ready", True, "Ready", "Good.")], previous, NOW)
+    assert time == condition_["lastTransitionTime"]
 
 
-def test_a_condition() -> None:
-    """Unknown where nothing is known, its message as long as the API lets it be."""
-    found = condition("Programmed", None, "NotProgrammed", "x" * 5000, 7)
-    assert ("Unknown", MESSAGE_LENGTH, 7) == (found["status"], len(found["message"]), found["observedGeneration"])
+def test_a_condition_without_a_known_status_is_unknown() -> None:
+    """Its message is as long as the API allows."""
+    condition_ = condition("Programmed", None, "NotProgrammed", "x" * 5000, 7)
+    assert ("Unknown", MESSAGE_LENGTH, 7) == (
+        condition_["status"],
+        len(condition_["message"]),
+        condition_["observedGeneration"],
+    )
 
 
 ACCEPTED = PolicyVerdict(True, "Accepted", "Good.")
@@ -231,13 +235,13 @@ REFUSED = PolicyVerdict(False, "OutsideLimits", "spec.ports[0]: outside.")
         pytest.param(REFUSED, "Enforce", "", ["OutsideLimits", "NotAccepted", "OutsideLimits"], id="refused"),
     ],
 )
-def test_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str, expected: list[str]) -> None:
+def test_the_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str, expected: list[str]) -> None:
     """Ready only where the live policies equal the plan of this generation."""
     outcome = PolicyOutcome(EDGE, 3, verdict, mode, note="Take care.")
     status = policy_status(outcome, message, NOW)
-    assert expected == [each["reason"] for each in status["conditions"]]
-    assert {3} == {each["observedGeneration"] for each in status["conditions"]} | {status["observedGeneration"]}
-    states = [each["status"] for each in status["conditions"]]
+    assert expected == [entry["reason"] for entry in status["conditions"]]
+    assert {3} == {entry["observedGeneration"] for entry in status["conditions"]} | {status["observedGeneration"]}
+    states = [entry["status"] for entry in status["conditions"]]
     assert ("True" if verdict.accepted else "False") == states[0]
     if verdict.accepted and mode == "Enforce":
         assert [str(not message)] * 2 == states[1:]
@@ -246,7 +250,7 @@ def test_conditions_of_a_policy(verdict: PolicyVerdict, mode: str, message: str,
 
 
 def test_lists_of_a_status_are_bounded() -> None:
-    """As many as the CRD takes; the count beside them is whole."""
+    """As many entries as the CRD allows. The count beside them is complete."""
     services = tuple(ServiceOutcome(f"s{n}", "Opens.", governed=n > 0) for n in range(LISTED + 5))
     status = policy_status(PolicyOutcome(EDGE, 1, ACCEPTED, "Enforce", services), "", NOW)
     assert (LISTED, LISTED + 4) == (len(status["services"]), status["serviceCount"])

@@ -184,8 +184,8 @@ def _policy_to_web(resolution: Resolution) -> Any:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_acts_where_it_should_and_nowhere_else(name: str) -> None:
-    """At a MetalLB Service under Calico, with one node, unless the case says otherwise."""
+def test_a_rule_acts_in_its_case_only(name: str) -> None:
+    """At a MetalLB Service under Calico, with one node, unless the case has others."""
     acts, given, unlike = CASES[name]
     assert (True, False) == tuple(
         acts(
@@ -198,7 +198,7 @@ def test_a_rule_acts_where_it_should_and_nowhere_else(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_a_rule_of_other_places_acts_where_it_should_and_nowhere_else(name: str) -> None:
+def test_a_rule_of_another_cni_or_entry_point_acts_in_its_case_only(name: str) -> None:
     acts, given, unlike = ELSEWHERE[name]
     assert (True, False) == (acts(given), acts(unlike))
 
@@ -215,7 +215,7 @@ def test_masquerading_pods_hide_only_what_is_exposed(
 
 
 def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
-    """With externalTrafficPolicy Cluster, azure-npm lets in whom the refusal keeps out."""
+    """With externalTrafficPolicy Cluster, azure-npm admits what the refusal does not."""
     disjoint = service(loadBalancerSourceRanges=["198.51.100.0/24"])
     exposure = the_exposure(resolved(policy(clients=CLIENTS), disjoint, node(), cni="azure-npm"), "service-web")
     assert exposure.refusal
@@ -223,10 +223,10 @@ def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    """A rule without one could go unnoticed."""
+    """No rule is untested."""
     assert {rule.__name__ for rule in RULES} == {*CASES, *ELSEWHERE}
 
 
-def test_every_rule_explains_itself() -> None:
-    """The page of rules is made from what they say."""
+def test_every_rule_has_a_docstring_and_a_comment() -> None:
+    """The page of rules is made from them."""
     assert [] == [rule.__name__ for rule in RULES if not inspect.getdoc(rule)]

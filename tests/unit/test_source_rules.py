@@ -13,8 +13,8 @@ PROXY = Peer(pods=selecting({"app": "proxy"}))
 
 
 def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...] = ()) -> Source:
-    blocks = tuple(Block(network(each)) for each in cidrs)
-    targets = tuple(PolicyPort("TCP", each) for each in ports)
+    blocks = tuple(Block(network(cidr)) for cidr in cidrs)
+    targets = tuple(PolicyPort("TCP", port) for port in ports)
     return Source(SourceKind.CLIENTS, blocks, targets, ROWS[0], "Clients.", "https://example.com/", peers)
 
 
@@ -22,7 +22,7 @@ def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...
     "sources, expected",
     [
         pytest.param([], [], id="no-source-no-rule"),
-        pytest.param([source()], [], id="a-source-without-addresses-admits-nobody-not-everybody"),
+        pytest.param([source()], [], id="a-source-without-addresses-admits-none-not-everyone"),
         pytest.param([source("192.0.2.0/24", ports=())], [], id="a-source-without-ports-opens-none-not-all"),
         pytest.param(
             [source("192.0.2.0/24"), source("198.51.100.0/24")],
@@ -42,7 +42,7 @@ def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...
         pytest.param(
             [source("192.0.2.0/24"), source("192.0.2.0/28")],
             ["192.0.2.0/24 at tcp/8080"],
-            id="what-a-wider-block-holds-is-not-said-again",
+            id="a-block-within-a-wider-one-is-left-out",
         ),
         pytest.param(
             [source(peers=(PROXY,)), source("192.0.2.0/24")],
@@ -51,10 +51,10 @@ def source(*cidrs: str, ports: tuple[int, ...] = (8080,), peers: tuple[Peer, ...
         ),
     ],
 )
-def test_source_rules(sources: list[Source], expected: list[str]) -> None:
-    """An empty list in a rule would mean everything, so a source that resolves to nothing leaves no rule behind."""
-    found = [
+def test_sources_become_the_fewest_rules(sources: list[Source], expected: list[str]) -> None:
+    """A source without addresses or ports has no rule, because an empty list in a rule would mean everything."""
+    rules = [
         f"{', '.join(map(str, rule.peers or ()))} at {' '.join(map(str, rule.ports or ()))}"
         for rule in source_rules(sources)
     ]
-    assert expected == found
+    assert expected == rules

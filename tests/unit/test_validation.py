@@ -1,4 +1,4 @@
-"""What is refused without an API server. The same tables are held against a real one in tests/crds."""
+"""What is refused without an API server. tests/crds runs the same tables on a real one."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,25 +21,25 @@ def judged(kind: str, spec: Any, name: str = "edge", **more: Any) -> list[Proble
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_SPECS)
-def test_bad_exposure_policies(spec: Any, field: str, words: str) -> None:
-    """The field that the API server names is named here, and first."""
+def test_an_invalid_exposure_policy_names_its_field(spec: Any, field: str, words: str) -> None:
+    """The first problem is at the field that the API server names."""
     assert f"spec.{field}" == judged("ExposurePolicy", spec)[0].field
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_SPECS)
-def test_bad_defaults(spec: Any, field: str, words: str) -> None:
+def test_invalid_defaults_name_their_field(spec: Any, field: str, words: str) -> None:
     """The defaults of a ClusterExposurePolicy are validated like the spec of an ExposurePolicy."""
     assert f"spec.defaults.{field}" == judged("ClusterExposurePolicy", {"defaults": spec})[0].field
 
 
 @pytest.mark.parametrize("spec, field, words", BAD_CLUSTER_SPECS)
-def test_bad_cluster_exposure_policies(spec: Any, field: str, words: str) -> None:
-    """The field that the API server names is named here, and first."""
+def test_an_invalid_cluster_exposure_policy_names_its_field(spec: Any, field: str, words: str) -> None:
+    """The first problem is at the field that the API server names."""
     assert f"spec.{field}" == judged("ClusterExposurePolicy", spec)[0].field
 
 
 @pytest.mark.parametrize("spec", GOOD_SPECS)
-def test_good_exposure_policies(spec: Any) -> None:
+def test_a_valid_exposure_policy_has_no_problem(spec: Any) -> None:
     """What the API server accepts is accepted here, as a spec and as defaults."""
     assert [] == judged("ExposurePolicy", spec)
     assert [] == judged("ClusterExposurePolicy", {"defaults": spec})
@@ -48,12 +48,12 @@ def test_good_exposure_policies(spec: Any) -> None:
 @pytest.mark.parametrize(
     "spec", [*GOOD_CLUSTER_SPECS, pytest.param({"namespaceSelector": widest_selector()}, id="the-widest-selector")]
 )
-def test_good_cluster_exposure_policies(spec: Any) -> None:
+def test_a_valid_cluster_exposure_policy_has_no_problem(spec: Any) -> None:
     """What the API server accepts is accepted here."""
     assert [] == judged("ClusterExposurePolicy", spec)
 
 
-def test_every_list_at_its_limit() -> None:
+def test_every_list_may_be_at_its_limit() -> None:
     """The most that the API server accepts: thirty thousand CIDRs."""
     assert [] == judged("ExposurePolicy", at_every_limit())
 
@@ -64,7 +64,7 @@ def test_every_list_at_its_limit() -> None:
         pytest.param(
             None,
             "spec: is missing, and it is required. Write spec: {} for its defaults",
-            id="no-spec-is-a-slip-of-indentation",
+            id="no-spec-is-a-mistake-of-indentation",
         ),
         pytest.param([], "spec: is a list, but must be an object", id="a-list"),
         pytest.param({"ports": "https"}, "spec.ports: is a string, but must be a list", id="not-a-list"),
@@ -90,7 +90,7 @@ def test_every_list_at_its_limit() -> None:
         pytest.param(
             {"isolation": {"ingres": False}},
             "spec.isolation.ingres: is an unknown field. Known fields: ingress, egress, allowSameNamespace",
-            id="a-slip-of-the-pen",
+            id="a-typo",
         ),
         pytest.param({1: 2}, "spec.1: is a key that is not a string. Put it in quotes", id="a-key-that-is-a-number"),
         pytest.param(
@@ -142,20 +142,20 @@ def test_every_list_at_its_limit() -> None:
         ),
     ],
 )
-def test_sentences(spec: Any, expected: str) -> None:
+def test_the_message_of_a_problem(spec: Any, expected: str) -> None:
     """What is so and what is allowed, after the path of the field, with the index of a list's item."""
     assert expected == ": ".join(judged("ExposurePolicy", spec)[0])
 
 
-def test_too_small() -> None:
-    """No number has a least value in an ExposurePolicy."""
+def test_the_message_for_a_number_that_is_too_small() -> None:
+    """No number of an ExposurePolicy has a minimum."""
     assert [("spec.limits.ports[1]", "0 is too small. Use 1 or more")] == judged(
         "ClusterExposurePolicy", {"limits": {"ports": [443, 0]}}
     )
 
 
 def test_every_problem_is_named() -> None:
-    """Whoever mends a file sees them all at once: those of the schema or, where it holds, those of the rules."""
+    """All problems at once: those of the schema or, where there are none, those of the rules."""
     by_schema = {"mode": "audit", "ports": "https", "clients": {"cidrs": [1, "10.0.0.1/8", 2]}}
     by_rules = {"clients": {"cidrs": ["10.0.0.1/8", "10.0.0.0/8", "x"]}, "services": {}}
     assert [
@@ -165,8 +165,8 @@ def test_every_problem_is_named() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_beside_the_spec(kind: str) -> None:
-    """A name is a label value later on. What else stands in the metadata or in status is not validated here."""
+def test_the_name_is_validated_beside_the_spec(kind: str) -> None:
+    """A name becomes a label value. Other metadata and status are not validated here."""
     assert [] == judged(kind, {}, "n" * 63, status={"anything": [1]})
     assert ["metadata.name"] == [field for field, _ in judged(kind, {}, "n" * 64)]
     assert ["clients"] == [field for field, _ in judged(kind, {}, clients={})]
@@ -174,13 +174,13 @@ def test_beside_the_spec(kind: str) -> None:
 
 
 def test_a_null_is_an_omission() -> None:
-    """As everywhere in Kubernetes, and also for the rules: these two are not both there."""
+    """As everywhere in Kubernetes. For the rules too: only one of these two fields is set."""
     assert [] == judged("ExposurePolicy", {"mode": None, "services": {"selector": None, "names": ["web"]}})
     assert ["spec.services"] == [field for field, _ in judged("ExposurePolicy", {"services": {"names": None}})]
 
 
-def test_depth() -> None:
-    """Below an unknown field nothing is read, however deep it is."""
+def test_below_an_unknown_field_nothing_is_read() -> None:
+    """However deep it is."""
     deep: Any = {}
     for _ in range(100_000):
         deep = {"a": deep}
@@ -198,7 +198,7 @@ def test_depth() -> None:
     ],
 )
 def test_a_rule_that_cannot_be_evaluated_refuses(rule: str, value: Any) -> None:
-    """As on the API server: what is not known to be right is not accepted."""
+    """As on the API server: what cannot be checked is not accepted."""
     schema = {"type": type_name(value), "properties": {}, "x-kubernetes-validations": [{"rule": rule, "message": "no"}]}
     assert [("at", "no")] == schema_problems(value, schema, "at")
 
@@ -208,7 +208,7 @@ def type_name(value: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "text, pattern, found",
+    "text, pattern, matches",
     [
         pytest.param("web", "^[a-z]+$", True, id="whole"),
         pytest.param("-web-", "[a-z]", True, id="somewhere"),
@@ -216,14 +216,14 @@ def type_name(value: Any) -> str:
         pytest.param("wéb", r"^\w+$", False, id="ascii-alone"),
     ],
 )
-def test_patterns_are_those_of_re2(text: str, pattern: str, found: bool) -> None:
+def test_patterns_are_those_of_re2(text: str, pattern: str, matches: bool) -> None:
     """https://github.com/google/re2/wiki/Syntax: `$` is the end of the text, and classes are ASCII."""
-    assert found == rules.matches(text, pattern)
+    assert matches == rules.matches(text, pattern)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_in_the_crds_is_passed_over(kind: str) -> None:
-    """A keyword that is new in a CRD has to be understood here as well."""
+def test_every_keyword_of_the_crds_is_known(kind: str) -> None:
+    """A new keyword in a CRD has to be implemented here as well."""
     understood = {keyword for keywords in KEYWORDS.values() for keyword in keywords} | {
         "type",
         "properties",
@@ -234,7 +234,7 @@ def test_nothing_in_the_crds_is_passed_over(kind: str) -> None:
         "x-kubernetes-int-or-string",
         "x-kubernetes-validations",
     }
-    # These say nothing about what is valid. Only lists of the kind `set` or `map` have items that must differ.
+    # These do not decide what is valid. Only lists of the kind `set` or `map` have items that must differ.
     silent = {"description", "x-kubernetes-map-type", "x-kubernetes-list-type"}
     parts = list(schemas(definitions.policy_schema(kind)["properties"]["spec"]))
     assert set() == {keyword for part in parts for keyword in part} - understood - silent
@@ -245,7 +245,7 @@ def test_nothing_in_the_crds_is_passed_over(kind: str) -> None:
 
 
 def schemas(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A schema and all that lie in it."""
+    """A schema and all schemas in it."""
     yield schema
     inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
     for part in inner:

@@ -19,12 +19,12 @@ def calls(name: str = "hook", **more: Any) -> Json:
 
 def api_server(*addresses: str) -> Json:
     meta = {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}}
-    endpoints = [{"addresses": [each]} for each in addresses]
+    endpoints = [{"addresses": [address]} for address in addresses]
     return {"kind": "EndpointSlice", "metadata": meta, "addressType": "IPv4", "endpoints": endpoints}
 
 
 def their_own(*ingress: Any) -> Json:
-    """A NetworkPolicy of the team's for the webhook's pods."""
+    """A NetworkPolicy of the team for the webhook's pods."""
     pods = {"matchLabels": {"app": "hook"}}
     return named("NetworkPolicy", "hook", {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": [*ingress]})
 
@@ -46,19 +46,19 @@ def reported(*objects: Json, cni: str = "calico") -> bool:
         pytest.param([calls()], False, id="a-service-that-does-not-exist"),
         pytest.param([HOOK, calls(port=9443)], False, id="a-port-that-does-not-exist"),
         pytest.param([service("hook", selector=None), calls()], False, id="a-service-without-a-selector"),
-        pytest.param([HOOK, calls(), their_own({})], False, id="everyone-may-come"),
-        pytest.param([HOOK, calls(), their_own(rule())], False, id="the-api-server-may-come"),
+        pytest.param([HOOK, calls(), their_own({})], False, id="everyone-is-admitted"),
+        pytest.param([HOOK, calls(), their_own(rule())], False, id="the-api-server-is-admitted"),
         pytest.param([HOOK, calls(), their_own(rule(port=None))], False, id="at-every-port-of-the-protocol"),
         pytest.param([HOOK, calls(), their_own(rule(port=443))], True, id="no-pod-listens-on-the-service-port"),
         pytest.param([HOOK, calls(), their_own(rule(protocol="UDP"))], True, id="webhooks-speak-tcp"),
         pytest.param([HOOK, calls(), their_own(rule(port=10000, endPort=10999))], False, id="inside-a-range"),
         pytest.param([HOOK, calls(), their_own(rule(port=9000, endPort=9999))], True, id="outside-a-range"),
-        pytest.param([HOOK, calls(), their_own(rule("198.51.100.0/24"))], True, id="others-may-come"),
+        pytest.param([HOOK, calls(), their_own(rule("198.51.100.0/24"))], True, id="others-are-admitted"),
         pytest.param([BY_NAME, calls(), their_own(rule(port="webhook"))], False, id="by-the-name-of-the-port"),
         pytest.param([BY_NAME, calls(), their_own(rule())], True, id="a-name-whose-number-is-not-known"),
     ],
 )
-def test_when_a_webhook_is_cut_off(objects: list[Json], expected: bool) -> None:
+def test_a_webhook_that_is_cut_off_is_reported(objects: list[Json], expected: bool) -> None:
     """Only where a policy isolates its pods and none admits the API server to the port that they listen on."""
     assert expected is reported(*objects, api_server(API_SERVER))
 
@@ -71,8 +71,8 @@ def test_when_a_webhook_is_cut_off(objects: list[Json], expected: bool) -> None:
         pytest.param(f"{NODE}/32", True, id="a-node-is-admitted-for-clients"),
     ],
 )
-def test_where_the_api_servers_addresses_are_not_known(cidr: str, expected: bool) -> None:
-    """Manifests in a folder hold no EndpointSlice of the API server: then a rule for addresses counts as one for it."""
+def test_any_admitted_address_may_be_the_api_servers(cidr: str, expected: bool) -> None:
+    """Where its EndpointSlice is not known, as in manifests, a rule for addresses counts as one for it."""
     assert expected is reported(HOOK, calls(), their_own(rule(cidr)))
 
 
@@ -84,11 +84,11 @@ def test_where_the_api_servers_addresses_are_not_known(cidr: str, expected: bool
     ],
 )
 def test_on_cilium_no_block_matches_a_node(address: str, expected: bool) -> None:
-    """A control plane on nodes cannot be admitted by a NetworkPolicy there, and the cure says by what it can."""
+    """No NetworkPolicy can admit a control plane on nodes there. The cure names what can."""
     objects = (HOOK, calls(), their_own(rule(f"{address}/32")), api_server(address))
     assert expected is reported(*objects, cni="cilium")
-    found = resolved(policy(), service(), node(), HOOK, calls(), api_server(address), cni="cilium")
-    (cure,) = (s.cure for s in the_exposure(found, "service-web").blind_spots if s.reason == "WebhookUnreachable")
+    resolution = resolved(policy(), service(), node(), HOOK, calls(), api_server(address), cni="cilium")
+    (cure,) = (s.cure for s in the_exposure(resolution, "service-web").blind_spots if s.reason == "WebhookUnreachable")
     assert "CiliumNetworkPolicy with fromEntities: kube-apiserver" in cure
 
 
@@ -107,10 +107,10 @@ def test_every_pod_of_the_webhook_has_to_be_reached(tracks: list[str], expected:
     assert expected is reported(HOOK, calls(), named("NetworkPolicy", "stable", stable), *pods, api_server(API_SERVER))
 
 
-def test_an_entry_point_that_names_no_pods_shares_none_with_a_webhook() -> None:
-    """Where another entry point leads to the webhook's own pods, that one reports it."""
+def test_an_entry_point_without_pods_reports_no_webhook() -> None:
+    """The entry point that leads to the webhook's own pods reports it."""
     exposed = service("hook", ports=[{"name": "https", "port": 443, "targetPort": 10250}])
-    found = resolved(
+    resolution = resolved(
         policy(clients={"cidrs": ["203.0.113.0/24"]}),
         service(selector=None),
         exposed,
@@ -119,4 +119,6 @@ def test_an_entry_point_that_names_no_pods_shares_none_with_a_webhook() -> None:
         api_server(API_SERVER),
         cni="calico-ebpf",
     )
-    assert (False, True) == tuple("WebhookUnreachable" in reasons(found, f"service-{each}") for each in ("web", "hook"))
+    assert (False, True) == tuple(
+        "WebhookUnreachable" in reasons(resolution, f"service-{name}") for name in ("web", "hook")
+    )

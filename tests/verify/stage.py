@@ -1,4 +1,4 @@
-"""The lab in which verification is tried: a shop with two entry points, an operator, a tiny kubelet."""
+"""The lab of the tests of verify: a shop with two entry points, an operator, a small kubelet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.lab.pods import PodSpec
 PACKAGE = Path(__file__).resolve().parents[2] / "operator"
 CLIENTS = ["192.0.2.128/26", "2001:db8::80:0/112"]
 COMMAND = "import sys; from exposure.cli import main; sys.exit(main())"
-SECONDS = 60
+SECONDS = 120
 
 Manifest = dict[str, Any]
 
@@ -43,9 +43,9 @@ def service(name: str, kind: str, port: int, target: int, **more: object) -> Man
 
 
 class Stage:
-    """`web` (Cluster) and `api` (Local) behind load balancers for some clients, `db` behind no entry point.
+    """`web` (Cluster) and `api` (Local) have load balancers for some clients, `db` has no entry point.
 
-    Once everything stands, the operator is ended: what a test breaks stays broken until it is put back.
+    The operator ends when everything is written, so that what a test breaks stays broken until the test restores it.
     """
 
     def __init__(self, lab: Lab, cni: str = "kube-router") -> None:
@@ -90,13 +90,13 @@ class Stage:
             *self.lab.clients[client].netns.prefix,
             *(sys.executable, "-c", COMMAND, "verify"),
             *("-n", "shop", "--kubeconfig", str(self.lab.cluster.kubeconfig), "--config", str(self.config)),
-            *("--timeout", "800ms", "-o", output),
+            *("--timeout", "1500ms", "-o", output),
             *options,
         ]
         return command, {**os.environ, "PYTHONPATH": str(PACKAGE)}
 
     def checks(self, *options: str, client: str = "allowed") -> tuple[int, list[Manifest]]:
-        """Exit status, and what was found, as JSON."""
+        """Exit status, and the checks."""
         status, out, err = self.verify(*options, client=client)
         assert out, err
         checks: list[Manifest] = json.loads(out)
@@ -104,7 +104,7 @@ class Stage:
 
     @contextmanager
     def other_policy(self, name: str, spec: Mapping[str, Any] | None) -> Iterator[None]:
-        """One of the operator's policies says something else, or is gone, for as long as the block lasts."""
+        """Inside the block, one of the operator's policies has another spec, or does not exist."""
         live = self.lab.api.get("NetworkPolicy", "shop", name)
         metadata = {key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
         kind: Manifest = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
@@ -129,5 +129,5 @@ class Stage:
 
 
 def causes(checks: list[Manifest]) -> set[str]:
-    """The reasons of all connections that came otherwise."""
+    """The reasons of all connections with another outcome than expected."""
     return {check["cause"]["reason"] for check in checks if "cause" in check and "target" in check}

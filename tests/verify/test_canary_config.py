@@ -10,9 +10,9 @@ from tests.manifests.reading import kustomized, only
 
 
 @pytest.mark.parametrize(
-    "written, meant",
+    "written, expected",
     [
-        pytest.param({}, CanarySettings(), id="off-unless-it-is-asked-for"),
+        pytest.param({}, CanarySettings(), id="off-by-default"),
         pytest.param(
             {"enabled": True, "image": "registry.example/operator:1"},
             CanarySettings(True, "registry.example/operator:1", 300, ""),
@@ -26,9 +26,9 @@ from tests.manifests.reading import kustomized, only
         pytest.param({"intervalSeconds": 60}, CanarySettings(False, "", 60, ""), id="prepared-and-off"),
     ],
 )
-def test_what_is_meant(written: dict[str, object], meant: CanarySettings) -> None:
+def test_the_settings_of_the_canary(written: dict[str, object], expected: CanarySettings) -> None:
     """Everything but the image has a default."""
-    assert meant == config({"canary": written}).canary
+    assert expected == config({"canary": written}).canary
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_is_meant(written: dict[str, object], meant: CanarySettings) -> Non
         pytest.param({"every": 5}, "canary.every", id="no-other-field"),
     ],
 )
-def test_what_is_refused(written: dict[str, object], field: str) -> None:
+def test_an_invalid_setting_is_refused(written: dict[str, object], field: str) -> None:
     """A refusal names the field."""
     with pytest.raises(BadField) as refused:
         config({"canary": written})

@@ -1,4 +1,4 @@
-"""The canary on real packets: of a cluster that enforces its policies, and of one that ignores them."""
+"""The canary with real packets, in a cluster that enforces policies, and in one that ignores them."""
 
 from __future__ import annotations
 
@@ -69,8 +69,12 @@ def test_the_condition_of_the_canary(enforcing: bool, status_and_reason: tuple[s
             names = [item["metadata"]["name"] for item in objects]
             return [name for name in names if name.startswith(NAME)]
 
-        eventually(lambda: not left(), 10, "nothing is left", lambda: str(left()))
+        eventually(lambda: not left(), 30, "nothing is left", lambda: str(left()))
         assert "Forbidden" not in operator.log.read_text()
-        events = lab.api.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
-        about = [event["reason"] for event in events if event["regarding"].get("name") == NAMESPACE]
-        assert [status_and_reason[1]] == about
+
+        def reasons() -> list[str]:
+            events = lab.api.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+            return [event["reason"] for event in events if event["regarding"].get("name") == NAMESPACE]
+
+        eventually(reasons, 10, "an Event")
+        assert [status_and_reason[1]] == reasons()

@@ -40,8 +40,8 @@ def none_live(policies: Policies) -> Policies:
 
 def ingress(policies: Policies, *rules: Rule) -> Policies:
     """The same, with other ingress rules in the policy of the Service."""
-    grant = policies["exposure-to-web"]
-    return {**policies, grant.name: replace(grant, spec=replace(grant.spec, ingress=rules))}
+    policy = policies["exposure-to-web"]
+    return {**policies, policy.name: replace(policy, spec=replace(policy.spec, ingress=rules))}
 
 
 def everyone_admitted(policies: Policies) -> Policies:
@@ -187,7 +187,7 @@ ALONE = Beside()
         ),
     ],
 )
-def test_causes(
+def test_a_mismatch_has_its_cause(
     tmp_path: Path,
     traffic: str,
     change: Change,
@@ -197,7 +197,7 @@ def test_causes(
     reason: str,
     words: str,
 ) -> None:
-    """Each cause with what is special to the case, no field left open, and what to do."""
+    """The message names what is special to the case, no placeholder is left in it, and the cure is a sentence."""
     context = context_of(snapshot_of(tmp_path, policy=NARROW, traffic=traffic), change)
     check = checked(context, client, outcomes, beside)
     assert ("mismatch", reason) == (check.result, check.cause and check.cause.reason)
@@ -207,15 +207,15 @@ def test_causes(
     assert check.cause.cure.endswith(".")
 
 
-def test_source_ranges_that_are_not_held(tmp_path: Path) -> None:
-    """kube-proxy should have refused it, and no policy of the operator is there to blame."""
+def test_source_ranges_that_kube_proxy_does_not_enforce(tmp_path: Path) -> None:
+    """kube-proxy should have refused the connection, and no policy of the operator is concerned."""
     context = context_of(snapshot_of(tmp_path, traffic="Cluster", ranges="192.168.1.0/24"), as_planned)
     check = checked(context, STRANGER, ("open",), ALONE)
     assert ("denied", NOT_HELD) == (check.expected.verdict, check.cause)
 
 
-def test_no_ready_backend(tmp_path: Path) -> None:
-    """Pods that are not ready explain everything else."""
+def test_a_service_without_a_ready_backend(tmp_path: Path) -> None:
+    """It is the cause, whatever else differs."""
     snapshot = replace(snapshot_of(tmp_path, policy=NARROW), endpoint_slices={})
     check = checked(context_of(snapshot, as_planned), CLIENT, ("refused",), ALONE)
     assert Cause("NoReadyBackend", "Service shop/web has no ready pod behind port 80.") == replace(
@@ -231,8 +231,10 @@ def test_no_ready_backend(tmp_path: Path) -> None:
         pytest.param("silent", "UDP", SILENCE_OVER_UDP, id="udp"),
     ],
 )
-def test_what_cannot_be_judged(tmp_path: Path, outcome: Outcome, protocol: str, note: str) -> None:
-    """No failure, and the reason."""
+def test_an_outcome_that_proves_nothing_is_not_judged(
+    tmp_path: Path, outcome: Outcome, protocol: str, note: str
+) -> None:
+    """It is no mismatch, and a note has the reason."""
     context = context_of(snapshot_of(tmp_path, policy=NARROW), as_planned)
     check = checked(context, CLIENT, (outcome,), ALONE, protocol)
     assert ("not judged", (note,), None) == (check.result, check.notes, check.cause)
@@ -259,8 +261,10 @@ def test_what_cannot_be_judged(tmp_path: Path, outcome: Outcome, protocol: str, 
         ),
     ],
 )
-def test_drift(tmp_path: Path, change: Change, differences: str | None) -> None:
-    """Live policies that are not the planned ones are a mismatch of their own."""
+def test_live_policies_that_are_not_as_planned_are_a_mismatch(
+    tmp_path: Path, change: Change, differences: str | None
+) -> None:
+    """The message names each policy that is missing, different or not planned."""
     check = drift(context_of(snapshot_of(tmp_path, policy=NARROW), change), "shop")
     assert check is not None
     if differences is None:
@@ -277,8 +281,8 @@ def test_nothing_planned_is_no_drift(tmp_path: Path) -> None:
     assert drift(VerificationContext(snapshot_of(tmp_path)), "shop") is None
 
 
-def test_a_target_is_reached_through_its_place() -> None:
-    """IPv6 addresses stand in brackets."""
+def test_the_place_of_an_ipv6_target() -> None:
+    """Its address is in brackets."""
     port = ServicePort("", "TCP", 80, 8080)
     target = Target("shop/service-web", Service("shop", "web"), port, "LoadBalancer", "2001:db8::1", 80, ())
     assert "tcp://[2001:db8::1]:80" == target.place

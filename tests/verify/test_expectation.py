@@ -1,4 +1,4 @@
-"""What is expected of a connection, computed from manifests alone; and what the probe reports about a socket."""
+"""The expected verdict on a connection, computed from manifests alone; and what the probe reports of a socket."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def snapshot_of(
         ),
     ],
 )
-def test_what_is_expected(tmp_path: Path, source: str, options: dict[str, str], verdict: str, words: str) -> None:
-    """Allowed where every way to arrive passes, denied where none does, unsure where it cannot be known from here."""
+def test_the_expected_verdict(tmp_path: Path, source: str, options: dict[str, str], verdict: str, words: str) -> None:
+    """Allowed where the connection passes on every way, denied where on none, unsure where the way is not known."""
     context = VerificationContext(snapshot_of(tmp_path, **options))
     [target] = outside_targets(context, context.exposures(["shop"]))
     expectation = Connection(context, target, Vantage("outside", (source,))).expected()

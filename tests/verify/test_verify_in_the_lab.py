@@ -1,10 +1,9 @@
-"""Verification with real packets: no mismatch where all is right, and the cause where something is broken."""
+"""Verification with real packets: no mismatch where nothing is broken, and the cause where something is."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
-import time
 import xml.etree.ElementTree as xml
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ import pytest
 from tests.cluster.operator_process import eventually
 from tests.lab.lab import Lab
 from tests.lab.policies import policy
+from tests.lab.traffic import Probe
 from tests.verify.stage import Stage, causes
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("verify"), pytest.mark.timeout(300)]
@@ -39,11 +39,11 @@ def after_snat() -> Iterator[Stage]:
             yield made
 
 
-def test_all_as_expected(stage: Stage) -> None:
-    """In a cluster that is right everything is as expected, from everywhere, and the exit status is 0."""
+def test_a_cluster_without_faults_has_no_mismatch(stage: Stage) -> None:
+    """Every connection from every place is as expected, and the exit status is 0."""
     status, checks = stage.checks("--from", EVERYWHERE)
     assert (0, []) == (status, [check for check in checks if check["result"] == "mismatch"])
-    # A node always reaches its own pods, and others as the policy says: which one a ClusterIP selects is not known.
+    # A node always reaches its own pods. Whether a ClusterIP selects one of these is not known.
     unjudged = {
         (check["from"]["place"], check["target"]["entryPoint"]) for check in checks if check["result"] == "not judged"
     }
@@ -55,8 +55,8 @@ def test_all_as_expected(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("client, places", [("allowed", INSIDE), ("allowed", "outside"), ("stranger", "outside")])
-def test_all_as_expected_where_denials_are_silent_and_after_snat(after_snat: Stage, client: str, places: str) -> None:
-    """Where the CNI filters in the pod after SNAT, and drops instead of refusing, the same holds by another row."""
+def test_filtering_after_snat_with_silent_denials_has_no_mismatch(after_snat: Stage, client: str, places: str) -> None:
+    """The CNI filters in the pod after SNAT, and drops instead of refusing: another row of the decision table."""
     status, checks = after_snat.checks("--from", places, "--repeat", "2", client=client)
     assert (0, []) == (status, [check for check in checks if check["result"] == "mismatch"])
     verdicts = {check["expected"]["verdict"] for check in checks if check["exposure"] == "shop/service-api"}
@@ -65,7 +65,7 @@ def test_all_as_expected_where_denials_are_silent_and_after_snat(after_snat: Sta
 
 
 def test_a_client_that_may_arrive_as_a_node_is_not_judged(stage: Stage) -> None:
-    """Where SNAT hides the client, what is expected cannot be known: it is reported, and no failure."""
+    """Where SNAT hides the client, the expected verdict is not known. That is reported, and is no mismatch."""
     status, checks = stage.checks("--from", "outside", client="stranger")
     verdicts = {(check["exposure"], check["expected"]["verdict"]) for check in checks if "target" in check}
     assert {("shop/service-api", "denied"), ("shop/service-web", "unsure")} == verdicts
@@ -73,8 +73,8 @@ def test_a_client_that_may_arrive_as_a_node_is_not_judged(stage: Stage) -> None:
     assert "SourceFilterLost" in str(checks)
 
 
-def test_nothing_is_left_behind(stage: Stage) -> None:
-    """Probe pods are restricted, short-lived, and gone when the command ends."""
+def test_probe_pods_are_restricted_and_deleted(stage: Stage) -> None:
+    """They cannot live long, and none is left when the command has ended."""
     before = len(stage.kubelet.ran)
     assert 0 == stage.checks("--from", INSIDE)[0]
     ran = stage.kubelet.ran[before:]
@@ -103,15 +103,15 @@ def test_a_dry_run_connects_to_nothing(stage: Stage) -> None:
 )
 def test_an_interrupted_command_leaves_no_pod(stage: Stage, number: signal.Signals) -> None:
     """Whatever ends the command, its pod goes with it."""
-    with stage.kubelet.asleep():
+    with stage.kubelet.suspended():
         command = stage.start("--from", "other-namespace")
         try:
-            eventually(lambda: _probe_pods(stage), 20, "a probe pod")
+            eventually(lambda: _probe_pods(stage), 60, "a probe pod")
             command.send_signal(number)
-            assert 130 == command.wait(timeout=20)
+            assert 130 == command.wait(timeout=60)
         finally:
             command.kill()
-        eventually(lambda: not _probe_pods(stage), 10, "no probe pod is left")
+        eventually(lambda: not _probe_pods(stage), 30, "no probe pod is left")
 
 
 def _probe_pods(stage: Stage) -> list[str]:
@@ -123,21 +123,21 @@ def _probe_pods(stage: Stage) -> list[str]:
     "options, word",
     [
         pytest.param(["--from", "moon"], "moon", id="no-such-place"),
-        pytest.param(["--timeout", "soon"], "soon", id="no-time"),
+        pytest.param(["--timeout", "soon"], "soon", id="no-duration"),
         pytest.param(["--parallel", "1000"], "1000", id="too-many-at-once"),
         pytest.param(["--node", "n9", "--from", "node"], "n9", id="no-such-node"),
         pytest.param(["nothing"], "nothing", id="no-such-service"),
     ],
 )
-def test_wrong_use(stage: Stage, options: list[str], word: str) -> None:
-    """Exit status 2, and a sentence with the word that was wrong."""
+def test_an_invalid_option_is_named(stage: Stage, options: list[str], word: str) -> None:
+    """Exit status 2, and a sentence with the invalid value."""
     status, out, err = stage.verify(*options)
     assert (2, "") == (status, out)
     assert word in err
 
 
-def test_junit(stage: Stage) -> None:
-    """A test case for each check."""
+def test_junit_has_a_test_case_for_each_check(stage: Stage) -> None:
+    """As CI systems read it."""
     status, out, _ = stage.verify("--from", "outside", output="junit")
     suite = xml.fromstring(out)
     assert (0, "0") == (status, suite.get("failures"))
@@ -147,8 +147,10 @@ def test_junit(stage: Stage) -> None:
 @contextmanager
 def foreign_allow_all(stage: Stage) -> Iterator[None]:
     stage.lab.apply(policy("allow-all", "shop", {}, {"ingress": [{}]}, ["Ingress"]))
-    yield
-    stage.lab.delete("NetworkPolicy", "shop", "allow-all")
+    try:
+        yield
+    finally:
+        stage.lab.delete("NetworkPolicy", "shop", "allow-all")
 
 
 @contextmanager
@@ -170,8 +172,10 @@ def _dropping(stage: Stage, *ranges: str) -> Iterator[None]:
     rules = "\n".join(f"{'ip6' if ':' in cidr else 'ip'} daddr {cidr} drop" for cidr in ranges)
     table = f"table inet firewall {{\nchain out {{\ntype filter hook output priority 0;\n{rules}\n}}\n}}\n"
     subprocess.run([*prefix, "nft", "-f", "-"], input=table, text=True, check=True)
-    yield
-    subprocess.run([*prefix, "nft", "delete table inet firewall"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*prefix, "nft", "delete table inet firewall"], check=True)
 
 
 def service_port_in_policy(stage: Stage) -> AbstractContextManager[None]:
@@ -203,9 +207,11 @@ def no_pod_listens(stage: Stage) -> Iterator[None]:
     pods = [pod for name, pod in stage.lab.pods.items() if name.startswith("shop/web-")]
     for pod in pods:
         stage.lab.traffic.stop_serving(pod.host.netns)
-    yield
-    for pod in pods:
-        stage.lab.traffic.serve(pod.host.netns, pod.full_name, 8080, "TCP")
+    try:
+        yield
+    finally:
+        for pod in pods:
+            stage.lab.traffic.serve(pod.host.netns, pod.full_name, 8080, "TCP")
 
 
 @contextmanager
@@ -213,48 +219,58 @@ def no_pod_ready(stage: Stage) -> Iterator[None]:
     pods = [pod for name, pod in stage.lab.pods.items() if name.startswith("shop/web-")]
     for pod in pods:
         stage.lab.set_ready(pod, False)
-    _wait_for_endpoints(stage, 0)
-    yield
-    for pod in pods:
-        stage.lab.set_ready(pod, True)
-    _wait_for_endpoints(stage, 2)
+    try:
+        _wait_for_endpoints(stage, 0)
+        yield
+    finally:
+        for pod in pods:
+            stage.lab.set_ready(pod, True)
+        _wait_for_endpoints(stage, 2)
 
 
 def _wait_for_endpoints(stage: Stage, ready: int) -> None:
-    for _ in range(200):
-        slices = [
-            endpoint_slice
+    def counts() -> list[int]:
+        """The number of ready endpoints in each EndpointSlice of `web`, one for each family."""
+        return [
+            sum(bool(endpoint["conditions"].get("ready")) for endpoint in endpoint_slice.get("endpoints") or ())
             for endpoint_slice in stage.lab.api.list("EndpointSlice", "shop")
             if endpoint_slice["metadata"]["labels"].get("kubernetes.io/service-name") == "web"
         ]
-        counts = [sum(e["conditions"]["ready"] for e in item.get("endpoints") or ()) for item in slices]
-        if all(count == ready for count in counts):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"endpoints of web: {counts}, not {ready}")
+
+    eventually(lambda: counts() == [ready, ready], 30, f"{ready} endpoints of web", lambda: str(counts()))
 
 
 @contextmanager
 def no_speaker_announces(stage: Stage) -> Iterator[None]:
     """MetalLB still assigns addresses, and no speaker answers for them."""
     stage.lab.api.delete("L2Advertisement", "metallb-system", "lan")
-    prefix = stage.lab.clients["allowed"].netns.prefix
-    time.sleep(0.5)
-    for family in ("-4", "-6"):
-        subprocess.run([*prefix, "ip", family, "neigh", "flush", "dev", "eth0"], check=True)
-    yield
-    stage.lab.apply(
-        {
-            "apiVersion": "metallb.io/v1beta1",
-            "kind": "L2Advertisement",
-            "metadata": {"name": "lan", "namespace": "metallb-system"},
-            "spec": {"ipAddressPools": ["lan"]},
-        }
-    )
-    for _ in range(40):
-        if stage.checks("--from", "outside")[0] == 0:
-            return
-    raise AssertionError("the speakers do not announce again")
+    client = stage.lab.clients["allowed"].netns
+    addresses = [
+        (address, port)
+        for name, port in (("web", 80), ("api", 81))
+        for address in stage.lab.wait_for_addresses("shop", name, 2)
+    ]
+
+    def answered() -> list[str]:
+        """Load balancer addresses for which a speaker still answers, once the client has forgotten its neighbours."""
+        for family in ("-4", "-6"):
+            subprocess.run([*client.prefix, "ip", family, "neigh", "flush", "dev", "eth0"], check=True)
+        results = stage.lab.probe([Probe(client, address, port) for address, port in addresses])
+        return [address for (address, _), result in zip(addresses, results, strict=True) if result.passed]
+
+    try:
+        eventually(lambda: not answered(), 30, "no speaker answers", lambda: str(answered()))
+        yield
+    finally:
+        stage.lab.apply(
+            {
+                "apiVersion": "metallb.io/v1beta1",
+                "kind": "L2Advertisement",
+                "metadata": {"name": "lan", "namespace": "metallb-system"},
+                "spec": {"ipAddressPools": ["lan"]},
+            }
+        )
+        eventually(lambda: stage.checks("--from", "outside")[0] == 0, 60, "the speakers announce again")
 
 
 @pytest.mark.parametrize(
@@ -280,14 +296,14 @@ def no_speaker_announces(stage: Stage) -> Iterator[None]:
     ],
 )
 def test_what_is_broken_is_named(stage: Stage, breaking: Breaking, places: str, named: set[str]) -> None:
-    """Exit status 1, and this cause and no other, for every mismatch."""
+    """Exit status 1, and every mismatch has this cause."""
     with breaking(stage):
         status, checks = stage.checks("--from", places)
     assert (1, named) == (status, causes(checks))
 
 
-def test_nodes_that_do_not_forward(stage: Stage) -> None:
-    """Where kube-proxy's rules are gone, kube-proxy is named, and not the load balancer."""
+def test_nodes_that_do_not_forward_are_named(stage: Stage) -> None:
+    """Without kube-proxy's rules, the cause is the nodes, not the load balancer."""
     for node in stage.lab.nodes.values():
         for iptables in ("iptables", "ip6tables"):
             subprocess.run([*node.netns.prefix, iptables, "-t", "nat", "-F", "KUBE-SERVICES"], check=True)
@@ -295,8 +311,8 @@ def test_nodes_that_do_not_forward(stage: Stage) -> None:
     assert (1, {"NodesDoNotForward"}) == (status, causes(checks))
 
 
-def test_no_enforcement(stage: Stage) -> None:
-    """A cluster that ignores its policies is found out by connections that no policy admits."""
+def test_a_cluster_that_ignores_policies_is_named(stage: Stage) -> None:
+    """Connections that no policy admits are established."""
     assert stage.lab.enforcer
     stage.lab.enforcer.part.stop(kill=True)
     for node in stage.lab.nodes.values():

@@ -1,4 +1,4 @@
 """A small enforcer of NetworkPolicy, written from the Kubernetes API reference alone.
 
-It judges the operator's work, so it shares no code with it: nothing here may import `exposure`.
+It checks the operator's work, so it shares no code with it: nothing here may import `exposure`.
 """

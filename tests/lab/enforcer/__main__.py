@@ -1,6 +1,6 @@
 """The enforcer's agent: one process programs every node of a lab.
 
-Each time the packet filters hold all it was told, it prints a line of JSON: a fingerprint of each kind's objects.
+Each time the packet filters hold all that was read, it prints a line of JSON: a fingerprint of each kind's objects.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Filters:
 
 
 class Store:
-    """The newest objects of each kind, as the watches tell of them."""
+    """The newest objects of each kind, as the watches report them."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[tuple[str, str], Any]] = {}
@@ -65,12 +65,12 @@ class Store:
     def take(self, news: Listed | Changed) -> None:
         match news:
             case Listed(kind, objects):
-                self._objects[kind] = {_key(each): each for each in objects}
-            case Changed(kind, each, deleted):
+                self._objects[kind] = {_key(item): item for item in objects}
+            case Changed(kind, item, deleted):
                 if deleted:
-                    self._objects[kind].pop(_key(each), None)
+                    self._objects[kind].pop(_key(item), None)
                 else:
-                    self._objects[kind][_key(each)] = each
+                    self._objects[kind][_key(item)] = item
 
     @property
     def is_complete(self) -> bool:
@@ -78,12 +78,15 @@ class Store:
 
     def fingerprints(self) -> dict[str, str]:
         """What is held of each kind, in short."""
-        return {kind: fingerprint(each.values()) for kind, each in self._objects.items()}
+        return {kind: fingerprint(items.values()) for kind, items in self._objects.items()}
 
     def model(self) -> Model:
         return compile_model(
             Cluster(
-                {name: each["metadata"].get("labels") or {} for (_, name), each in self._objects["namespaces"].items()},
+                {
+                    name: namespace["metadata"].get("labels") or {}
+                    for (_, name), namespace in self._objects["namespaces"].items()
+                },
                 tuple(parse_pod(self._objects["pods"][key]) for key in sorted(self._objects["pods"])),
                 tuple(
                     parse_policy(self._objects["networkpolicies"][key])
@@ -117,14 +120,14 @@ def main() -> int:
     parser.add_argument("--namespaces", required=True, type=Path, help="folder of the lab's network namespaces")
     parser.add_argument("--position", type=Position, choices=list(Position), default=Position.PRE)
     parser.add_argument("--denial", type=Denial, choices=list(Denial), default=Denial.REJECT)
-    wants = parser.parse_args()
+    arguments = parser.parse_args()
 
     news: queue.Queue[Listed | Changed] = queue.Queue()
-    server = Server(wants.server, wants.token_file.read_text().strip(), wants.ca_file)
+    server = Server(arguments.server, arguments.token_file.read_text().strip(), arguments.ca_file)
     for kind, path in KINDS.items():
         follow(server, kind, path, news.put)
 
-    store, filters = Store(), Filters(wants.namespaces)
+    store, filters = Store(), Filters(arguments.namespaces)
     while True:  # until the lab ends it
         store.take(news.get())
         time.sleep(GATHER_SECONDS)
@@ -132,7 +135,7 @@ def main() -> int:
             store.take(news.get())
         if store.is_complete:
             began = time.monotonic()
-            written = filters.write(store.wanted(wants.position, wants.denial))
+            written = filters.write(store.wanted(arguments.position, arguments.denial))
             took = round((time.monotonic() - began) * 1000, 1)
             print(json.dumps({"in_force": store.fingerprints(), "written": written, "took_ms": took}), flush=True)
 

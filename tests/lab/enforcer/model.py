@@ -1,6 +1,6 @@
-"""From API objects to verdicts, without a network: what each pod lets in and out, and whether a packet passes.
+"""From API objects to verdicts, without a network: what the policies of each pod allow, and whether a packet passes.
 
-Two rules open the file. A pod is isolated in a direction once any policy that selects it speaks about that direction;
+Two rules open the file. A pod is isolated in a direction once any policy that selects it has that direction;
 then only what some rule allows passes. A connection passes if the sender's egress and the receiver's ingress let it.
 """
 
@@ -36,12 +36,12 @@ class Allow:
     def allows(self, address: Address, port: int, protocol: str) -> bool:
         if address not in self.addresses:
             return False
-        return self.ports is None or any(protocol == each.protocol and port in each for each in self.ports)
+        return self.ports is None or any(protocol == ports.protocol and port in ports for ports in self.ports)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PodVerdict:
-    """What one pod lets in and out; None means that it is not isolated in that direction."""
+    """What the policies of one pod allow; None means that it is not isolated in that direction."""
 
     pod: Pod
     ingress: tuple[Allow, ...] | None
@@ -57,14 +57,24 @@ class Model:
 
 def compile_model(cluster: Cluster) -> Model:
     """What the policies of a cluster mean for each of its pods that has an address of its own."""
-    subjects = [pod for pod in cluster.pods if pod.addresses and not pod.host_network and not pod.finished]
+    pods_with_address = [pod for pod in cluster.pods if pod.addresses and not pod.host_network and not pod.finished]
     verdicts: dict[Address, PodVerdict] = {}
-    for pod in subjects:
-        policies = [each for each in cluster.policies if _is_subject(each, pod)]
+    for pod in pods_with_address:
+        policies = [policy for policy in cluster.policies if _selects_pod(policy, pod)]
         verdict = PodVerdict(
             pod,
-            _side([(each, each.ingress) for each in policies if each.ingress is not None], cluster, subjects, pod),
-            _side([(each, each.egress) for each in policies if each.egress is not None], cluster, subjects, None),
+            _side(
+                [(policy, policy.ingress) for policy in policies if policy.ingress is not None],
+                cluster,
+                pods_with_address,
+                pod,
+            ),
+            _side(
+                [(policy, policy.egress) for policy in policies if policy.egress is not None],
+                cluster,
+                pods_with_address,
+                None,
+            ),
         )
         verdicts.update((address, verdict) for address in pod.addresses)
     return Model(verdicts)
@@ -77,7 +87,7 @@ def evaluate(model: Model, source: Address, destination: Address, port: int, pro
 
 
 def leaves(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
-    """Whether the sender's egress lets it out. A pod cannot be cut off from itself."""
+    """Whether the sender's egress allows it. A pod always reaches itself."""
     sender = model.pods.get(source)
     if sender is None or sender.egress is None or sender is model.pods.get(destination):
         return True
@@ -85,7 +95,7 @@ def leaves(model: Model, source: Address, destination: Address, port: int, proto
 
 
 def enters(model: Model, source: Address, destination: Address, port: int, protocol: str) -> bool:
-    """Whether the receiver's ingress lets it in. A pod cannot be cut off from itself."""
+    """Whether the receiver's ingress allows it. A pod always reaches itself."""
     receiver = model.pods.get(destination)
     if receiver is None or receiver.ingress is None or receiver is model.pods.get(source):
         return True
@@ -93,21 +103,21 @@ def enters(model: Model, source: Address, destination: Address, port: int, proto
 
 
 def _any(allows: Iterable[Allow], address: Address, port: int, protocol: str) -> bool:
-    return any(each.allows(address, port, protocol) for each in allows)
+    return any(allow.allows(address, port, protocol) for allow in allows)
 
 
-def _is_subject(policy: Policy, pod: Pod) -> bool:
-    return policy.namespace == pod.namespace and policy.subject.selects(pod.labels)
+def _selects_pod(policy: Policy, pod: Pod) -> bool:
+    return policy.namespace == pod.namespace and policy.pod_selector.selects(pod.labels)
 
 
 def _side(
-    said: list[tuple[Policy, tuple[Rule, ...]]], cluster: Cluster, pods: list[Pod], receiver: Pod | None
+    isolating: list[tuple[Policy, tuple[Rule, ...]]], cluster: Cluster, pods: list[Pod], receiver: Pod | None
 ) -> tuple[Allow, ...] | None:
     """One direction of one pod. `receiver` is the pod itself for ingress; for egress each peer is its own receiver."""
-    if not said:
+    if not isolating:
         return None
     allows: dict[Allow, None] = {}  # a set that keeps its order, so that the same input gives the same text
-    for policy, rules in said:
+    for policy, rules in isolating:
         for rule in rules:
             allows.update(dict.fromkeys(_allows(policy, rule, cluster, pods, receiver)))
     return tuple(allows)
@@ -130,14 +140,14 @@ def _allows(policy: Policy, rule: Rule, cluster: Cluster, pods: list[Pod], recei
         # A name means something else on each receiver, so those with the same numbers share an allowance.
         numbers: dict[tuple[Ports, ...], list[Address]] = {}
         for peer in peer_pods:
-            if found := _resolved(by_name, peer):
-                numbers.setdefault(_merge(found), []).extend(peer.addresses)
+            if resolved := _resolved(by_name, peer):
+                numbers.setdefault(_merge(resolved), []).extend(peer.addresses)
         for ports, receivers in numbers.items():
             yield Allow(addresses_of(receivers), ports)
 
 
 def _peers(policy: Policy, rule: Rule, cluster: Cluster, pods: list[Pod]) -> tuple[list[Pod], Addresses]:
-    """The pods among a rule's peers, and all its addresses. A block holds whoever has an address in it, pods too."""
+    """The pods among a rule's peers, and all its addresses. A block holds every address in it, those of pods too."""
     if not rule.peers:
         return pods, EVERYWHERE
     blocks = [peer for peer in rule.peers if isinstance(peer, IpBlock)]
@@ -178,6 +188,6 @@ def _resolved(ports: list[PolicyPort], receiver: Pod) -> list[Ports]:
 
 def _merge(ports: Iterable[Ports]) -> tuple[Ports, ...]:
     by_protocol: dict[str, list[Range]] = {}
-    for each in ports:
-        by_protocol.setdefault(each.protocol, []).extend(each.ranges)
+    for entry in ports:
+        by_protocol.setdefault(entry.protocol, []).extend(entry.ranges)
     return tuple(sorted(Ports(protocol, union(ranges)) for protocol, ranges in by_protocol.items()))

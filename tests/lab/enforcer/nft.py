@@ -41,15 +41,15 @@ class Nftables:
             _enter(self._home)
 
     def run(self, commands: str) -> None:
-        """All of the commands in one transaction, or none. Raises ValueError with what nft said."""
+        """All of the commands in one transaction, or none. Raises ValueError with nft's message."""
         _enter(self._namespace)
         try:
             failed = _nft.nft_run_cmd_from_buffer(self._context, commands.encode())
-            said = _nft.nft_ctx_get_error_buffer(self._context)
+            complaint = _nft.nft_ctx_get_error_buffer(self._context)
         finally:
             _enter(self._home)
         if failed:
-            raise ValueError(f"nft refused: {said.decode()}\n{commands}")
+            raise ValueError(f"nft refused: {complaint.decode()}\n{commands}")
 
     def close(self) -> None:
         """Let go of the namespace; its rules stay."""

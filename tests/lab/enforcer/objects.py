@@ -1,4 +1,4 @@
-"""The API objects that decide who may talk to whom, parsed once from JSON as the API server gives it.
+"""The API objects that decide which connections are allowed, parsed once from the API server's JSON.
 
 Semantics: https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
 """
@@ -58,7 +58,7 @@ class NamedPort:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pod:
-    """A pod with its addresses. `host_network` pods share their node's and are subject to no policy."""
+    """A pod with its addresses. `host_network` pods share their node's, and no policy applies to them."""
 
     namespace: str
     name: str
@@ -110,7 +110,7 @@ class PolicyPort:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One allowance. No peers: everybody. No ports: everything. (An empty list and a missing one are the same.)"""
+    """One allowance. No peers: everyone. No ports: everything. (An empty list and a missing one are the same.)"""
 
     peers: tuple[IpBlock | PodPeer, ...]
     ports: tuple[PolicyPort, ...]
@@ -118,11 +118,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A NetworkPolicy; `ingress` or `egress` None means that it says nothing about that direction."""
+    """A NetworkPolicy; `ingress` or `egress` None means that it does not have that direction."""
 
     namespace: str
     name: str
-    subject: Selector
+    pod_selector: Selector
     ingress: tuple[Rule, ...] | None
     egress: tuple[Rule, ...] | None
 
@@ -140,15 +140,15 @@ def parse_selector(raw: Json | None) -> Selector:
     raw = raw or {}
     equal = [Requirement(key, "In", frozenset({value})) for key, value in (raw.get("matchLabels") or {}).items()]
     expressions = [
-        Requirement(each["key"], each["operator"], frozenset(each.get("values") or ()))
-        for each in raw.get("matchExpressions") or ()
+        Requirement(expression["key"], expression["operator"], frozenset(expression.get("values") or ()))
+        for expression in raw.get("matchExpressions") or ()
     ]
     return Selector((*equal, *expressions))
 
 
 def parse_pod(raw: Json) -> Pod:
     spec, status = raw["spec"], raw.get("status") or {}
-    addresses = [each["ip"] for each in status.get("podIPs") or () if each.get("ip")]
+    addresses = [entry["ip"] for entry in status.get("podIPs") or () if entry.get("ip")]
     if not addresses and status.get("podIP"):
         addresses = [status["podIP"]]
     return Pod(
@@ -173,9 +173,9 @@ def parse_node(raw: Json) -> Node:
     return Node(
         raw["metadata"]["name"],
         tuple(
-            ipaddress.ip_address(each["address"])
-            for each in status.get("addresses") or ()
-            if each["type"] in ("InternalIP", "ExternalIP")
+            ipaddress.ip_address(entry["address"])
+            for entry in status.get("addresses") or ()
+            if entry["type"] in ("InternalIP", "ExternalIP")
         ),
         tuple(map(ipaddress.ip_network, spec.get("podCIDRs") or ())),
     )
@@ -187,7 +187,7 @@ def _parse_peer(raw: Json) -> IpBlock | PodPeer:
         # Host bits are accepted by the API server and mean the block they lie in.
         return IpBlock(
             ipaddress.ip_network(block["cidr"], strict=False),
-            tuple(ipaddress.ip_network(each, strict=False) for each in block.get("except") or ()),
+            tuple(ipaddress.ip_network(cidr, strict=False) for cidr in block.get("except") or ()),
         )
     namespaces = raw.get("namespaceSelector")
     return PodPeer(None if namespaces is None else parse_selector(namespaces), parse_selector(raw.get("podSelector")))

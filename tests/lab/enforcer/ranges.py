@@ -25,7 +25,7 @@ def union(ranges: Iterable[Range]) -> Ranges:
 
 
 def without(whole: Ranges, holes: Ranges) -> Ranges:
-    """What is left of `whole` when `holes` are taken out; both must be sorted and disjoint."""
+    """What is left of `whole` without `holes`; both must be sorted and disjoint."""
     left: list[Range] = []
     for low, high in whole:
         for start, end in holes:
@@ -67,14 +67,14 @@ EVERYWHERE = Addresses(_WHOLE[4], _WHOLE[6])
 
 def addresses_of(parts: Iterable[Address | IpBlock]) -> Addresses:
     """Single addresses and blocks (each without its own exceptions only), together."""
-    found: dict[int, list[Range]] = {4: [], 6: []}
+    by_version: dict[int, list[Range]] = {4: [], 6: []}
     for part in parts:
         if isinstance(part, IpBlock):
-            holes = union(_bounds(each) for each in part.excepted if each.version == part.block.version)
-            found[part.block.version] += without((_bounds(part.block),), holes)
+            holes = union(_bounds(block) for block in part.excepted if block.version == part.block.version)
+            by_version[part.block.version] += without((_bounds(part.block),), holes)
         else:
-            found[part.version].append((int(part), int(part)))
-    return Addresses(union(found[4]), union(found[6]))
+            by_version[part.version].append((int(part), int(part)))
+    return Addresses(union(by_version[4]), union(by_version[6]))
 
 
 def text(version: int, ranges: Ranges) -> str:

@@ -14,14 +14,14 @@ _FAMILIES = ((4, "ip"), (6, "ip6"))
 
 
 class Position(Enum):
-    """Where ingress is judged: on the node's way to the pod, before SNAT, or inside the pod, after it."""
+    """Where ingress is filtered: on the node, before SNAT, or inside the pod, after it."""
 
     PRE = "pre"
     POST = "post"
 
 
 class Denial(Enum):
-    """How a denied connection ends: told at once (a TCP client over IPv6 heeds no ICMP error), or by silence."""
+    """How a denied connection ends: refused at once (by a reset: TCP over IPv6 ignores ICMP errors), or by silence."""
 
     REJECT = "reject"
     DROP = "drop"
@@ -34,20 +34,20 @@ class Denial(Enum):
 
 
 def node_rules(model: Model, node: Node, position: Position, denial: Denial = Denial.REJECT) -> str:
-    """The table of one node, for `nft -f`: egress of its pods, and their ingress too where it is judged before SNAT.
+    """The table of one node, for `nft -f`: egress of its pods, and their ingress too where it is filtered before SNAT.
 
     The forward hook comes after DNAT and before SNAT. What a node itself sends to its pods never passes it, and so is
     always admitted. An address of the node's ranges that belongs to no pod known yet is closed.
     """
-    verdicts = [each for each in dict.fromkeys(model.pods.values()) if each.pod.node == node.name]
+    verdicts = [verdict for verdict in dict.fromkeys(model.pods.values()) if verdict.pod.node == node.name]
     chains: list[str] = []
     leaving, entering = [], []
-    for i, each in enumerate(verdicts):
-        if each.egress is not None:
-            leaving.append((each, _chain(chains, f"out{i}", each.pod, each.egress, "daddr", denial)))
-        if each.ingress is not None and position is Position.PRE:
-            entering.append((each, _chain(chains, f"in{i}", each.pod, each.ingress, "saddr", denial)))
-    known = [address for each in verdicts for address in each.pod.addresses]
+    for i, verdict in enumerate(verdicts):
+        if verdict.egress is not None:
+            leaving.append((verdict, _chain(chains, f"out{i}", verdict.pod, verdict.egress, "daddr", denial)))
+        if verdict.ingress is not None and position is Position.PRE:
+            entering.append((verdict, _chain(chains, f"in{i}", verdict.pod, verdict.ingress, "saddr", denial)))
+    known = [address for verdict in verdicts for address in verdict.pod.addresses]
     lines = [
         "ct state established,related accept",
         *_unknown(node, known),
@@ -58,7 +58,7 @@ def node_rules(model: Model, node: Node, position: Position, denial: Denial = De
 
 
 def pod_rules(verdict: PodVerdict, node: Node, denial: Denial = Denial.REJECT) -> str:
-    """The table inside one pod, where ingress is judged after SNAT. Whatever comes from its own node is admitted."""
+    """The table inside one pod, where ingress is filtered after SNAT. Whatever comes from its own node is admitted."""
     chains: list[str] = []
     lines = [
         "ct state established,related accept",
@@ -74,7 +74,7 @@ def pod_rules(verdict: PodVerdict, node: Node, denial: Denial = Denial.REJECT) -
 
 
 def closed_pod_rules() -> str:
-    """The table of a pod that nothing is known about yet: everything but the wire itself is closed."""
+    """The table of a pod that the enforcer does not know yet: it denies everything but neighbour discovery."""
     return _table([], "input", ['iifname "lo" accept', "ip6 saddr fe80::/10 accept", "drop"])
 
 
@@ -150,4 +150,4 @@ def _map(direction: str, chains: Sequence[tuple[PodVerdict, str]]) -> Iterable[s
 
 
 def _list(addresses: Iterable[Address], version: int) -> str:
-    return ", ".join(str(each) for each in addresses if each.version == version)
+    return ", ".join(str(address) for address in addresses if address.version == version)

@@ -1,4 +1,4 @@
-"""List and watch, as small as it can be and still lose nothing: what a broken watch missed, the next list tells."""
+"""List and watch in its smallest form that loses nothing: the next list has what a broken watch missed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WATCH_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the API server is, and how to be let in."""
+    """Where the API server is, and the token to use."""
 
     url: str
     token: str
@@ -43,13 +43,13 @@ class Changed:
 
 
 def fingerprint(objects: Iterable[Any]) -> str:
-    """The same for the same objects in the same state: whoever lists them can tell whether another has got as far."""
-    states = sorted(f"{each['metadata']['uid']} {each['metadata']['resourceVersion']}" for each in objects)
+    """The same for the same objects in the same state, so that two readers can compare how far they are."""
+    states = sorted(f"{item['metadata']['uid']} {item['metadata']['resourceVersion']}" for item in objects)
     return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
 
 
-def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Changed], None]) -> threading.Thread:
-    """Tell of every object under an API path, from a thread of its own, for as long as the process lives."""
+def follow(server: Server, kind: str, path: str, report: Callable[[Listed | Changed], None]) -> threading.Thread:
+    """Report every object under an API path, from a thread of its own, for as long as the process lives."""
     context = ssl.create_default_context(cafile=server.ca_file)
     headers = {"Authorization": f"Bearer {server.token}"}
 
@@ -61,7 +61,7 @@ def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Change
         with get("limit=0") as answer:
             listed = json.load(answer)
         version = listed["metadata"]["resourceVersion"]
-        tell(Listed(kind, tuple(listed["items"])))
+        report(Listed(kind, tuple(listed["items"])))
         while True:  # each turn is one watch of WATCH_SECONDS; an error or a stale version ends it, and a list follows
             watch = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}"
             with get(watch) as answer:
@@ -71,7 +71,7 @@ def follow(server: Server, kind: str, path: str, tell: Callable[[Listed | Change
                         return
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        tell(Changed(kind, event["object"], event["type"] == "DELETED"))
+                        report(Changed(kind, event["object"], event["type"] == "DELETED"))
 
     def forever() -> None:
         while True:

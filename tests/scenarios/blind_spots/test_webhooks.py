@@ -1,4 +1,4 @@
-"""Webhooks in namespaces that have no entry point, which no Exposure could tell of."""
+"""Webhooks in namespaces without an entry point, and so without an Exposure to report them."""
 
 from exposure.model.snapshot import Snapshot
 from exposure.parse.intent import cluster_exposure_policy
@@ -6,8 +6,8 @@ from exposure.parse.objects import namespace, service, webhook
 from exposure.resolve import cluster_facts, resolve
 
 
-def test_a_webhook_without_any_entry_point_is_told_of_by_the_policies() -> None:
-    """Isolating cert-manager cuts its webhook off, and no entry point of the namespace could say so."""
+def test_a_webhook_without_an_entry_point_is_reported_by_the_policy() -> None:
+    """Isolating cert-manager cuts its webhook off. The status of the policy reports it."""
     called = {"namespace": "cert-manager", "name": "webhook"}
     snapshot = Snapshot(
         namespaces={"cert-manager": namespace({"metadata": {"name": "cert-manager"}})},

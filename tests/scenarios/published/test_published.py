@@ -1,7 +1,7 @@
-"""Manifests as projects publish them, with nothing changed in them, and an ExposurePolicy with an empty spec beside.
+"""Unchanged manifests of published projects, with an ExposurePolicy with an empty spec beside them.
 
-They stay outside of this repository: PUBLISHED_MANIFESTS names a folder of them (*.yaml). Without it, the lookalikes in
-this folder stand for them.
+They are not part of this repository: PUBLISHED_MANIFESTS names a folder of them (*.yaml). Without it, the similar
+manifests in this folder are used.
 """
 
 import contextlib
@@ -17,19 +17,17 @@ import yaml
 from exposure.cli import main
 
 FOLDER = os.environ.get("PUBLISHED_MANIFESTS")
-FOUND = sorted(Path(FOLDER).glob("*.yaml")) if FOLDER else sorted(Path(__file__).parent.glob("*.yaml"))
+MANIFESTS = sorted(Path(FOLDER).glob("*.yaml")) if FOLDER else sorted(Path(__file__).parent.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", FOUND, ids=[path.stem for path in FOUND])
-def test_an_empty_policy_opens_the_entry_points_and_tells_what_it_cuts(path: Path, tmp_path: Path) -> None:
-    """Entry points stay open to their pods, nothing else is opened, and a webhook that is cut off is named."""
-    objects = [each for each in yaml.safe_load_all(path.read_text()) if each and "kind" in each]
-    objects = [each for each in objects if each["kind"] not in ("ExposurePolicy", "NetworkPolicy")]
-    entry_points = [
-        each for each in objects if each["kind"] == "Service" and each["spec"].get("type") == "LoadBalancer"
-    ]
-    node_ports = [each for each in objects if each["kind"] == "Service" and each["spec"].get("type") == "NodePort"]
-    namespaces = sorted({_namespace(each) for each in [*entry_points, *node_ports]})
+@pytest.mark.parametrize("path", MANIFESTS, ids=[path.stem for path in MANIFESTS])
+def test_an_empty_policy_exposes_the_entry_points_and_nothing_else(path: Path, tmp_path: Path) -> None:
+    """Entry points still reach their pods, nothing else is admitted, and a webhook that is cut off is reported."""
+    objects = [raw for raw in yaml.safe_load_all(path.read_text()) if raw and "kind" in raw]
+    objects = [raw for raw in objects if raw["kind"] not in ("ExposurePolicy", "NetworkPolicy")]
+    entry_points = [raw for raw in objects if raw["kind"] == "Service" and raw["spec"].get("type") == "LoadBalancer"]
+    node_ports = [raw for raw in objects if raw["kind"] == "Service" and raw["spec"].get("type") == "NodePort"]
+    namespaces = sorted({_namespace(raw) for raw in [*entry_points, *node_ports]})
     written = (
         {"entryPoints": ["LoadBalancer", "Ingress", "Gateway", "NodePort"]} if node_ports and not entry_points else {}
     )
@@ -46,38 +44,38 @@ def test_an_empty_policy_opens_the_entry_points_and_tells_what_it_cuts(path: Pat
     given.write_text(yaml.safe_dump_all([*objects, *intent]))
 
     policies = {
-        (each["metadata"]["namespace"], each["metadata"]["name"]): each["spec"]
-        for each in yaml.safe_load_all(_run("plan", "-f", str(given), "-o", "yaml"))
+        (manifest["metadata"]["namespace"], manifest["metadata"]["name"]): manifest["spec"]
+        for manifest in yaml.safe_load_all(_run("plan", "-f", str(given), "-o", "yaml"))
     }
-    exposures = {each["name"]: each for each in json.loads(_run("map", "-f", str(given), "-o", "json"))}
+    exposures = {exposure["name"]: exposure for exposure in json.loads(_run("map", "-f", str(given), "-o", "json"))}
 
     expected = {(namespace, "exposure-default-deny") for namespace in namespaces}
     for service in [*entry_points, *node_ports]:
         namespace, name = _namespace(service), service["metadata"]["name"]
         expected.add((namespace, f"exposure-to-{name}"))
         spec = policies[namespace, f"exposure-to-{name}"]
-        targets = {each.get("targetPort", each["port"]) for each in service["spec"]["ports"]}
+        targets = {port.get("targetPort", port["port"]) for port in service["spec"]["ports"]}
         assert service["spec"]["selector"] == spec["podSelector"]["matchLabels"]
         assert targets == {port["port"] for rule in spec["ingress"] for port in rule["ports"]}
         assert all(rule["from"] for rule in spec["ingress"])
     assert expected == set(policies)
     for namespace in _called(objects) & set(namespaces):
-        told = [
+        reported = [
             spot["reason"]
-            for each in exposures.values()
-            if each["namespace"] == namespace
-            for spot in each["blindSpots"]
+            for exposure in exposures.values()
+            if exposure["namespace"] == namespace
+            for spot in exposure["blindSpots"]
         ]
-        assert "WebhookUnreachable" in told
+        assert "WebhookUnreachable" in reported
 
 
 def _called(objects: list[dict[str, Any]]) -> set[str]:
     """The namespaces whose Services the API server calls as admission webhooks."""
     return {
         hook["clientConfig"]["service"]["namespace"]
-        for each in objects
-        if each["kind"].endswith("WebhookConfiguration")
-        for hook in each["webhooks"]
+        for raw in objects
+        if raw["kind"].endswith("WebhookConfiguration")
+        for hook in raw["webhooks"]
         if "service" in hook["clientConfig"]
     }
 

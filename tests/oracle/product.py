@@ -1,4 +1,4 @@
-"""The product's evaluator of NetworkPolicies, asked as the oracle and the tests' own evaluator are."""
+"""The product's evaluator of NetworkPolicies, with the same methods as the oracle and the tests' own evaluator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.plan.evaluator import Party
 
 
 @dataclass
-class Asked:
+class ProductEvaluator:
     """`namespaces`: the labels of each; `policies`: NetworkPolicy manifests of all namespaces."""
 
     namespaces: Mapping[str, Mapping[str, str]]
@@ -27,7 +27,7 @@ class Asked:
         self.evaluator = Evaluator(map(network_policy, self.policies))
 
     def verdict(self, source: Party, destination: Party, protocol: str, port: int) -> Verdict:
-        """Of both ends together; pods reach themselves."""
+        """Of both ends together. A pod always reaches itself."""
         if source == destination:
             return Verdict.ALLOWED
         return both_ends(self.decisions(self.end(source), self.end(destination), PolicyPort(protocol, port)))
@@ -56,7 +56,7 @@ class Asked:
 
 def both_ends(decisions: tuple[Decision, Decision]) -> Verdict:
     verdicts = {decision.verdict for decision in decisions}
-    return next((each for each in (Verdict.DENIED, Verdict.UNKNOWN) if each in verdicts), Verdict.ALLOWED)
+    return next((verdict for verdict in (Verdict.DENIED, Verdict.UNKNOWN) if verdict in verdicts), Verdict.ALLOWED)
 
 
 def parties(cluster: Generated) -> list[Party]:
@@ -76,4 +76,4 @@ def parties(cluster: Generated) -> list[Party]:
 
 
 def namespace_labels(cluster: Generated) -> dict[str, dict[str, str]]:
-    return {each["metadata"]["name"]: each["metadata"]["labels"] for each in cluster.namespaces}
+    return {namespace["metadata"]["name"]: namespace["metadata"]["labels"] for namespace in cluster.namespaces}

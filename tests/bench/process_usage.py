@@ -1,4 +1,4 @@
-"""The operator's process from outside: when it started, what it uses, and what the audit log says it did."""
+"""The operator's process as seen from outside: its start, CPU and memory, and its requests in the audit log."""
 
 import datetime
 import os

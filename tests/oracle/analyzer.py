@@ -1,11 +1,11 @@
-"""network-config-analyzer as an oracle: who may connect to whom under NetworkPolicies that we did not read ourselves.
+"""network-config-analyzer as an oracle: the connections that NetworkPolicies allow, by an independent reader.
 
-It differs from the API reference in one point, which is put right here: it takes an ipBlock for addresses outside the
-cluster only, while the reference says "a particular CIDR that is allowed". So each direction is asked by itself, for a
-pod as a pod and for its address as an address, and a connection passes if both ends let it.
+It differs from the API reference in one point, which is corrected here: to it an ipBlock means addresses outside the
+cluster only, while the reference says "a particular CIDR that is allowed". So each direction is analyzed on its own,
+for a pod as a pod and for its address as an address, and a connection passes if both ends allow it.
 
 It also reads Exists and DoesNotExist in a peer's podSelector as if the peer had no namespaceSelector (2.1.0,
-K8sPolicyYamlParser.parse_label_selector_requirement). So these are asked as In and NotIn all values that pods have.
+K8sPolicyYamlParser.parse_label_selector_requirement). So these are written as In and NotIn of all the pods' values.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Line:
         if "/" in end:
             return end == name
         low, _, high = end.partition("-")
-        first, last, asked = ip_address(low), ip_address(high or low), ip_address(address)
-        return first.version == asked.version and int(first) <= int(asked) <= int(last)
+        first, last, parsed = ip_address(low), ip_address(high or low), ip_address(address)
+        return first.version == parsed.version and int(first) <= int(parsed) <= int(last)
 
 
 class Nca:
-    """One process for many clusters; to be closed."""
+    """One process for many clusters, until `close`."""
 
     def __init__(self) -> None:
         python = Path(executable()).with_name("python")
@@ -72,39 +72,37 @@ class Nca:
     def close(self) -> None:
         self._process.communicate(timeout=20)
 
-    def read(self, namespaces: Sequence[Manifest], pods: Sequence[Manifest], policies: Sequence[Manifest]) -> Opinion:
+    def read(self, namespaces: Sequence[Manifest], pods: Sequence[Manifest], policies: Sequence[Manifest]) -> Allowed:
         """What these objects allow."""
-        names = {
-            each["status"]["podIP"]: f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in pods
-        }
-        said = []
+        names = {pod["status"]["podIP"]: f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods}
+        lines = []
         for direction in ("Egress", "Ingress"):
-            speaking = [_spelled_out(each, pods) for each in _only(policies, direction)]
-            said.append(self._ask([*namespaces, *pods, *speaking]) if speaking else None)
-        return Opinion(names, (said[0], said[1]))
+            kept = [_spelled_out(policy, pods) for policy in _only(policies, direction)]
+            lines.append(self._analyze([*namespaces, *pods, *kept]) if kept else None)
+        return Allowed(names, (lines[0], lines[1]))
 
-    def _ask(self, manifests: list[Manifest]) -> list[Line]:
+    def _analyze(self, manifests: list[Manifest]) -> list[Line]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(manifests) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the oracle died: {self._process.communicate()[1][-2000:]}")
-        return [_line(*found) for found in _LINE.findall(json.loads(answer))]
+            raise RuntimeError(f"the oracle ended: {self._process.communicate()[1][-2000:]}")
+        return [_line(*match) for match in _LINE.findall(json.loads(answer))]
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """`names` of pods by address; what nca says about egress and about ingress alone (None: nothing is closed)."""
+class Allowed:
+    """`names` of pods by address; what nca allows by egress and by ingress (None: no policy has that direction)."""
 
     names: dict[str, str]
-    said: tuple[list[Line] | None, list[Line] | None]
+    lines: tuple[list[Line] | None, list[Line] | None]
 
     def allows(self, source: Party, destination: Party, protocol: str, port: int) -> bool:
         parties = (source, destination)
-        names = [self.names.get(each.address) for each in parties]
-        for side, lines in enumerate(self.said):
+        names = [self.names.get(party.address) for party in parties]
+        for side, lines in enumerate(self.lines):
             if lines is None or names[side] is None or names[0] == names[1]:
                 continue
             other = 1 - side
@@ -119,7 +117,7 @@ class Opinion:
 
 
 def _only(policies: Iterable[Manifest], direction: str) -> Iterable[Manifest]:
-    """The policies as far as they speak about one direction."""
+    """The policies that have a direction, with only that direction."""
     for policy in policies:
         spec = policy["spec"]
         types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
@@ -135,15 +133,15 @@ def _name(metadata: Manifest) -> str:
 
 def _spelled_out(policy: Manifest, pods: Sequence[Manifest]) -> Manifest:
     """The same policy, its peers' podSelectors without Exists and DoesNotExist."""
-    found: Manifest = copy.deepcopy(policy)
-    for rule in (*(found["spec"].get("ingress") or ()), *(found["spec"].get("egress") or ())):
+    changed: Manifest = copy.deepcopy(policy)
+    for rule in (*(changed["spec"].get("ingress") or ()), *(changed["spec"].get("egress") or ())):
         for peer in (*(rule.get("from") or ()), *(rule.get("to") or ())):
             for need in peer.get("podSelector", {}).get("matchExpressions", ()):
                 other = {"Exists": "In", "DoesNotExist": "NotIn"}.get(need["operator"])
                 if other:
-                    values = {pod["metadata"]["labels"].get(need["key"], "nobody-has-this") for pod in pods}
+                    values = {pod["metadata"]["labels"].get(need["key"], "no-pod-has-this") for pod in pods}
                     need |= {"operator": other, "values": sorted(values)}
-    return found
+    return changed
 
 
 def _line(source: str, destination: str, what: str) -> Line:
@@ -151,11 +149,11 @@ def _line(source: str, destination: str, what: str) -> Line:
         return Line((source, destination), None)
     cubes = _CUBE.findall(what)
     if not cubes or re.sub(r"[{}\s,;]", "", _CUBE.sub("", what)):
-        raise RuntimeError(f"the oracle speaks of connections in a way we do not know: {what}")
-    return Line((source, destination), tuple(_cube(*each) for each in cubes))
+        raise RuntimeError(f"the oracle describes connections in an unknown form: {what}")
+    return Line((source, destination), tuple(_cube(*cube) for cube in cubes))
 
 
 def _cube(protocols: str, ports: str) -> Cube:
-    pairs = (each.strip().partition("-") for each in ports.split(",") if each)
+    pairs = (pair.strip().partition("-") for pair in ports.split(",") if pair)
     ranges = tuple((int(low), int(high or low)) for low, _, high in pairs)
-    return Cube(frozenset(each.strip() for each in protocols.split(",")), ranges or None)
+    return Cube(frozenset(protocol.strip() for protocol in protocols.split(",")), ranges or None)

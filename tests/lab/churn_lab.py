@@ -1,4 +1,4 @@
-"""The lab in which things keep changing: namespaces, pods, Services, and the clients that connect all the time."""
+"""The lab of the churn: its namespaces, pods and Services, and the clients that connect all the time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SPARE = ("192.0.2.50", "2001:db8::32")
 EXPOSED = {"exposed": "yes"}
 FAMILIES = {"v4": 0, "v6": 1}
 SITES = 3
-#: Who connects to what, and whether it gets through at the beginning. `VIP NAMESPACE/SERVICE` or `NAMESPACE/POD PORT`.
+#: Client and target (`VIP NAMESPACE/SERVICE` or `NAMESPACE/POD PORT`) → whether it is admitted at the beginning.
 STREAMS: Mapping[tuple[str, str], bool] = {
-    # Always let in.
+    # Always admitted.
     ("allowed", "VIP shop/web"): True,
     ("allowed", "VIP shop/wide"): True,
     ("allowed", f"shop/wide-b {OLD_PORT}"): True,
@@ -29,7 +29,7 @@ STREAMS: Mapping[tuple[str, str], bool] = {
     ("late/office", f"late/site-1-0 {OLD_PORT}"): True,
     ("allowed", f"mall/stall {OLD_PORT}"): True,
     ("allowed", f"tenant/den {OLD_PORT}"): True,
-    # Always kept out.
+    # Never admitted.
     ("stranger", "VIP shop/web"): False,
     ("stranger", f"shop/web-b {OLD_PORT}"): False,
     ("stranger", f"shop/web-b {NEW_PORT}"): False,
@@ -39,7 +39,7 @@ STREAMS: Mapping[tuple[str, str], bool] = {
     ("stranger", f"tenant/den {OLD_PORT}"): False,
     ("shop/mate", f"shop/web-b {OLD_PORT}"): False,
     ("shop/mate", f"tenant/den {OLD_PORT}"): False,
-    # By what is asked for.
+    # By what is intended at the moment.
     ("allowed", f"shop/web-b {OLD_PORT}"): True,
     ("allowed", f"shop/web-b {NEW_PORT}"): False,
     ("allowed", f"shop/wide-a {OLD_PORT}"): True,
@@ -58,7 +58,7 @@ Manifest = dict[str, Any]
 def service(
     namespace: str, name: str, local: bool, target: int = OLD_PORT, labels: Mapping[str, str] | None = None
 ) -> Manifest:
-    """A load balancer in front of pods with these labels, in both families."""
+    """A LoadBalancer Service for pods with these labels, in both families."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -89,8 +89,8 @@ def namespace(
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-class Grounds:
-    """`late` and `mall` stand open at first; `shop` and `tenant` are closed as soon as an operator runs."""
+class ChurnLab:
+    """At first `late` and `mall` are not isolated; `shop` and `tenant` are as soon as an operator runs."""
 
     def __init__(self, lab: Lab, families: Sequence[int] = (0, 1)) -> None:
         self.lab = lab
@@ -145,17 +145,17 @@ class Grounds:
         netns = sender.host.netns if isinstance(sender, LabPod) else sender.netns
         first, _, second = what.partition(" ")
         if first == "VIP":
-            address = next(each for each in self._vips[second] if (":" in each) == bool(family))
+            address = next(vip for vip in self._vips[second] if (":" in vip) == bool(family))
             return Probe(netns, address, 80)
         return Probe(netns, self.lab.pods[first].host.addresses[family], int(second))
 
     def wait_until_served(self) -> None:
-        """Every load balancer answers (without policies, or for those who are let in)."""
+        """Until every load balancer answers those who are admitted."""
         vips = [probe for name, probe in self.probes.items() if name.startswith("allowed to VIP")]
-        self.lab.wait_until(vips, lambda seen: seen.passed)
+        self.lab.wait_until(vips, lambda result: result.passed)
 
     def wait_proxied(self, pod: LabPod, wanted: bool, seconds: float = 20.0) -> None:
-        """Until kube-proxy, on every node, sends to a pod, or no longer does; TimeoutError if that does not come."""
+        """Until kube-proxy on every node sends to a pod, or no longer does; TimeoutError after `seconds`."""
         deadline = time.monotonic() + seconds
         while any(
             _mentions(node.netns.prefix, command, address) != wanted
@@ -174,18 +174,18 @@ def _mentions(prefix: tuple[str, ...], command: str, address: str) -> bool:
 
 def _pods() -> Iterator[PodSpec]:
     both = [("TCP", OLD_PORT), ("TCP", NEW_PORT)]
-    one = both[:1]
+    old_only = both[:1]
     yield web("web-a", "n1")
     yield web("web-b", "n2")
-    yield PodSpec("shop", "wide-a", "n1", {"app": "wide", "track": "a"}, serves=one)
-    yield PodSpec("shop", "wide-b", "n2", {"app": "wide", "track": "b"}, serves=one)
-    yield PodSpec("shop", "mate", "n1", {"app": "mate"}, serves=one)
-    yield PodSpec("bank", "teller", "n2", {"app": "teller"}, serves=one)
+    yield PodSpec("shop", "wide-a", "n1", {"app": "wide", "track": "a"}, serves=old_only)
+    yield PodSpec("shop", "wide-b", "n2", {"app": "wide", "track": "b"}, serves=old_only)
+    yield PodSpec("shop", "mate", "n1", {"app": "mate"}, serves=old_only)
+    yield PodSpec("bank", "teller", "n2", {"app": "teller"}, serves=old_only)
     for i in range(1, SITES + 1):
-        yield PodSpec("late", f"site-{i}-0", "n1" if i % 2 else "n2", {"app": f"site-{i}"}, serves=one)
-    yield PodSpec("late", "office", "n2", {"app": "office"}, serves=one)
-    yield PodSpec("mall", "stall", "n1", {"app": "stall"}, serves=one)
-    yield PodSpec("tenant", "den", "n1", {"app": "den"}, serves=one)
+        yield PodSpec("late", f"site-{i}-0", "n1" if i % 2 else "n2", {"app": f"site-{i}"}, serves=old_only)
+    yield PodSpec("late", "office", "n2", {"app": "office"}, serves=old_only)
+    yield PodSpec("mall", "stall", "n1", {"app": "stall"}, serves=old_only)
+    yield PodSpec("tenant", "den", "n1", {"app": "den"}, serves=old_only)
 
 
 def web(name: str, node: str) -> PodSpec:

@@ -63,8 +63,10 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
         pytest.param("127.0.0.1:1", "a.invalid:1", "does not answer: its name cannot be resolved", id="no-such-host"),
     ],
 )
-def test_a_kubeconfig_that_cannot_be_used(run: Run, write: Write, old: str, new: str, words: str) -> None:
-    """What is wrong with it and what to do, in one line; nothing of what a library raises or logs."""
+def test_a_kubeconfig_that_cannot_be_used_is_one_message(
+    run: Run, write: Write, old: str, new: str, words: str
+) -> None:
+    """One line with what is wrong and what to do, and no traceback or log line of a library."""
     result = run("map", "--kubeconfig", write("kubeconfig", KUBECONFIG.replace(old, new) if old else KUBECONFIG))
     assert (2, "") == (result.status, result.out)
     assert words in result.err
@@ -78,7 +80,7 @@ def test_files_of_a_kubeconfig_are_relative_to_it(run: Run, write: Write) -> Non
     assert "does not answer" in run("map", "--kubeconfig", kubeconfig).err
 
 
-def test_no_kubeconfig_at_all(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_kubeconfig_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a file nor a pod's service account."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG")
@@ -95,7 +97,7 @@ LIST = '{"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"
 
 @pytest.fixture
 def answers(write: Write) -> Iterator[Answers]:
-    """What a server answers by path: an empty list of every kind, where a test says nothing else."""
+    """The answers of a server by path. For a path without an answer it is an empty list."""
     by_path: Answers = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -135,7 +137,9 @@ SERVICES = "/api/v1/services"
         pytest.param(410, "{}", "the list expired at the API server", id="expired-again-and-again"),
     ],
 )
-def test_services_that_cannot_be_read(run: Run, answers: Answers, status: int, body: str, words: str) -> None:
+def test_services_that_cannot_be_read_are_an_error(
+    run: Run, answers: Answers, status: int, body: str, words: str
+) -> None:
     """A map without Services would be empty, and wrong."""
     answers[SERVICES] = status, body
     result = run("map", "--kubeconfig", "kubeconfig")
@@ -144,8 +148,8 @@ def test_services_that_cannot_be_read(run: Run, answers: Answers, status: int, b
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_a_kind_that_is_not_served(run: Run, answers: Answers, kind: object) -> None:
-    """Gateway API, Calico and our own kinds may be absent; a kind of Kubernetes itself may not."""
+def test_only_optional_kinds_may_be_absent(run: Run, answers: Answers, kind: object) -> None:
+    """Those of the Gateway API, of Calico and of exposure.dev. A kind of Kubernetes itself is an error."""
     [row] = [row for row in KINDS if row is kind]
     answers.update({row.path(version): (404, STATUS) for version in row.versions})
     may_be_absent = row.optional or row.group == API_GROUP
@@ -160,8 +164,8 @@ def test_an_empty_list_may_be_null(run: Run, answers: Answers) -> None:
     assert 0 == run("map", "--kubeconfig", "kubeconfig").status
 
 
-def test_a_configuration_that_cannot_be_read(run: Run, answers: Answers) -> None:
-    """A warning: the map is then one of the default configuration."""
+def test_a_configuration_that_cannot_be_read_is_a_warning(run: Run, answers: Answers) -> None:
+    """The map then follows from the default configuration."""
     answers["/api/v1/namespaces/exposure-system/configmaps/exposure-operator"] = 403, '{"message": "forbidden"}'
     result = run("map", "--kubeconfig", "kubeconfig")
     assert (0, True) == (result.status, "cannot be read (forbidden), so the default configuration" in result.err)
