@@ -7,7 +7,7 @@ SHELL := bash
 PYTHON ?= python3## the Python that makes the virtual environments, 3.11 or newer
 WORKERS ?= 2## how many tests run at once
 PYTEST ?=## arguments of pytest, to run a part: make test PYTEST="tests/unit -k rules"; coverage is then not required
-DEMO ?=## --fast does not pause, --keep leaves the cluster running, --no-lab plays without packets
+DEMO ?=## --fast does not pause, --keep leaves the cluster running, --no-lab runs without packets
 LAB ?=## arguments of the lab: make lab LAB=--help
 BENCH ?=## arguments of the bench: make bench BENCH=--help
 UPGRADE ?=## make lock UPGRADE=--upgrade takes new versions of packages

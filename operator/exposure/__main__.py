@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: The exit status of wrong use, as argparse has it.
+#: The exit status for incorrect usage, the same as argparse's.
 WRONG_USE = 2
 DESCRIPTION = """\
 Watches the entry points of a cluster (load balancers, node ports, ingresses, gateways), isolates the namespaces behind
 them, admits what ExposurePolicies ask for, and shows in Exposures what is open.
 
 Runs in the cluster with its ServiceAccount, or anywhere with a kubeconfig. Several replicas elect a leader. The others
-have read everything and are ready to take over. /healthz, /readyz and /metrics are served on --listen. SIGTERM stops
+keep their data current and can take over at once. /healthz, /readyz and /metrics are served on --listen. SIGTERM stops
 the process within 10 seconds.
 """
 EPILOG = """\
@@ -24,14 +24,14 @@ The configuration file holds what cannot be detected about the cluster. It is re
   network:
     provider: auto            # aws, gce, azure, metallb, k3s, digitalocean, hetzner, oci, alibaba, openstack, ...
     cni: auto                 # calico, calico-ebpf, kube-router, aws-vpc-cni, cilium, ovn-kubernetes, antrea, none, ...
-    podCIDRs: []              # wins over what is detected
+    podCIDRs: []              # overrides what is detected
     nodeCIDRs: []
     nodeAddressLimit: 256
     loadBalancerCIDRs: []
   systemNamespaces: ["kube-*"]
 
-exit status: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 wrong use, an unreadable configuration file or kubeconfig, or
-an address on which nothing can listen
+exit status: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 incorrect usage, an unreadable configuration file or
+kubeconfig, or a --listen address that cannot be used
 """
 
 
@@ -42,11 +42,11 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    arguments.add_argument("--config", type=Path, metavar="FILE", help="facts about the cluster, see below")
+    arguments.add_argument("--config", type=Path, metavar="FILE", help="facts about the cluster; see below")
     arguments.add_argument(
         "--namespace",
         default=os.environ.get("POD_NAMESPACE", "exposure-system"),
-        help="the operator's own namespace, which has its Lease (default: $POD_NAMESPACE, else exposure-system)",
+        help="the operator's own namespace, where it keeps its Lease (default: $POD_NAMESPACE, else exposure-system)",
     )
     arguments.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, else $KUBECONFIG")
     arguments.add_argument("--context", help="a context of the kubeconfig")
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--leader-elect",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="write only while holding the Lease (default). Without it there must be one process only",
+        help="write only while holding the Lease (default). If off, run one process only",
     )
     arguments.add_argument(
         "--listen",
@@ -72,17 +72,17 @@ def listen_address(written: str) -> tuple[str | None, int]:
     """[ADDRESS]:PORT as address and port, an IPv6 address in brackets. None: every address of the machine."""
     host, _, port = written.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise argparse.ArgumentTypeError(f"{written!r} is not [ADDRESS]:PORT. Write :8080 or 127.0.0.1:8080")
+        raise argparse.ArgumentTypeError(f"{written!r} is not [ADDRESS]:PORT. Use :8080 or 127.0.0.1:8080")
     return host.strip("[]") or None, int(port)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the operator. Returns the exit status; `argv` None: the process's own arguments."""
     arguments = parser().parse_args(argv)
-    # Until the operator handles them itself. The first process of a container has no default that ends it.
+    # Until the operator handles the signals itself. By default, they do not end the first process of a container.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    # SIGUSR1 writes the stack of every thread to standard error, to see what a silent process does.
+    # SIGUSR1 writes the stack of every thread to standard error, for a process that hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
 
     # After the arguments, so that --help answers at once.
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _wrong(message: str) -> int:
-    # On one line, which those of the YAML parser are not.
+    # On one line: messages of the YAML parser span several.
     print("exposure-operator:", " ".join(message.split()), file=sys.stderr)
     return WRONG_USE
 

@@ -1,4 +1,4 @@
-"""Addresses as values: networks, blocks with exceptions, and the algebra of both.
+"""Addresses as values: networks, blocks with exceptions, and set operations on both.
 
 A `Block` is what a NetworkPolicy's ipBlock is: a CIDR and the CIDRs excluded from it. All functions are pure, keep IPv4
 and IPv6 apart, and return sorted tuples, so that equal meanings render equally.
@@ -15,11 +15,11 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Family: TypeAlias = Literal["IPv4", "IPv6"]
 
 WHOLE_FAMILY: dict[Family, Network] = {"IPv4": IPv4Network("0.0.0.0/0"), "IPv6": IPv6Network("::/0")}
-#: RFC 1918, RFC 6598 (carriers, and clouds' own), RFC 4193. Pods and load balancers of a private network have these.
+#: RFC 1918, RFC 6598 (carriers, clouds) and RFC 4193: addresses of private networks.
 PRIVATE: tuple[Network, ...] = tuple(
     map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
 )
-#: RFC 3927, RFC 4291: addresses that mean something on one link alone.
+#: RFC 3927, RFC 4291: addresses that are valid on one link only.
 LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
 
 
@@ -29,7 +29,7 @@ def network(text: str) -> Network:
     written = ip_network(text.strip(), strict=False)
     mapped = written.network_address.ipv4_mapped if isinstance(written, IPv6Network) else None
     if mapped is not None and written.prefixlen >= 96:
-        # No packet carries ::ffff:203.0.113.0, and no NetworkPolicy may name it: the IPv4 address is meant.
+        # No packet has the address ::ffff:203.0.113.0, and no NetworkPolicy may contain it. It means the IPv4 address.
         return IPv4Network((mapped, written.prefixlen - 96))
     return written
 
@@ -53,7 +53,7 @@ def sort_key(of: Network) -> tuple[int, int, int]:
 
 
 def inside(inner: Network, outer: Network) -> bool:
-    """Whether every address of `inner` is one of `outer`."""
+    """Whether `outer` contains every address of `inner`."""
     # Not subnet_of, which takes three times as long.
     return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
@@ -89,7 +89,7 @@ def _collapsed(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 
 def covered(inner: Network, outer: Iterable[Network]) -> bool:
-    """Whether `inner` lies inside the union of `outer`: collapsing merges whatever fills a CIDR."""
+    """Whether `inner` lies inside the union of `outer`."""
     return in_any(inner, collapsed(outer))
 
 
@@ -133,7 +133,7 @@ def _blocks(networks: tuple[Network, ...], excluded: tuple[Network, ...]) -> tup
 
 
 def union(parts: Iterable[Block]) -> tuple[Block, ...]:
-    """The blocks, sorted, without those that another one already holds."""
+    """The blocks, sorted, without those that another one contains."""
     return _union(tuple(parts))
 
 
@@ -164,7 +164,7 @@ def _narrower(left: Network, right: Network) -> Network:
 
 
 def intersection(left: Iterable[Block], right: Iterable[Block]) -> tuple[Block, ...]:
-    """The addresses that both sides admit, each block apart: a narrow one beside a wide one may be meant by itself."""
+    """The addresses that both sides admit. A narrow block beside a wide one that contains it is kept."""
     return _intersection(tuple(left), tuple(right))
 
 

@@ -1,4 +1,4 @@
-"""Reading fields of JSON that anyone may have written: a field of a wrong type is absent."""
+"""Reads fields of JSON that anyone may have written. A field of the wrong type counts as absent."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from exposure.addresses import address, network
 from exposure.labels import Pairs
 
-#: Not isdigit(), which takes "²" and a million digits for a number that int() then refuses.
+#: Not isdigit(), which accepts "²" and a million digits. int() refuses both.
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 Raw: TypeAlias = Mapping[str, Any]
@@ -65,7 +65,7 @@ def texts(raw: Raw, key: str) -> tuple[str, ...]:
 
 
 def addresses(raw: Raw, key: str) -> tuple[str, ...]:
-    """Those texts that are addresses. One with a zone is valid on a single machine only, so it is left out."""
+    """The texts that are addresses. One with a zone is valid on one machine only, so it is left out."""
     return tuple(written for written in texts(raw, key) if is_address(written))
 
 

@@ -1,4 +1,4 @@
-"""Values by key, both in the order in which they come."""
+"""Values grouped by key. Keys and values keep their order."""
 
 from collections.abc import Hashable, Iterable
 from typing import TypeVar

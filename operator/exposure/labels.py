@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Labels: TypeAlias = Mapping[str, str]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 #: The API server puts this label on every namespace: it names one.
@@ -20,18 +19,19 @@ class Requirement:
     operator: str
     values: tuple[str, ...] = ()
 
-    def matches(self, labels: Labels) -> bool:
+    def matches(self, labels: Pairs) -> bool:
+        there = dict(labels)
         match self.operator:
             case "In":
-                return labels.get(self.key) in self.values
+                return there.get(self.key) in self.values
             case "NotIn":
-                return labels.get(self.key) not in self.values
+                return there.get(self.key) not in self.values
             case "Exists":
-                return self.key in labels
+                return self.key in there
             case "DoesNotExist":
-                return self.key not in labels
+                return self.key not in there
             case _:
-                # An operator of a later Kubernetes selects nothing, so that it never opens.
+                # An operator that is not known here selects nothing, so that it never opens anything.
                 return False
 
     def __str__(self) -> str:
@@ -46,15 +46,15 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """An empty selector matches everything; absence of a selector is None at its owner, never an empty one."""
+    """An empty selector matches everything. A missing selector is None, never an empty one."""
 
     labels: Pairs = ()
     requirements: tuple[Requirement, ...] = ()
 
-    def matches(self, labels: Labels) -> bool:
+    def matches(self, labels: Pairs) -> bool:
         # A loop, because every Service asks about every pod, and all() of a generator takes three times as long.
-        for key, value in self.labels:
-            if labels.get(key) != value:
+        for pair in self.labels:
+            if pair not in labels:
                 return False
         return not self.requirements or all(requirement.matches(labels) for requirement in self.requirements)
 
@@ -63,11 +63,11 @@ class LabelSelector:
         return not self.labels and not self.requirements
 
     def covers(self, other: "LabelSelector") -> bool:
-        """Whether everything `other` selects is certainly selected here too: each condition here stands there."""
+        """Whether this selects everything that `other` selects: `other` has every condition of this selector."""
         return set(self.labels) <= set(other.labels) and set(self.requirements) <= set(other.requirements)
 
     def disjoint(self, other: "LabelSelector") -> bool:
-        """Whether certainly nothing is selected by both: they ask for different values of one label."""
+        """Whether nothing can match both: they require different values of one label."""
         there = dict(other.labels)
         return any(there.get(key, value) != value for key, value in self.labels)
 
@@ -79,10 +79,10 @@ class LabelSelector:
 EVERYTHING = LabelSelector()
 
 
-def pairs(labels: Labels) -> Pairs:
+def pairs(labels: Mapping[str, str]) -> Pairs:
     return tuple(sorted(labels.items()))
 
 
-def selecting(labels: Labels) -> LabelSelector:
+def selecting(labels: Mapping[str, str]) -> LabelSelector:
     """The selector that asks for each of `labels`."""
     return LabelSelector(pairs(labels))

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class NotAList(ValueError):
-    """The answer is no List object, so it does not say that nothing exists."""
+    """The answer is not a List object, so it does not mean that nothing exists."""
 
 
 class Pager(Generic[T]):
@@ -48,7 +48,7 @@ class Pager(Generic[T]):
         self.query = {"limit": str(PAGE_SIZE), "continue": token} if token else None
 
     def expired(self) -> bool:
-        """Begins again without pages. False where that was so already, and there is no other way to list."""
+        """Begins again without pages. False if the list already had no pages: there is no other way to list."""
         if self.query == {}:
             return False
         self.items, self.query = [], {}

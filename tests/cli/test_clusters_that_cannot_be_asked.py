@@ -25,27 +25,27 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        pytest.param(KUBECONFIG, "", "has no current-context. Give --context, one of: none.", id="empty"),
+        pytest.param(KUBECONFIG, "", "has no current-context. Set --context to one of: none.", id="empty"),
         pytest.param(KUBECONFIG, "a: [\n", "kubeconfig:2: is not YAML: ", id="no-yaml"),
         pytest.param(KUBECONFIG, "- a\n", "has no current-context.", id="a-list"),
         pytest.param(KUBECONFIG, "contexts: a\n", "has no current-context.", id="no-entries"),
         pytest.param(
-            "current-context: admin\n", "", "has no current-context. Give --context, one of: admin.", id="no-context"
+            "current-context: admin\n", "", "has no current-context. Set --context to one of: admin.", id="no-context"
         ),
         pytest.param(
             "context: admin",
             "context: prod",
-            "has no context prod. Give --context, one of: admin.",
+            "has no context prod. Set --context to one of: admin.",
             id="no-such-context",
         ),
         pytest.param("cluster: local", "cluster: far", "Expected object with name far in ", id="no-such-cluster"),
         pytest.param(
-            "user: me", "user: you", "names the user 'you', which is not there. Its users: me.", id="no-such-user"
+            "user: me", "user: you", "names the user 'you', which does not exist. Users: me.", id="no-such-user"
         ),
-        pytest.param('server: "http://127.0.0.1:1"', "", "has the server ''. Write a URL such as", id="no-server"),
-        pytest.param("http://127.0.0.1:1", "localhost:1", "Write a URL such as https://", id="no-url"),
-        pytest.param("127.0.0.1:1", "127.0.0.1:99999", "it is no URL such as https://", id="no-port"),
-        pytest.param("http://127.0.0.1:1", "https://:6443", "it is no URL such as https://", id="no-host"),
+        pytest.param('server: "http://127.0.0.1:1"', "", "has the server ''. Use a URL such as", id="no-server"),
+        pytest.param("http://127.0.0.1:1", "localhost:1", "Use a URL such as https://", id="no-url"),
+        pytest.param("127.0.0.1:1", "127.0.0.1:99999", "it is not a URL such as https://", id="no-port"),
+        pytest.param("http://127.0.0.1:1", "https://:6443", "it is not a URL such as https://", id="no-host"),
         pytest.param("127.0.0.1:1", "[::1", "cannot be used: Invalid IPv6 URL. Check it with", id="half-an-address"),
         pytest.param("token: secret", "tokenFile: gone", "No such file or directory", id="no-such-file"),
         pytest.param(
@@ -55,9 +55,9 @@ EXEC = "exec: {apiVersion: client.authentication.k8s.io/v1, command: %s, interac
         pytest.param(
             "token: secret", EXEC % "no-such-program", "The command no-such-program of user me", id="no-command"
         ),
-        pytest.param("token: secret", "exec: a", "gives no credentials", id="no-command-line"),
+        pytest.param("token: secret", "exec: a", "returns no credentials", id="no-command-line"),
         pytest.param(
-            "token: secret", EXEC % "'false'", "gives no credentials. Run kubectl get namespaces", id="no-login"
+            "token: secret", EXEC % "'false'", "returns no credentials. Run kubectl get namespaces", id="no-login"
         ),
         pytest.param("", "", "does not answer: the connection is refused, or there is no route", id="no-server-there"),
         pytest.param("127.0.0.1:1", "a.invalid:1", "does not answer: its name cannot be resolved", id="no-such-host"),
@@ -85,7 +85,7 @@ def test_no_kubeconfig_at_all(run: Run, tmp_path: Path, monkeypatch: pytest.Monk
     result = run("map")
     assert (2, True) == (
         result.status,
-        "There is no kubeconfig ~/.kube/config, so no cluster can be asked." in result.err,
+        "The kubeconfig ~/.kube/config does not exist, so there is no cluster to read." in result.err,
     )
 
 
@@ -125,14 +125,14 @@ SERVICES = "/api/v1/services"
     [
         pytest.param(404, STATUS, "answers 404 to GET /api/v1/services", id="not-found"),
         pytest.param(404, "<html>not found</html>", "answers 404 to GET /api/v1/services", id="a-page-not-found"),
-        pytest.param(200, "<html>log in</html>", "is no JSON object with items", id="a-page"),
-        pytest.param(200, "[]", "is no JSON object with items", id="no-object"),
-        pytest.param(200, "{}", "is no JSON object with items", id="no-items"),
-        pytest.param(200, LIST % '{"a": 1}', "is no JSON object with items", id="items-that-are-no-list"),
-        pytest.param(200, LIST % '["a"]', "is no JSON object with items", id="items-that-are-no-objects"),
+        pytest.param(200, "<html>log in</html>", "is not a JSON object with items", id="a-page"),
+        pytest.param(200, "[]", "is not a JSON object with items", id="no-object"),
+        pytest.param(200, "{}", "is not a JSON object with items", id="no-items"),
+        pytest.param(200, LIST % '{"a": 1}', "is not a JSON object with items", id="items-that-are-no-list"),
+        pytest.param(200, LIST % '["a"]', "is not a JSON object with items", id="items-that-are-no-objects"),
         pytest.param(500, "{}", "answers 500 to GET /api/v1/services (status 500, no reason given)", id="a-failure"),
         pytest.param(401, "{}", "does not accept these credentials", id="not-logged-in"),
-        pytest.param(410, "{}", "took longer than the API server keeps it", id="expired-again-and-again"),
+        pytest.param(410, "{}", "the list expired at the API server", id="expired-again-and-again"),
     ],
 )
 def test_services_that_cannot_be_read(run: Run, answers: Answers, status: int, body: str, words: str) -> None:

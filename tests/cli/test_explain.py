@@ -83,14 +83,14 @@ def test_the_object_that_is_meant(run: Run, arguments: list[str], name: str) -> 
     "text, message",
     [
         pytest.param(
-            "pod/web-0", "pod/web-0: pod is neither a namespace nor a kind with entry points. Write ", id="a-pod"
+            "pod/web-0", "pod/web-0: pod is neither a namespace nor a kind with entry points. Use ", id="a-pod"
         ),
         pytest.param("deployment.apps/web", "deployment.apps is neither a namespace nor a kind", id="a-deployment"),
         pytest.param("service.serving.knative.dev/web", "is neither a namespace nor a kind", id="another-group"),
         pytest.param("ingress/none", "There is no Ingress none.", id="no-such-ingress"),
         pytest.param("exposure/none", "There is no Exposure none.", id="no-such-exposure"),
         pytest.param("shop/none", "There is no Service shop/none.", id="no-such-service"),
-        pytest.param("shop/service/web", "shop/service/web is not the name of an object. Write ", id="three-parts"),
+        pytest.param("shop/service/web", "shop/service/web is not the name of an object. Use ", id="three-parts"),
         pytest.param("/web", "/web is not the name of an object.", id="no-prefix"),
         pytest.param("shop/", "shop/ is not the name of an object.", id="no-name"),
     ],
@@ -174,7 +174,7 @@ def test_audit_is_planned_and_not_written(run: Run, text: str, cure: str) -> Non
     planned = ["exposure-default-deny", "exposure-to-web"]
     assert planned == [ref["name"] for ref in web["plannedNetworkPolicies"]]
     assert planned == [manifest["metadata"]["name"] for manifest in web["manifests"]]
-    assert "NetworkPolicies that carry it" not in shown
+    assert "NetworkPolicies\n" not in shown
     section = shown.partition("NetworkPolicies planned, not written\n")[2].partition("\n\n")[0]
     assert f"cure: {cure}" in " ".join(section.split())
     [enforced] = json.loads(explain(run, text, "svc/web", "-n", "shop", "-o", "json", "--as-enforced").out)

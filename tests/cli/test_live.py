@@ -45,7 +45,7 @@ def test_a_namespace_that_is_not_there(run: Run, live: list[str]) -> None:
     result = run("map", "-n", "shpo", *live)
     assert (2, True) == (
         result.status,
-        "There is no namespace shpo in the cluster. Known there: " in result.err,
+        "Namespace shpo is not in the cluster. Namespaces: " in result.err,
     )
 
 
@@ -82,7 +82,7 @@ def test_a_missing_right_is_named(cluster: ControlPlane, run: Run, tmp_path: Pat
     result = run("map", "--kubeconfig", str(config))
     assert (2, "") == (result.status, result.out)
     assert "You may not list namespaces in all namespaces (" in result.err
-    assert "Ask for the verb list on namespaces, as ClusterRole exposure-operator-map has it." in result.err
+    assert "Ask for the verb list on namespaces. ClusterRole exposure-operator-map grants it." in result.err
 
 
 @pytest.mark.parametrize(

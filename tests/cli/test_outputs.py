@@ -216,7 +216,7 @@ def test_an_explanation_fits_a_terminal(run: Run, write: Write) -> None:
             "Service twin exists in several namespaces: a, b. Choose one with -n.",
             id="ambiguous",
         ),
-        pytest.param("a/twin", 0, "is behind no entry point", id="a-service-without-an-entry-point"),
+        pytest.param("a/twin", 0, "is not behind an entry point", id="a-service-without-an-entry-point"),
     ],
 )
 def test_which_service_is_meant(run: Run, write: Write, name: str, status: int, words: str) -> None:
@@ -252,7 +252,7 @@ def test_no_entry_point_at_all(run: Run) -> None:
     """An empty map is reported on standard error, and is no error."""
     result = run("map", "-f", "-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
     assert (0, "") == (result.status, result.out)
-    assert "No entry point: " in result.err
+    assert "There are no entry points: " in result.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["map"], ["plan"], ["explain"]])

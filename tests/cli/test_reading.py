@@ -109,7 +109,10 @@ def test_of_two_the_last_one_counts(run: Run, write: Write) -> None:
     name = write("two.yaml", f"{SERVICE}---\n{SERVICE.replace('port: 80,', 'port: 81,')}")
     result = run("map", "-f", name)
     assert "81→8080" in result.out
-    assert "kubectl exposure: two.yaml:6: Service shop/web is defined again. This definition counts.\n" == result.err
+    assert (
+        "kubectl exposure: two.yaml:6: Service shop/web is defined again. This definition replaces the earlier one.\n"
+        == result.err
+    )
 
 
 def test_the_same_object_twice_is_no_warning(run: Run) -> None:
@@ -142,15 +145,15 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
             "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
             + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
             1,
-            "has aliases that expand to too many objects",
+            "contains aliases that expand to too many objects",
             id="a-billion-laughs",
         ),
-        pytest.param("a: &a [*a]\n", 1, "has aliases that expand to too many objects", id="an-alias-to-itself"),
+        pytest.param("a: &a [*a]\n", 1, "contains aliases that expand to too many objects", id="an-alias-to-itself"),
         pytest.param(POLICY_WITH + "  a: " + "[" * 990 + "]" * 990, 5, "spec.a: is an unknown field", id="very-deep"),
         pytest.param("a: " + "[" * 200_000 + "]" * 200_000, 1, "is nested too deeply", id="abysmal"),
         pytest.param('{"a": ' * 100_000 + "1" + "}" * 100_000, 1, "is nested too deeply", id="abysmal-json"),
         pytest.param("- " * 100_000 + "a", 1, "is nested too deeply", id="abysmal-in-blocks"),
-        pytest.param("kind: Service\nmetadata: {name: a}\n", 1, "apiVersion: is missing; write v1", id="no-version"),
+        pytest.param("kind: Service\nmetadata: {name: a}\n", 1, "apiVersion: is missing. Use v1", id="no-version"),
         pytest.param(
             "apiVersion: v1\nkind: Service\nmetadata:\n  labels: {}\n", 3, "metadata.name: is missing", id="no-name"
         ),
@@ -185,7 +188,7 @@ POLICY_WITH = "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolicy\nmetadata
         pytest.param(
             POLICY_WITH + "  ports: [80]\n  ports: [443]\n",
             5,
-            "spec.ports: is written twice, the second time in line 6",
+            "spec.ports: is set twice, the second time in line 6",
             id="twice",
         ),
         pytest.param(
@@ -224,13 +227,15 @@ def test_what_cannot_be_read_is_named(run: Run, write: Write, text: str, line: i
         pytest.param("a: *x\n", 1, "found undefined alias", id="an-alias"),
         pytest.param("a: &x 1\nb: &x 2\n", 2, "found duplicate anchor", id="an-anchor-twice"),
         pytest.param("a: !Ref x\n", 1, "constructor for the tag '!Ref'", id="a-tag"),
-        pytest.param("a: {{ .Values.a }}\n", 1, "Render templates first, as with helm template.", id="a-template"),
+        pytest.param(
+            "a: {{ .Values.a }}\n", 1, "Render templates first, for example with helm template.", id="a-template"
+        ),
         pytest.param('a: "\\q"\n', 1, "found unknown escape character", id="an-escape"),
         pytest.param(
             '{"a":\n"\\ud800"}', 2, "found invalid Unicode character escape code", id="half-a-character-in-json"
         ),
         pytest.param("%YAML 3.0\n---\na: 1\n", 1, "found incompatible YAML document", id="a-newer-yaml"),
-        pytest.param("a: 1\nb: \x01\n", 2, "has the control character U+0001", id="a-control-character"),
+        pytest.param("a: 1\nb: \x01\n", 2, "contains the control character U+0001", id="a-control-character"),
         pytest.param(f"a: {'1' * 5000}\n", 0, "a number with thousands of digits", id="a-huge-number"),
         pytest.param(f'{{"a": {"1" * 5000}}}', 0, "a number with thousands of digits", id="a-huge-number-in-json"),
         pytest.param("a: !!bool x\n", 0, "does not fit its YAML tag", id="no-boolean"),
@@ -246,7 +251,7 @@ def test_what_is_no_yaml(run: Run, write: Write, text: str, line: int, words: st
     assert words in result.err
 
 
-OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
+OURS = "Its kinds: ExposurePolicy, ClusterExposurePolicy, Exposure"
 
 
 @pytest.mark.parametrize(
@@ -255,20 +260,20 @@ OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
         pytest.param(
             POLICY.replace("kind: ExposurePolicy", "kind: ExposurePolcy"),
             2,
-            "'ExposurePolcy' is no kind",
+            "'ExposurePolcy' is not a kind",
             id="misspelt",
         ),
         pytest.param(POLICY.replace("kind: ExposurePolicy", "kind: exposurepolicy"), 2, OURS, id="lower-case"),
         pytest.param(
             POLICY.replace("kind: ExposurePolicy\n", ""),
             1,
-            ": object edge: kind: '' is no kind of exposure.dev",
+            ": object edge: kind: '' is not a kind of exposure.dev",
             id="no-kind",
         ),
         pytest.param(
             POLICY.replace("/v1alpha1", ""),
             1,
-            "exposure.dev is not served; write exposure.dev/v1alpha1",
+            "exposure.dev is not served. Use exposure.dev/v1alpha1",
             id="no-version",
         ),
         pytest.param(
@@ -277,7 +282,7 @@ OURS = "its kinds are ExposurePolicy, ClusterExposurePolicy, Exposure"
         pytest.param(
             "apiVersion: exposure.dev/v1alpha1\nkind: ExposurePolcyList\nitems:\n- metadata: {name: a}\n",
             4,
-            "ExposurePolcy a: kind: 'ExposurePolcy' is no kind",
+            "ExposurePolcy a: kind: 'ExposurePolcy' is not a kind",
             id="items-of-a-list",
         ),
     ],
@@ -302,9 +307,9 @@ def test_a_version_that_is_not_read(run: Run, write: Write) -> None:
     result = run("map", "-f", name)
     assert (0, True) == (
         result.status,
-        "route.yaml:1: gateway.networking.k8s.io/v9 HTTPRoute is passed over" in result.err,
+        "route.yaml:1: gateway.networking.k8s.io/v9 HTTPRoute is ignored" in result.err,
     )
-    assert "Write gateway.networking.k8s.io/v1." in result.err
+    assert "Use gateway.networking.k8s.io/v1." in result.err
 
 
 def test_json_too_is_refused_with_its_line(run: Run, write: Write) -> None:
@@ -334,15 +339,13 @@ def test_every_refusal_is_reported_at_once(run: Run, write: Write) -> None:
     [
         pytest.param(["-f", "nowhere.yaml"], "nowhere.yaml: No such file", id="no-such-file"),
         pytest.param(["-f", "."], "this folder has no .yaml, .yml, .json file", id="an-empty-folder"),
-        pytest.param(
-            ["-f", "-", "--context", "prod"], "-f reads manifests and asks no cluster", id="files-and-a-cluster"
-        ),
+        pytest.param(["-f", "-", "--context", "prod"], "-f reads manifests, not a cluster", id="files-and-a-cluster"),
         pytest.param(
             ["-f", "-", "-n", "nowhere"],
-            "There is no namespace nowhere in the files. Known there: ",
+            "Namespace nowhere is not in the files. Namespaces: ",
             id="no-such-namespace",
         ),
-        pytest.param([], "no cluster can be asked", id="no-cluster"),
+        pytest.param([], "there is no cluster to read", id="no-cluster"),
         pytest.param(["-o", "xml"], "invalid choice", id="no-such-output"),
     ],
 )
@@ -362,7 +365,9 @@ def test_wrong_use(run: Run, arguments: list[str], words: str) -> None:
         ),
         pytest.param("network:\n  podCIDRs:\n  - 10.0.0.1/8\n", "facts.yaml:3: network.podCIDRs[0]", id="host-bits"),
         pytest.param("networks: {}\n", "facts.yaml:1: networks: is an unknown field", id="unknown-field"),
-        pytest.param("a: 1\n---\nb: 2\n", "facts.yaml:3: a configuration file holds one document", id="two-documents"),
+        pytest.param(
+            "a: 1\n---\nb: 2\n", "facts.yaml:3: a configuration file contains one document", id="two-documents"
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be_meant(run: Run, write: Write, text: str, words: str) -> None:

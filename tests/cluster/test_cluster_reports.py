@@ -11,7 +11,7 @@ from exposure.controller.cluster_policies import NamespacePart, cluster_outcome,
 from exposure.controller.operator import CLUSTER, Operator
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, InvalidSpec
+from exposure.model.intent import ClusterSpec, InvalidSpec, Policy
 
 
 def _cluster_policy(version: int) -> dict[str, object]:
@@ -83,6 +83,6 @@ def test_a_policy_is_accepted_where_no_namespace_refuses_it(
     spec: ClusterSpec | InvalidSpec, parts: Mapping[str, NamespacePart], verdict: tuple[bool, str]
 ) -> None:
     """One verdict for all namespaces that it selects."""
-    outcome = cluster_outcome(ClusterExposurePolicy("platform", spec), ("a", "b"), parts)
+    outcome = cluster_outcome(Policy("", "platform", spec), ("a", "b"), parts)
     assert verdict == (outcome.verdict.accepted, outcome.verdict.reason)
     assert ("a", "b") == outcome.namespaces

@@ -69,7 +69,7 @@ def test_a_kubeconfig_without_credentials_is_named(tmp_path: Path, content: str 
         path.write_text(content)
     done = ran("--kubeconfig", str(path))
     assert (2, 1) == (done.returncode, len(done.stderr.splitlines())), done.stderr
-    assert done.stderr.startswith(f"exposure-operator: no credentials can be read from kubeconfig {path}: ")
+    assert done.stderr.startswith(f"exposure-operator: credentials cannot be read from kubeconfig {path}: ")
     assert named in done.stderr
     assert "--context" in done.stderr
 

@@ -30,7 +30,7 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--fast", action="store_true", help="do not pause")
     parser.add_argument("--keep", action="store_true", help="leave the cluster running afterwards, until Ctrl-C")
-    parser.add_argument("--no-lab", action="store_true", help="the API server alone, also where there could be packets")
+    parser.add_argument("--no-lab", action="store_true", help="run the API server alone, without packets")
     wants = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
@@ -48,13 +48,13 @@ def _stage(folder: Path, screen: Screen, *, lab: bool) -> Stage:
         screen.say(
             f"No packets this time: {why_not}. Starting etcd, kube-apiserver and kube-controller-manager alone. Nodes, "
             "Pods' status and load balancer addresses are written by this demo, as kubelets and a cloud would. "
-            "Everything else is the real thing."
+            "Everything else is real."
         )
     else:
         screen.say(
             "Starting a cluster in network namespaces of this machine: two nodes with kube-proxy and MetalLB, and some "
-            "hosts outside. Packets are real. Pods are small servers that say whose address they saw; NetworkPolicies "
-            "are enforced by the lab's own enforcer (nftables), which make lab holds against an independent oracle."
+            "hosts outside. Packets are real. Pods are small servers that report the client's address. The lab's own "
+            "enforcer (nftables) enforces NetworkPolicies; make lab compares it with an independent oracle."
         )
     binaries()
     if not why_not:
@@ -72,13 +72,13 @@ def _play(stage: Stage, screen: Screen, *, keep: bool) -> int:
         try:
             tell(stage, screen)
         except Unexpected as error:
-            print(f"demo: {error}\nThe operator's last words:\n{stage.last_words()}", file=sys.stderr)
+            print(f"demo: {error}\nThe last lines of the operator's log:\n{stage.last_words()}", file=sys.stderr)
             return 1
-        screen.chapter("That was it")
+        screen.chapter("Done")
         screen.note(f"{screen.seconds:.0f} s in all")
         if keep:
             _wait(stage, screen)
-        screen.say("With --keep (make demo DEMO=--keep) the cluster stays, for you to go on by hand.")
+        screen.say("To keep the cluster running, use make demo DEMO=--keep.")
     return 0
 
 

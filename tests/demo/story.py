@@ -1,4 +1,4 @@
-"""The story, step by step, on whatever stage it is given. Every command is really run, and every outcome is checked."""
+"""The demo, step by step, on any stage. Every command is really run, and every outcome is checked."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from tests.demo.stage import Stage
 FOLDER = "tests/demo/manifests"
 PATIENCE_SECONDS = 30.0
 SHOP, MEDIA, LEDGER = "shop/web", "media/images", "accounting/ledger"
-#: Who is let in once all is enforced; before, it is everybody. Media comes right with its cure.
+#: Who is let in once every policy is enforced. Before that, everyone is. Media is right only with its cure.
 AT_SHOP: Expected = {
     Call(CUSTOMER, SHOP): LetIn.ALL,
     Call(STRANGER, SHOP): LetIn.NONE,
@@ -29,7 +29,7 @@ TOO_STRICT: Expected = {**AT_MEDIA, Call(PARTNER, MEDIA): LetIn.SOME}
 
 
 class Unexpected(Exception):
-    """The cluster did not answer as the story says it does."""
+    """The cluster did not answer as expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def _everybody(*expected: Expected) -> Expected:
 
 
 def install(show: Show) -> None:
-    """The operator comes into a cluster."""
-    show.screen.say("Three resources, one operator, and exactly the rights that it uses:")
+    """The operator is installed."""
+    show.screen.say("Install three CRDs, the operator, and exactly the rights that it uses:")
     show.type(
         "kubectl apply --server-side -k manifests/base", "clusterrole.rbac.authorization.k8s.io/exposure-operator"
     )
@@ -108,42 +108,40 @@ def install(show: Show) -> None:
 
 
 def entry_points(show: Show) -> None:
-    """A shop opens; nobody has said anything about it yet."""
-    show.screen.say(
-        "A small shop: three namespaces, two entry points to the world, and an accounting department that has none."
-    )
+    """A shop opens, and no policy governs it yet."""
+    show.screen.say("A small shop has three namespaces. Two have an entry point, and accounting has none.")
     show.type(f"kubectl apply -f {FOLDER}/shop.yaml", "service/images created")
     pods = "kubectl get pods -A -l 'app in (web,images,ledger)' -o wide"
     show.until(pods, "ledger", "images", "web", gone=["Pending", "0/1"])
     services = show.until("kubectl get service -A", "media", "shop", gone=["<pending>"])
     addresses = re.findall(r"LoadBalancer +\S+ +(\S+)", services)
     show.screen.say(
-        "Each entry point of the cluster has an Exposure, governed or not. Ungoverned means that no policy governs it. "
-        "Behind it every pod can reach every pod, the ledger included."
+        "Each entry point of the cluster has an Exposure. Ungoverned means that no policy governs it. Every pod "
+        "can reach every other pod, the ledger included."
     )
     show.until("kubectl get exposures -A", *addresses, "Ungoverned")
-    show.requests("Before: real connections, and everybody gets in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
+    show.requests("Before: everyone is let in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER))
 
 
 def audit(show: Show) -> None:
-    """Intent is declared, and nothing is cut yet."""
+    """Policies are created in mode Audit, which cuts nothing."""
     show.screen.say(
-        "The platform team closes every department and sets limits; the teams say who may come in. In Audit first."
+        "The platform team isolates every namespace and sets limits. The teams choose their clients. First Audit:"
     )
     show.type(f"cat {FOLDER}/departments.yaml")
     show.type(f"cat {FOLDER}/edge.yaml")
     show.type(f"kubectl apply -f {FOLDER}/edge.yaml", "exposurepolicy.exposure.dev/edge created")
     show.until("kubectl get xp -A", "Audit")
-    show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write, and why:")
+    show.screen.say("Audit writes no NetworkPolicy. This is what Enforce would write:")
     show.type("kubectl get netpol -A", "No resources found")
     show.type(
         "kubectl exposure plan --as-enforced", "create shop/exposure-to-web", "create media/exposure-default-deny"
     )
-    show.requests("In Audit nobody is cut off", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER), brief=True)
+    show.requests("In Audit, everyone is let in", _everybody(AT_SHOP, AT_MEDIA, AT_LEDGER), brief=True)
 
 
 def enforce(show: Show) -> None:
-    """The rooms are closed: grants first, denials after, so that nobody is cut off in between."""
+    """The namespaces are isolated. Policies that admit come before denials, so no admitted client is cut off."""
     during: Expected = {**AT_SHOP, Call(PARTNER, MEDIA): LetIn.ALL, Call(SHOP, MEDIA): LetIn.ALL, **AT_LEDGER}
     show.stage.keep_asking(list(during))
     show.type('kubectl patch xp edge -n shop --type merge -p \'{"spec":{"mode":"Enforce"}}\'', "patched")
@@ -153,11 +151,11 @@ def enforce(show: Show) -> None:
     show.type("kubectl wait --for=condition=Ready cxp --all --timeout=30s", "condition met")
     show.until("kubectl get netpol -A", "exposure-to-web", "exposure-to-images", "accounting")
     show.until("kubectl get exposures -A", "203.0.113.0/24", "edge", gone=["Ungoverned"])
-    # Not asked again until right: whatever went wrong on the way, for however short a time, is in these.
-    show.asked("During: they asked all the time while the walls went up", during)
-    show.requests("After: only who should get in does, but for one", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
+    # These connections are not repeated until they are right: they show every mistake on the way, however short.
+    show.asked("During: connections all the time, while the default denies were written", during)
+    show.requests("After: all as intended, with one exception", {**AT_SHOP, **BEHIND_SNAT, **AT_LEDGER})
     show.screen.say(
-        "Accounting has no entry point, and is isolated as well. Every rule says in one sentence what it is for:"
+        "Accounting has no entry point, and is isolated too. An annotation on each NetworkPolicy explains it:"
     )
     show.type(
         "kubectl get netpol -n shop "
@@ -167,11 +165,11 @@ def enforce(show: Show) -> None:
 
 
 def truth(show: Show) -> None:
-    """What a NetworkPolicy cannot hold is said, with its cure."""
+    """What no NetworkPolicy can enforce is reported, with its cure."""
     show.screen.say(
-        "Look at media: its Service says externalTrafficPolicy Cluster. A node that forwards to another node puts its "
-        "own address in place of the client's, so the policy must admit nodes, and with them any stranger who comes "
-        "that way. Other generators open such an entry point and say nothing. Here it is said:"
+        "The Service in media has externalTrafficPolicy: Cluster. A node that forwards to another node replaces the "
+        "client's address with its own. So the policy must admit the nodes, and with them every client that they "
+        "forward. The Exposure reports this:"
     )
     show.until(
         "kubectl get exposure service-images -n media "
@@ -179,24 +177,24 @@ def truth(show: Show) -> None:
         "SourceFilterLost",
         "cure: Set externalTrafficPolicy: Local",
     )
-    show.screen.say("Does a stricter policy help? One that admits the clients alone cuts off those who are forwarded:")
+    show.screen.say("A stricter policy does not help. It refuses the clients that nodes forward:")
     show.type(
         'kubectl patch xp edge -n media --type merge -p \'{"spec":{"clients":{"unenforceable":"Deny"}}}\'', "patched"
     )
     show.until("kubectl get exposures -n media", "CrossNodeTrafficDropped", gone=["SourceFilterLost"])
-    show.requests("Strict: the stranger is out, and so is the partner, now and then", TOO_STRICT)
-    show.screen.say("No policy can tell them apart. The cure is one field of the Service:")
+    show.requests("Strict: the stranger is refused, and so is the partner at times", TOO_STRICT)
+    show.screen.say("No policy can distinguish them. The cure is one field of the Service:")
     show.type(
         'kubectl patch service images -n media --type merge -p \'{"spec":{"externalTrafficPolicy":"Local"}}\'',
         "patched",
     )
     show.until("kubectl get exposures -A", "service-images", gone=["CrossNodeTrafficDropped"])
-    show.requests("Cured: the partner is in, the stranger is out, and the images see who asks", AT_MEDIA)
+    show.requests("Cured: the partner is let in, the stranger is refused, and pods see the client's address", AT_MEDIA)
 
 
 def follow(show: Show) -> None:
     """Policies follow Services as they change."""
-    show.screen.say("The shop gets a second port. Nobody has to think of the policy:")
+    show.screen.say("The shop gets a second port, and the policy follows:")
     show.type(
         "kubectl patch service web -n shop --type json -p "
         '\'[{"op":"add","path":"/spec/ports/-","value":{"name":"https","port":443,"targetPort":8443}}]\'',
@@ -209,22 +207,20 @@ def follow(show: Show) -> None:
 
 
 def drift(show: Show) -> None:
-    """What somebody else undoes is put back."""
-    show.screen.say("Somebody deletes the wall of accounting, and opens the shop by hand.")
+    """Changes by others to the operator's NetworkPolicies are reverted."""
+    show.screen.say("A user deletes the default deny of accounting, and opens the shop by hand.")
     show.type("kubectl delete netpol exposure-default-deny -n accounting", "deleted")
     show.type('kubectl patch netpol exposure-to-web -n shop --type merge -p \'{"spec":{"ingress":[{}]}}\'', "patched")
     began = time.monotonic()
     show.until("kubectl get netpol -n accounting", "exposure-default-deny")
     show.until("kubectl get netpol exposure-to-web -n shop -o jsonpath='{.spec.ingress}'", "203.0.113.0/24")
-    show.screen.note(f"seen to be back {time.monotonic() - began:.1f} s later, most of which is kubectl")
+    show.screen.note(f"reverted within {time.monotonic() - began:.1f} s, most of which is kubectl")
     show.until("kubectl get events -A --field-selector reason=DriftPutBack", "DriftPutBack")
 
 
 def limits(show: Show) -> None:
-    """A tenant cannot open more than the platform team lets it."""
-    show.screen.say(
-        "Accounting tries to open itself to the whole world. The limit holds, and the status names the field:"
-    )
+    """A tenant cannot open more than the limits of the platform team."""
+    show.screen.say("Accounting tries to admit everyone. The policy is not accepted, and the status names the field:")
     show.type(f"kubectl apply -f {FOLDER}/too-wide.yaml", "created")
     show.until(
         "kubectl get xp open-up -n accounting "
@@ -235,11 +231,11 @@ def limits(show: Show) -> None:
 
 
 def way_out(show: Show) -> None:
-    """One annotation takes everything away in a namespace, denials first."""
-    show.screen.say("The way out, for a night when something is wrong: one annotation, honoured within a second.")
+    """One annotation removes everything in a namespace, denials first."""
+    show.screen.say("In an emergency, one annotation removes the operator's NetworkPolicies within a second:")
     show.type("kubectl annotate namespace shop exposure.dev/mode=Audit", "annotated")
     show.until("kubectl get netpol -n shop", "No resources found")
-    show.requests("Released: the shop is open as before, the others are not", {**_everybody(AT_SHOP), **AT_LEDGER})
+    show.requests("Released: only the shop is open as before", {**_everybody(AT_SHOP), **AT_LEDGER})
     show.screen.say("And back:")
     show.type("kubectl annotate namespace shop exposure.dev/mode-", "annotated")
     show.until("kubectl get netpol -n shop", "exposure-to-web", "exposure-default-deny")
@@ -247,8 +243,8 @@ def way_out(show: Show) -> None:
 
 
 def delete(show: Show) -> None:
-    """What goes takes its grant with it."""
-    show.screen.say("The shop's entry point closes for good. Its grant and its Exposure go with it; the wall stays.")
+    """A deleted Service takes its NetworkPolicy with it."""
+    show.screen.say("The Service of the shop is deleted. So are its policy and its Exposure. The default deny stays:")
     show.type("kubectl delete service web -n shop", "deleted")
     show.until("kubectl get netpol,exposures -n shop", "exposure-default-deny", gone=["exposure-to-web", "service-web"])
     show.until("kubectl get exposures -A", "service-images", gone=["service-web"])
@@ -256,15 +252,15 @@ def delete(show: Show) -> None:
 
 STEPS: tuple[tuple[str, Callable[[Show], None]], ...] = (
     ("Install", install),
-    ("Two entry points, and nothing behind them is closed", entry_points),
+    ("Two entry points without a policy", entry_points),
     ("Audit: read the plan first", audit),
     ("Enforce", enforce),
     ("What SNAT hides, and the cure", truth),
     ("A Service changes", follow),
-    ("Somebody interferes", drift),
+    ("Changes by hand", drift),
     ("Limits", limits),
     ("The way out", way_out),
-    ("A Service goes", delete),
+    ("A Service is deleted", delete),
 )
 
 

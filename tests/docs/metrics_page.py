@@ -12,7 +12,7 @@ FIELDS: dict[str, str] = {
     "level": "debug, info, warning or error",
     "logger": "the module that logs",
     "message": "a sentence; `reconciled` for a pass over a namespace",
-    "exception": "the traceback of a mistake of the operator's own",
+    "exception": "the traceback of an internal error",
     "namespace": "the namespace of a pass",
     "created": "NetworkPolicies that the pass created",
     "updated": "NetworkPolicies that the pass updated",
@@ -20,7 +20,7 @@ FIELDS: dict[str, str] = {
     "kept": "NetworkPolicies that were already as planned",
     "exposures": "entry points of the namespace",
     "seconds": "how long the pass, or the reading at the start, took",
-    "nameConflicts": "NetworkPolicies that the operator did not write and that have a name of ours",
+    "nameConflicts": "NetworkPolicies that the operator did not write and whose names it needs",
     "failures": "why writes failed, at most five sentences",
     "enforced": "what the canary proved: true, false, or null for nothing",
     "evidence": "the canary's evidence, a sentence",
@@ -38,8 +38,8 @@ def metrics_page(made: str) -> str:
 
 ## Metrics
 
-Every replica serves `/metrics` on `--listen` (`:8080`), beside `/healthz` and `/readyz`. Only the one that leads counts
-passes and writes.
+Every replica serves `/metrics` on `--listen` (`:8080`), beside `/healthz` and `/readyz`. Only the leader counts passes
+and writes.
 
 | metric | type | labels | what it says |
 |---|---|---|---|
@@ -62,7 +62,7 @@ What to alert on:
 
 ## Logs
 
-One JSON object a line, on standard error. `--log-format text` is for people. `--log-level debug` also has the passes
+Each line on standard error is one JSON object. `--log-format text` is for people. `--log-level debug` adds the passes
 that wrote nothing.
 
 | field | what it says |

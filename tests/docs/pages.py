@@ -11,7 +11,13 @@ from exposure.catalog.blind_spots import REASONS
 from exposure.catalog.cnis import CNI_NAMES, CNIS, CNIProfile
 from exposure.catalog.decision_table import ROWS, decide
 from exposure.catalog.profile import Condition, LoadBalancerProfile, Variant
-from exposure.catalog.providers import DEFAULTS, LOAD_BALANCERS, NO_CLOUD_IDS, PROVIDER_NAMES, SLUGS, WITHOUT_CLOUD
+from exposure.catalog.providers import (
+    DEFAULTS,
+    LOAD_BALANCERS,
+    NO_CLOUD_IDS,
+    PROVIDER_NAMES,
+    WITHOUT_CLOUD,
+)
 from exposure.model.exposures import DecisionRow, Position, SourceKind
 from tests.crds import reference
 from tests.docs.metrics_page import metrics_page
@@ -44,7 +50,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     )
     yield ROOT / "cnis.md", cni_page()
     yield ROOT / "blind-spots.md", blind_spot_page()
-    for slug in SLUGS:
+    for slug in LOAD_BALANCERS:
         yield ROOT / "providers" / f"{slug}.md", provider_page(slug)
     yield ROOT / "providers" / "README.md", provider_index()
 
@@ -67,7 +73,7 @@ def described_crds() -> Iterator[tuple[Path, str]]:
 
 def _enum(written: re.Match[str]) -> str:
     indent = written["indent"]
-    lines = textwrap.wrap(", ".join(("auto", *SLUGS)), 124 - len(indent) - 2, break_on_hyphens=False)
+    lines = textwrap.wrap(", ".join(("auto", *LOAD_BALANCERS)), 124 - len(indent) - 2, break_on_hyphens=False)
     return f"{indent}enum: [" + f"\n{indent}  ".join(lines) + "]"
 
 
@@ -111,9 +117,9 @@ row that fits decides what an exposed Service's NetworkPolicy admits.
 
 {legend}
 
-Where a row would emit N or E for a Service that asks for narrower clients, the policy cannot hold them:
-[`SourceFilterLost`](blind-spots.md#sourcefilterlost) says so, and `clients.unenforceable: Deny` admits only what can be
-held. How each load balancer delivers: [providers](providers/README.md). Where each CNI filters: [CNIs](cnis.md).
+If a row admits Nodes or Outside, a policy cannot enforce narrower clients. The Exposure then reports
+[`SourceFilterLost`](blind-spots.md#sourcefilterlost). With `clients.unenforceable: Deny`, only the sources that a policy
+can enforce are admitted. How each load balancer delivers: [providers](providers/README.md). Where each CNI filters: [CNIs](cnis.md).
 What else decides: [the rules](rules.md).
 """
 
@@ -132,14 +138,14 @@ def cni_page() -> str:
 
 {MADE}
 
-Where each CNI filters decides which addresses its policies must name. Set `network.cni` in the component configuration
-where detection cannot know.
+The position at which a CNI filters decides which addresses its policies must name. If the CNI cannot be detected, set
+`network.cni` in the configuration.
 
-{table(["CNI", "position", "N: what nodes SNAT to", "quirks", "source"], rows)}
+{table(["CNI", "position", "Nodes: what nodes SNAT to", "quirks", "source"], rows)}
 
 ## How a CNI is recognized
 
-The configured one wins; else the first mark that the cluster has decides.
+The configured CNI is used. Without one, the first mark in this list that the cluster has decides.
 
 {table(["CNI", "mark"], marks)}
 """
@@ -162,7 +168,7 @@ def _marks(cni: CNIProfile) -> Iterator[str]:
         else:
             yield f"agent pods labelled `{mark.agent_label}`" if mark.agent_label else "Calico IPPools"
     for provider in cni.enforced_on:
-        text = f"provider {provider}, where no other CNI that enforces policies shows itself"
+        text = f"provider {provider}, if no other CNI that enforces policies is detected"
         yield _sourced(cni, "enforced_on", text)
 
 
@@ -175,9 +181,9 @@ QUIRKS: Mapping[str, Mapping[Any, str]] = {
         "matched-by-identity": "ipBlocks never match pods or nodes: nothing is excluded",
     },
     "pod_cidrs": {
-        "until-one-lies-outside": "its IPAM may ignore the nodes' podCIDRs: they mean nothing once a pod lies outside",
-        "once-one-lies-inside": "its IPAM may ignore the nodes' podCIDRs: they mean nothing until a pod lies inside, or "
-        "once one lies outside",
+        "until-one-lies-outside": "its IPAM may ignore the nodes' podCIDRs: they are not used once a pod lies outside",
+        "once-one-lies-inside": "its IPAM may ignore the nodes' podCIDRs: they are not used until a pod lies inside, or "
+        "once a pod lies outside",
     },
     "enforces": {False: "PolicyNotEnforced"},
     "enforces_cluster_policy": {False: "PolicyNotEnforced"},
@@ -202,27 +208,28 @@ def _sourced(cni: CNIProfile, field: str, text: str) -> str:
 
 def blind_spot_page() -> str:
     effects = {
-        "Opens": "more is let in than was asked for",
-        "Cuts": "something that was asked for is not let in",
-        "Unproven": "it depends on what cannot be seen from here",
+        "Opens": "more is admitted than was asked for",
+        "Cuts": "less is admitted than was asked for",
+        "Unproven": "it is not known what is admitted",
     }
     parts = [
-        f"## {reason.name}\n\n**{reason.effect}**: {effects[reason.effect]}.\n\n{reason.meaning}\n\n*Cure:* {reason.cure}"
-        for reason in REASONS.values()
+        f"## {spot.reason}\n\n**{spot.effect}**: {effects[spot.effect]}.\n\n{spot.message}\n\n*Cure:* {spot.cure}"
+        for spot in REASONS.values()
     ]
     body = "\n\n".join(parts)
     return f"""# Blind spots
 
 {MADE}
 
-What no NetworkPolicy can hold at an entry point stands in its Exposure under `status.blindSpots`, with one of these reasons.
+A blind spot is what no NetworkPolicy can enforce at an entry point. Its Exposure lists it in `status.blindSpots`, with one of these
+reasons.
 
 {body}
 """
 
 
 def provider_index() -> str:
-    rows = [[f"[`{slug}`]({slug}.md)", _chosen(LOAD_BALANCERS[slug])] for slug in SLUGS]
+    rows = [[f"[`{slug}`]({slug}.md)", _chosen(LOAD_BALANCERS[slug])] for slug in LOAD_BALANCERS]
     ids = [
         [text, row.provider, f"`{DEFAULTS[row.provider].slug}`"]
         for row in LOAD_BALANCERS.values()
@@ -234,12 +241,12 @@ def provider_index() -> str:
 {MADE}
 
 The profile of an entry point is the first of: the policy's `loadBalancer.profile`, the Service's `loadBalancerClass`, its
-annotations, the nodes' `spec.providerID`, `network.provider` of the component configuration. A class that no row knows
-is an unknown provider, of which only node addresses and configured ranges are admitted.
+annotations, the nodes' `spec.providerID`, `network.provider` of the configuration. A loadBalancerClass that no row has
+means an unknown provider: only node addresses and configured ranges are admitted.
 
 {table(["profile", "chosen by"], rows)}
 
-{table(["providerID", "provider", "profile of a Service that says nothing"], ids)}
+{table(["providerID", "provider", "profile of a Service without class and annotations"], ids)}
 """
 
 
@@ -316,15 +323,15 @@ def _bullets(facts: list[str]) -> str:
 def _facts(profile: LoadBalancerProfile) -> list[str]:
     facts = [
         f"Delivers to **{profile.delivery}s**; the client's address is {_preserved(profile)} ([source]({profile.source})).",
-        f"Its own addresses (L): {_own(profile)}.",
-        f"Health checks at the pod's port (H): {_probes(profile)}.",
+        f"Its own addresses (`LoadBalancer`): {_own(profile)}.",
+        f"Health checks at the pod's port (`HealthChecks`): {_probes(profile)}.",
         f"Source ranges: {_ranges(profile)}.",
     ]
     if profile.proxy_pods:
         pods = profile.proxy_pods
         facts.append(
             f"The pods of {pods.title} in {pods.namespace}, labelled `{pods.service_name_label}` and "
-            f"`{pods.service_namespace_label}`, forward to the Service and masquerade: they are admitted as well."
+            f"`{pods.service_namespace_label}`, forward to the Service and masquerade. They are admitted too."
         )
     return facts
 
@@ -337,8 +344,8 @@ def _decisions(profile: LoadBalancerProfile) -> str:
             row = decide(profile.delivery, kept, policy, position)
             held = SourceKind.CLIENTS in row.sources and SourceKind.NODES not in row.sources
             rows.append([policy, position, sources(row), "yes" if held else "no", f"[`{row.id}`](../truth-table.md)"])
-    shown = table(["externalTrafficPolicy", "CNI position", "`from`", "the policy holds source ranges", "row"], rows)
-    return f"{shown}\n\n**So that source ranges really filter:** {_advice(profile)}"
+    shown = table(["externalTrafficPolicy", "CNI position", "`from`", "the policy enforces source ranges", "row"], rows)
+    return f"{shown}\n\n**To enforce source ranges:** {_advice(profile)}"
 
 
 def _preserved(profile: LoadBalancerProfile) -> str:
@@ -361,9 +368,9 @@ def _preserved(profile: LoadBalancerProfile) -> str:
 def _own(profile: LoadBalancerProfile) -> str:
     match profile.own_addresses:
         case "none":
-            return "nothing arrives from them"
+            return "no traffic arrives from them"
         case "configured":
-            return "not to be read from the cluster: set `loadBalancer.cidrs` or `network.loadBalancerCIDRs`"
+            return "not known from the cluster. Set `loadBalancer.cidrs` or `network.loadBalancerCIDRs`"
         case "published":
             return "read from the Service's status"
         case networks:
@@ -394,19 +401,23 @@ def _ranges(profile: LoadBalancerProfile) -> str:
     held = (
         f"the load balancer enforces {' and '.join(read)}"
         if profile.enforces_ranges
-        else "the load balancer enforces none of its own; kube-proxy enforces spec.loadBalancerSourceRanges on VIP addresses"
+        else "the load balancer enforces none; kube-proxy enforces spec.loadBalancerSourceRanges on VIP addresses"
     )
-    return held + ("; field and annotation at once are refused by the controller" if profile.range_conflict else "")
+    return held + (
+        ". Its controller refuses a Service that has both the field and the annotation"
+        if profile.range_conflict
+        else ""
+    )
 
 
 def _advice(profile: LoadBalancerProfile) -> str:
     if not profile.preserved:
         held = (
-            "Set spec.loadBalancerSourceRanges, which the load balancer holds."
+            "Set spec.loadBalancerSourceRanges, which the load balancer enforces."
             if profile.enforces_ranges
-            else "Nothing in the cluster can: filter at the load balancer."
+            else "Nothing in the cluster can filter clients, so filter at the load balancer."
         )
-        return f"the policy only ever sees the load balancer. {held} `clients.cidrs` alone is reported as [`SourceRangesUnenforced`](../blind-spots.md#sourcerangesunenforced)."
+        return f"the policy sees only the load balancer. {held} `clients.cidrs` alone is reported as [`SourceRangesUnenforced`](../blind-spots.md#sourcerangesunenforced)."
     if profile.delivery == "pod":
-        return "`clients.cidrs` and spec.loadBalancerSourceRanges are held by the policy wherever the client's address is kept, under every externalTrafficPolicy."
-    return "set `externalTrafficPolicy: Local` (or use a data plane without SNAT); the policy then holds `clients.cidrs` and spec.loadBalancerSourceRanges. With Cluster, set `clients.unenforceable: Deny` to refuse what cannot be held."
+        return "the policy enforces `clients.cidrs` and spec.loadBalancerSourceRanges where the client's address is kept, with either externalTrafficPolicy."
+    return "set `externalTrafficPolicy: Local` (or use a data plane without SNAT); the policy then enforces `clients.cidrs` and spec.loadBalancerSourceRanges. With Cluster, set `clients.unenforceable: Deny` to refuse clients that the policy cannot distinguish."

@@ -38,7 +38,7 @@ def listed_rules() -> Iterator[ListedRule]:
     for line in source[source.index("RULES:") :].splitlines():
         if heading := re.fullmatch(r" {4}# (.+)", line):
             stage = heading[1]
-        elif entry := re.fullmatch(r" {4}(\w+),  # (.+)", line):
+        elif entry := re.fullmatch(r" {4}\w+\.(\w+),  # (.+)", line):
             comments[entry[1]] = stage, entry[2]
     for rule in RULES:
         stage, comment = comments[rule.__name__]

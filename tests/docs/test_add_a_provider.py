@@ -176,4 +176,4 @@ def test_the_operator_follows_it(tree: Tree, fresh_control_plane: ControlPlane, 
         for where in (annotated, named):
             policies = operated.until_policies(where, "exposure-default-deny", "exposure-to-web")
             assert OWN_ADDRESSES == policies["exposure-to-web"]["ingress"][0]["from"]
-            assert "example" == eventually(partial(profile_of, operated, where), 5, "an Exposure")
+            assert "example" == eventually(partial(profile_of, operated, where), 20, "an Exposure")

@@ -95,10 +95,10 @@ def test_hostile_names_reach_no_terminal(flows: Flows) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        pytest.param((), "There is no flow log.", id="no-log"),
+        pytest.param((), "No flow log is given.", id="no-log"),
         pytest.param(("nowhere.log",), "no such file", id="missing"),
         pytest.param(("-", "--max-prefix", "33"), "at most 32", id="prefix"),
-        pytest.param(("-", "--rows", "3"), "3 is no number from 16", id="rows"),
+        pytest.param(("-", "--rows", "3"), "3 is not a number from 16", id="rows"),
     ],
 )
 def test_wrong_use_ends_with_status_2(flows: Flows, arguments: tuple[str, ...], message: str) -> None:

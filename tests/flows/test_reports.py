@@ -23,20 +23,20 @@ TO           PORT     ALLOWED  DROPPED  OTHER  POLICIES SAY  NOTE
   Open and never used
     port TCP 9000 (admin)
 
-  Dropped and perhaps wanted
-    198.51.100.9 at tcp/8080: others of 198.51.100.0/24 come in
+  Dropped, but may be wanted
+    198.51.100.9 at tcp/8080: other clients in 198.51.100.0/24 are let in
     pods app=pay in namespace checkout at tcp/8080: a workload of this cluster
 
   Contradictions
     DroppedThoughAdmitted: 198.51.100.9 to shop/web at tcp/8080: dropped, but admitted by
       exposure-to-web (1 records)
-    PolicyNotEnforced: 203.0.113.99 to shop/web at tcp/8080: let in although no policy admits it
+    PolicyNotEnforced: 203.0.113.99 to shop/web at tcp/8080: let in, although no policy admits it
       (exposure-default-deny, exposure-to-web) (1 records)
 """
 
 
 def test_the_table(flows: Flows) -> None:
-    """Who came, what is unused, what is perhaps wanted, and where log and standing policies disagree."""
+    """Who came, what is unused, what may be wanted, and where log and standing policies disagree."""
     done = flows(fixture("hubble.json"), manifests="standing.yaml")
     assert TABLE == done.out
     assert "6 lines: 5 flows (5 at an entry point's pods), 1 bad" in done.err

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.lab import churn, truth, verdicts
 from tests.lab.entry_points import EntryPoint
 from tests.lab.expectations import Timeline
 from tests.lab.lab import Lab
-from tests.lab.mistaken import mistakes
+from tests.lab.mistaken import MISTAKES, mistaken_package
 from tests.lab.operated import Operator
 from tests.lab.traffic import Outcome, Seen
 
@@ -57,7 +58,7 @@ def test_nothing_opens_and_nothing_is_cut() -> None:
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_mistakes_in_what_is_written_are_caught() -> None:
-    """An operator that forgets N, uses the Service port, or skips IPv6 does not pass the packet cells."""
+    """An operator that forgets nodes, uses the Service port, or skips IPv6 does not pass the packet cells."""
     found = verdicts.wrong_of_mistaken_truth()
     assert dict.fromkeys(verdicts.IN_TRUTH, True) == {name: wrong > 0 for name, wrong in found.items()}
 
@@ -66,13 +67,20 @@ def test_mistakes_in_what_is_written_are_caught() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list(verdicts.IN_TIME))
 def test_mistakes_in_when_it_is_written_are_caught(name: str) -> None:
-    """An operator that denies first, or opens before it may, does not pass under clients that connect all the time."""
+    """One that denies first, or writes before it has read everything, fails under clients that always connect."""
     assert verdicts.wrong_of_mistaken_churn(name) > 0
 
 
 def test_every_mistake_is_put_to_the_lab() -> None:
-    """No patch lies in the folder that nobody tries."""
-    assert sorted((*verdicts.IN_TRUTH, *verdicts.IN_TIME)) == mistakes()
+    """No mistake is listed that the lab does not try."""
+    assert {*verdicts.IN_TRUTH, *verdicts.IN_TIME} == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_mistake_fits_the_package(name: str, tmp_path: Path) -> None:
+    """The text that a mistake changes stands once in the module, and the module still compiles with the change."""
+    module = mistaken_package(name, tmp_path) / "exposure" / MISTAKES[name].module
+    compile(module.read_text(), module, "exec")
 
 
 OPEN, SHUT = Outcome.ANSWERED, Outcome.REFUSED

@@ -12,10 +12,10 @@ from tests.lab.mistaken import mistaken_package
 from tests.lab.operated import Operator
 
 #: Which part of the lab each mistake is put to, and the deeds under which it shows.
-IN_TRUTH = ("forgets-n", "uses-the-service-port", "skips-ipv6")
+IN_TRUTH = ("forgets-nodes", "uses-the-service-port", "skips-ipv6")
 IN_TIME = {
     "denies-first": ("adopt or release a namespace", "label a namespace for the platform's policy"),
-    "opens-before-it-may": ("nothing but a crash",),
+    "writes-before-it-has-read": ("nothing but a crash",),
 }
 _ENOUGH_PROBES, _ENOUGH_SECONDS = 20_000, 60.0
 

@@ -51,7 +51,7 @@ class Asked:
         ports = tuple(ContainerPort(name, protocol, number) for name, protocol, number in party.ports)
         pod = Pod(party.namespace, party.address, party.labels, (party.address,), ports=ports)
         labels = tuple(self.namespaces[party.namespace].items())
-        return pods_end([pod], Namespace(party.namespace, labels), dict(party.labels))
+        return pods_end([pod], Namespace(party.namespace, labels), party.labels)
 
 
 def both_ends(decisions: tuple[Decision, Decision]) -> Verdict:

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exposure.cli.gathering import Gathering, kind_of
+from exposure.networkpolicy.render import network_policy_manifest
 from exposure.parse.config import config
-from exposure.plan import make_plan
-from exposure.render import network_policy_manifest
+from exposure.plan.changes import make_plan
 from exposure.resolve import cluster_facts, resolve
 from tests.examples import examples
 from tests.oracle.opinion import Nca

@@ -9,8 +9,8 @@ from itertools import product
 from typing import TypeAlias
 
 from exposure.model.plans import Change
+from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.render import network_policy_manifest
 from tests.plan.evaluator import Cluster, Party, selects
 
 HOME = "shop"

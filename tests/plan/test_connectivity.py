@@ -15,7 +15,7 @@ from exposure.model.objects import ContainerPort, Namespace, Node, Pod, Service
 from exposure.model.plans import Plan
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.plan import make_plan
+from exposure.plan.changes import make_plan
 from exposure.plan.connectivity import Comparison, Difference, after_plan, connectivity, connectivity_lines
 from exposure.plan.parties import Party
 from tests.examples import examples

@@ -6,9 +6,10 @@ from exposure.addresses import block, network
 from exposure.labels import EVERYTHING, selecting
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
-from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.plan import make_plan, plan_text
-from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.plan.changes import make_plan
+from exposure.plan.text import plan_text
+from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE
 
 
 def rule(cidr: str, port: int = 8443) -> Rule:
@@ -49,8 +50,8 @@ create shop/exposure-default-deny  deny all ingress to every pod
         pytest.param(
             [WALL, WEB], [], [],
             """\
-delete shop/exposure-default-deny  no policy of this namespace enforces anything
-delete shop/exposure-to-web        no policy of this namespace enforces anything
+delete shop/exposure-default-deny  no policy enforces anything in this namespace
+delete shop/exposure-to-web        no policy enforces anything in this namespace
 """,
             id="releasing-takes-the-wall-before-the-entry-point",
         ),
@@ -76,7 +77,7 @@ update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443
 create shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443; from every pod of this namespace to app=web every port (with what the other policies of these pods allow, until they are written)
 create shop/exposure-same-namespace  from every pod of this namespace to every pod every port
 create shop/exposure-default-deny    deny all ingress to every pod
-update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
+update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (the other policies are written)
 """,  # noqa: E501
             id="neighbours-are-let-in-by-whoever-closes-first",
         ),
@@ -84,15 +85,15 @@ update shop/exposure-to-web          from 203.0.113.0/24 to app=web tcp/8443 (th
             [WEB, to("all", {"app": "web", "tier": "edge"}, WORLD)], [], [],
             """\
 update shop/exposure-to-all  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (with what the other policies of these pods allow, until they are deleted)
-delete shop/exposure-to-web  no policy of this namespace enforces anything
-delete shop/exposure-to-all  no policy of this namespace enforces anything
+delete shop/exposure-to-web  no policy enforces anything in this namespace
+delete shop/exposure-to-all  no policy enforces anything in this namespace
 """,  # noqa: E501
             id="the-last-to-go-holds-what-the-others-gave",
         ),
         pytest.param(
             [], [WEB, EDGE], [BOTH],
             """\
-create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until these are written or deleted)
+create shop/exposure-interim-1a7564dab3  from 0.0.0.0/0 to app=web,tier=edge tcp/8443; from 203.0.113.0/24 to app=web,tier=edge tcp/8443 (for pods that several policies share, until those are written or deleted)
 create shop/exposure-to-edge             from 0.0.0.0/0 to tier=edge tcp/8443
 create shop/exposure-to-web              from 203.0.113.0/24 to app=web tcp/8443
 delete shop/exposure-interim-1a7564dab3  an interim policy, no longer needed
@@ -115,8 +116,8 @@ create shop/exposure-to-web   from 203.0.113.0/24 to app=web tcp/8443
 keep   shop/exposure-default-deny
 update shop/exposure-to-new        from 203.0.113.0/24 to app=web tcp/8443; from 0.0.0.0/0 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
 update shop/exposure-to-web        from 0.0.0.0/0 to app=web tcp/8443; from 203.0.113.0/24 to app=web tcp/8443 (with what the other policies of these pods allow, until they are written)
-update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the others are written)
-update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the others are written)
+update shop/exposure-to-new        from 0.0.0.0/0 to app=web tcp/8443 (the other policies are written)
+update shop/exposure-to-web        from 203.0.113.0/24 to app=web tcp/8443 (the other policies are written)
 """,  # noqa: E501
             id="rules-that-change-places-are-given-before-they-are-taken",
         ),
@@ -174,7 +175,7 @@ create shop/exposure-to-web  deny all egress from every pod
             [THEIRS], [WALL, WEB], [],
             """\
 create shop/exposure-default-deny  deny all ingress to every pod
-skip   shop/exposure-to-web        name conflict: the operator did not write it; rename or delete it
+skip   shop/exposure-to-web        name conflict: the operator did not write this policy; rename or delete it
 """,
             id="what-is-not-ours-is-told-and-left",
         ),

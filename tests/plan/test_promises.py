@@ -13,9 +13,9 @@ from exposure.labels import EVERYTHING, LabelSelector, Requirement, selecting
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
-from exposure.networkpolicy.values import NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
-from exposure.plan import is_ours, make_plan, same
-from exposure.resolve.network_policies import DEFAULT_DENY, MANAGED_BY, SAME_NAMESPACE
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Peer, PolicyPort, PolicySpec, Rule
+from exposure.plan.changes import make_plan, same
+from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE
 from tests.examples import examples
 from tests.plan.evaluator import Party
 from tests.plan.simulator import HOME, End, Live, Room, carry_out
@@ -107,7 +107,7 @@ def shuffled(plan: Plan, seed: int) -> list[Change]:
 
 
 def goal(plan: Plan, live: Live, wanted: Policies) -> Policies:
-    theirs = {name: policy for name, policy in live.items() if not is_ours(policy)}
+    theirs = {name: policy for name, policy in live.items() if not policy.is_ours}
     return {**{name: policy for name, policy in wanted.items() if name not in plan.name_conflicts}, **theirs}
 
 
@@ -131,7 +131,7 @@ def check(room: Room, live: Live, wanted: Policies, seed: int, crash: bool) -> N
     assert set(state) == set(end)
     assert all(same(state[name], end[name]) for name in end)
     assert planned(room, wanted, state).writes == ()
-    assert {n: p for n, p in state.items() if not is_ours(p)} == {n: p for n, p in live.items() if not is_ours(p)}
+    assert {n: p for n, p in state.items() if not p.is_ours} == {n: p for n, p in live.items() if not p.is_ours}
 
 
 def check_again(

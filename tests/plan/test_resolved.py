@@ -4,14 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exposure.model.intent import (
-    ClusterExposurePolicy,
-    ClusterSpec,
-    ExposurePolicy,
-    ExposureSpec,
-    InvalidSpec,
-    LastAccepted,
-)
+from exposure.model.intent import ClusterSpec, ExposureSpec, InvalidSpec, Policy
 from exposure.model.objects import Namespace, Ref, Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
@@ -26,7 +19,7 @@ def snapshot(spec: ExposureSpec | InvalidSpec = ENFORCE, mode: str | None = None
     return Snapshot(
         namespaces={"shop": Namespace("shop", mode=mode), "other": Namespace("other")},
         services={"shop": {"web": WEB}},
-        exposure_policies={"shop": {"edge": ExposurePolicy("shop", "edge", spec)}},
+        exposure_policies={"shop": {"edge": Policy("shop", "edge", spec)}},
     )
 
 
@@ -103,24 +96,25 @@ def test_as_enforced() -> None:
         snapshot(AUDIT, "Audit"),
         exposure_policies={
             "shop": {
-                "edge": ExposurePolicy("shop", "edge", AUDIT, last_accepted=LastAccepted(1, AUDIT)),
-                "bad": ExposurePolicy("shop", "bad", INVALID),
+                "edge": Policy("shop", "edge", AUDIT, last_accepted=AUDIT),
+                "bad": Policy("shop", "bad", INVALID),
             }
         },
         cluster_exposure_policies={
-            "platform": ClusterExposurePolicy(
+            "platform": Policy(
+                "",
                 "platform",
                 ClusterSpec(defaults=AUDIT),
-                last_accepted=LastAccepted(1, ClusterSpec(defaults=AUDIT)),
+                last_accepted=ClusterSpec(defaults=AUDIT),
             )
         },
     )
     enforced = as_enforced(audited)
     assert Namespace("shop") == enforced.namespaces["shop"]
     assert {
-        "edge": ExposurePolicy("shop", "edge", ENFORCE, last_accepted=LastAccepted(1, ENFORCE)),
-        "bad": ExposurePolicy("shop", "bad", INVALID),
+        "edge": Policy("shop", "edge", ENFORCE, last_accepted=ENFORCE),
+        "bad": Policy("shop", "bad", INVALID),
     } == enforced.exposure_policies["shop"]
     assert {
-        "platform": ClusterExposurePolicy("platform", ClusterSpec(), last_accepted=LastAccepted(1, ClusterSpec()))
+        "platform": Policy("", "platform", ClusterSpec(), last_accepted=ClusterSpec())
     } == enforced.cluster_exposure_policies

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from exposure.addresses import address
+from exposure.labels import pairs
 from exposure.model.exposures import Resolution
 from exposure.networkpolicy.values import NetworkPolicy, Peer, Rule
 from tests.unit.snapshots import Json, cluster_policy, named, node, pod, policy, service
@@ -163,7 +164,7 @@ def let_in(found: Resolution) -> set[tuple[int, Caller, int | str]]:
         for index, labels in enumerate(POD_LABELS)
         for caller in CALLERS
         for port in PORTS
-        if _passes([p for p in found.policies if p.spec.pod_selector.matches(labels)], caller, port)
+        if _passes([p for p in found.policies if p.spec.pod_selector.matches(pairs(labels))], caller, port)
     }
 
 
@@ -185,8 +186,8 @@ def _is(peer: Peer, caller: Caller) -> bool:
         return False
     if peer.namespaces is not None:
         # The only namespaces are shop and one without labels of interest.
-        return peer.namespaces.empty and (peer.pods is None or peer.pods.matches(dict(caller.labels)))
-    return caller.neighbour and (peer.pods is None or peer.pods.matches(dict(caller.labels)))
+        return peer.namespaces.empty and (peer.pods is None or peer.pods.matches(caller.labels))
+    return caller.neighbour and (peer.pods is None or peer.pods.matches(caller.labels))
 
 
 def all_rules(found: Resolution) -> Iterator[tuple[NetworkPolicy, str, Rule]]:

@@ -104,7 +104,7 @@ spec: {podSelector: {}, ingress: [{ports: [{port: redis}]}]}
 
 def pod(labels: dict[str, str], namespace: str = "default", *, address: str = "", **of_namespace: str) -> ConnectionEnd:
     known = [Pod(namespace, "p", ips=(address,), ports=(ContainerPort("redis", "TCP", 6379),))] if address else []
-    return pods_end(known, Namespace(namespace, tuple(of_namespace.items())), labels)
+    return pods_end(known, Namespace(namespace, tuple(of_namespace.items())), tuple(labels.items()))
 
 
 def at(*addresses: str) -> ConnectionEnd:
@@ -249,8 +249,8 @@ IN = Requirement("tier", "In", ("a", "b"))
 @pytest.mark.parametrize(
     "selector, labels, expected",
     [
-        pytest.param(selecting({"a": "b"}), {"a": "b", "c": "d"}, YES, id="matches"),
-        pytest.param(selecting({"a": "b"}), {"c": "d"}, NO, id="does-not-match"),
+        pytest.param(selecting({"a": "b"}), (("a", "b"), ("c", "d")), YES, id="matches"),
+        pytest.param(selecting({"a": "b"}), (("c", "d"),), NO, id="does-not-match"),
         pytest.param(selecting({"a": "b"}), selecting({"a": "b", "c": "d"}), YES, id="wider"),
         pytest.param(selecting({"a": "b", "c": "d"}), selecting({"a": "b"}), PERHAPS, id="narrower"),
         pytest.param(selecting({"a": "b"}), selecting({"a": "c"}), NO, id="another-value"),
@@ -343,13 +343,13 @@ def test_rules_within_rules(one: Rule, others: list[Rule], expected: bool) -> No
 
 def test_a_pod_end_is_as_much_as_its_pods_tell() -> None:
     """Addresses that are none are passed over; without container ports, names are not known."""
-    end = pods_end([Pod("shop", "a", ips=("10.0.0.1", "nonsense"))], Namespace("shop"), {"app": "web"})
+    end = pods_end([Pod("shop", "a", ips=("10.0.0.1", "nonsense"))], Namespace("shop"), (("app", "web"),))
     assert (("10.0.0.1/32",), True) == (tuple(map(str, end.addresses)), end.all_addresses)
-    assert (None, {NAMESPACE_LABEL: "shop"}) == (end.numbers("TCP", "http"), end.namespace_labels)
+    assert (None, ((NAMESPACE_LABEL, "shop"),)) == (end.numbers("TCP", "http"), end.namespace_labels)
     ports = [
         Pod("shop", str(n), ports=(ContainerPort("http", "TCP", n), ContainerPort("", "TCP", 1))) for n in (80, 81)
     ]
-    assert frozenset({80, 81}) == pods_end(ports, Namespace("shop"), {}).numbers("TCP", "http")
+    assert frozenset({80, 81}) == pods_end(ports, Namespace("shop"), ()).numbers("TCP", "http")
 
 
 @pytest.mark.parametrize("seed", range(30))

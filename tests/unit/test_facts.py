@@ -15,7 +15,7 @@ from exposure.catalog.cnis import CNIS, NODE_ANNOTATION_MARKS, CNIProfile
 from exposure.catalog.decision_table import ROWS
 from exposure.catalog.egress import METADATA
 from exposure.catalog.profile import LoadBalancerProfile
-from exposure.catalog.providers import ANNOTATION_MARKS, DEFAULTS, LOAD_BALANCERS, SLUGS
+from exposure.catalog.providers import ANNOTATION_MARKS, DEFAULTS, LOAD_BALANCERS
 from tests.crds.api import schema
 
 PACKAGE = Path(__file__).parents[2] / "operator" / "exposure"
@@ -45,16 +45,16 @@ def test_reasons_explain_themselves(name: str) -> None:
     """What it means and what to do, as sentences, short enough for a condition's message."""
     reason = REASONS[name]
     assert reason.effect in ("Opens", "Cuts", "Unproven")
-    assert reason.meaning.endswith(".")
+    assert reason.message.endswith(".")
     assert reason.cure.endswith(".")
-    assert len(reason.meaning) < 512
+    assert len(reason.message) < 512
 
 
 def test_a_blind_spot_says_what_is_special() -> None:
     """The meaning first, the case after it; effect and cure only where the case differs."""
     plain = blind_spot("NotIsolated")
     special = blind_spot("NotIsolated", "Namespace shop.", effect="Unproven", cure="Ask.")
-    assert (REASONS["NotIsolated"].meaning, "Opens", REASONS["NotIsolated"].cure) == (
+    assert (REASONS["NotIsolated"].message, "Opens", REASONS["NotIsolated"].cure) == (
         plain.message,
         plain.effect,
         plain.cure,
@@ -91,7 +91,7 @@ def test_a_policy_can_name_each_profile(plural: str) -> None:
     """The CRDs' enum is the provider rows, and `auto`."""
     spec = schema(plural)["properties"]["spec"]["properties"]
     where = spec if "loadBalancer" in spec else spec["defaults"]["properties"]
-    assert {"auto", *SLUGS} == set(where["loadBalancer"]["properties"]["profile"]["enum"])
+    assert {"auto", *LOAD_BALANCERS} == set(where["loadBalancer"]["properties"]["profile"]["enum"])
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.slug) for row in cnis.ROWS])

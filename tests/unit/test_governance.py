@@ -12,9 +12,8 @@ from exposure.model.exposures import PolicyOutcome, Resolution
 from exposure.model.intent import Isolation
 from exposure.model.objects import Namespace, Service
 from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
-from exposure.resolve.effective_policies import effective_policies
+from exposure.resolve.effective_policies import combined_isolation, effective_policies
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
 from tests.unit.snapshots import (
     Json,
@@ -220,7 +219,7 @@ def test_what_a_policy_names_outside_its_limits(spec: Any, limits: Any, field: s
     assert not verdict.accepted
     assert "OutsideLimits" == verdict.reason
     assert verdict.message.startswith(field)
-    assert "nothing is granted" in verdict.message
+    assert "the policy opens nothing" in verdict.message
     assert set() == admitted(found)
 
 
@@ -381,16 +380,30 @@ def test_what_becomes_of_cluster_policies(spec: Any, accepted: bool, message: st
 
 
 @pytest.mark.parametrize(
-    "asked, allowed, mode, note",
+    "asked, own, allowed, mode, note",
     [
-        pytest.param("Audit", ["Enforce", "Audit"], "Audit", "", id="allowed"),
-        pytest.param("Audit", ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
-        pytest.param("audit", ["Enforce"], "Enforce", "is ignored", id="unknown"),
+        pytest.param("Audit", {}, ["Enforce", "Audit"], "Audit", "", id="allowed"),
+        pytest.param("Audit", {}, ["Enforce"], "Enforce", "does not allow it here", id="forbidden"),
+        pytest.param("audit", {}, ["Enforce"], "Enforce", "is ignored", id="unknown"),
+        pytest.param("Enforce", {"mode": "Audit"}, None, "Audit", "", id="enforce-lifts-no-audit"),
+        pytest.param("Enforce", {"mode": "Paused"}, None, "Paused", "", id="enforce-lifts-no-pause"),
+        pytest.param("Audit", {"mode": "Paused"}, None, "Audit", "", id="beats-the-mode-of-a-policy"),
     ],
 )
-def test_the_annotation_of_a_namespace(asked: str, allowed: list[str], mode: str, note: str) -> None:
-    """It counts as far as the limits let it, and what is passed over is told."""
+def test_the_annotation_of_a_namespace(asked: str, own: Json, allowed: list[str] | None, mode: str, note: str) -> None:
+    """Audit and Paused hold as far as the limits allow them. What is ignored is reported."""
     annotated = named("Namespace", "shop", annotations={"exposure.dev/mode": asked})
-    found = resolved(annotated, policy(), cluster_policy(limits={"allowModes": allowed}), service(), cni="cilium")
-    assert mode == outcome_of(found).mode
-    assert note in outcome_of(found).note
+    limits = [cluster_policy(limits={"allowModes": allowed})] if allowed else []
+    resolution = resolved(annotated, policy(**own), *limits, service(), cni="cilium")
+    assert mode == outcome_of(resolution).mode
+    assert note in outcome_of(resolution).note
+    assert (mode == "Enforce") == ("exposure-to-web" in {written.name for written in resolution.policies})
+
+
+def test_nothing_is_promised_to_stay_in_force_where_nothing_was_accepted() -> None:
+    """A spec that is outside limits or invalid, with and without an earlier one: Accepted says what holds."""
+    limits = cluster_policy(limits={"clients": {"cidrs": ["10.0.0.0/8"]}})
+    specs: list[Json] = [{"clients": {"cidrs": ["203.0.113.0/24"]}}, {"clients": {"cidrs": ["nonsense"]}}]
+    for spec in specs:
+        message = outcome_of(resolved(policy(**spec), limits, service(), cni="cilium")).verdict.message
+        assert message.endswith("No earlier spec was accepted, so the policy opens nothing.")

@@ -17,7 +17,7 @@ def listening(name: str, host_port: int, protocol: str = "TCP", app: str = "", h
         pytest.param([listening("web", 443)], "", id="a-service-stands-before-them"),
         pytest.param(
             [listening("game-1", 7777, "UDP", app="game"), listening("game-2", 7777, "UDP", app="game")],
-            "No Service selects the pods with hostPort 7777/UDP, so nothing is opened for them. Add a Service.",
+            "No Service selects the pods with hostPort 7777/UDP, so nothing is opened for them. Create a Service.",
             id="no-service-selects-them",
         ),
         pytest.param([listening("agent", 443, host_network=True)], "", id="on-their-nodes-network"),

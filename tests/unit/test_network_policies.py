@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from exposure.addresses import block, network
 from exposure.labels import LabelSelector, Requirement, pairs, selecting
 from exposure.networkpolicy.parse import network_policy
+from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort, PolicySpec, Rule
-from exposure.render import network_policy_manifest
 from tests.unit.snapshots import named
 from tests.unit.test_addresses import networks
 from tests.unit.test_parse_intent import JSON, spoilt

@@ -8,7 +8,7 @@ from exposure.addresses import network
 from exposure.model.intent import LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.resolve import cluster_facts
-from exposure.resolve.arrival import Arrival, arrival
+from exposure.resolve.arrival import Arrival, LoadBalancer
 from exposure.resolve.clients import families_of, own_ranges
 from exposure.resolve.profiles import ingress_profile, profile_of
 from tests.unit.snapshots import named, node, service, snapshot
@@ -107,7 +107,9 @@ def arriving(slug: str, overrides: LoadBalancerOverrides = NONE, ip: str = "", *
     here = snapshot(service(ip=ip, **more))
     own = here.services["shop"]["web"]
     chosen = profile_of(own, LoadBalancerOverrides(slug), cluster_facts(here))
-    return arrival(chosen, own, own.ports[0], overrides, cluster_facts(here), families_of(own, ()))
+    families, annotations = families_of(own, ()), dict(own.annotations)
+    balancer = LoadBalancer(chosen, own, overrides, cluster_facts(here), families, own.published, annotations)
+    return balancer.arrival(own.ports[0])
 
 
 @pytest.mark.parametrize(

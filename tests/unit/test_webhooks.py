@@ -89,7 +89,7 @@ def test_on_cilium_no_block_matches_a_node(address: str, expected: bool) -> None
     assert expected is reported(*objects, cni="cilium")
     found = resolved(policy(), service(), node(), HOOK, calls(), api_server(address), cni="cilium")
     (cure,) = (s.cure for s in the_exposure(found, "service-web").blind_spots if s.reason == "WebhookUnreachable")
-    assert "CiliumNetworkPolicy from kube-apiserver" in cure
+    assert "CiliumNetworkPolicy with fromEntities: kube-apiserver" in cure
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from exposure.verify.diagnosis import (
     drift,
     judged,
 )
-from exposure.verify.expectation import expected
+from exposure.verify.expectation import Connection
 from exposure.verify.targets import outside_targets
 from exposure.verify.values import Cause, Check, Outcome, ProbeOutcome, Target, Vantage
 from tests.verify.test_expectation import NARROW, snapshot_of
@@ -92,7 +92,7 @@ def checked(
     [target] = outside_targets(context, context.exposures(["shop"]))
     target = replace(target, service_port=replace(target.service_port, protocol=protocol))
     vantage = Vantage("outside", (client,))
-    check = judged(target, vantage, expected(context, target, vantage), ProbeOutcome(outcomes))
+    check = judged(target, vantage, Connection(context, target, vantage).expected(), ProbeOutcome(outcomes))
     return diagnosed(context, check, beside.node_ports, beside.denials_held)
 
 
@@ -108,7 +108,7 @@ ALONE = Beside()
     "traffic, change, client, outcomes, beside, reason, words",
     [
         pytest.param(
-            "Local", as_planned, STRANGER, ("open",), ALONE, "NotEnforced", "the CNI of this cluster", id="no-cni"
+            "Local", as_planned, STRANGER, ("open",), ALONE, "NotEnforced", "The CNI of this cluster", id="no-cni"
         ),
         pytest.param(
             "Local", as_planned, STRANGER, ("open",), HELD, "NotEnforced", "on the nodes of these", id="one-node"
@@ -121,7 +121,7 @@ ALONE = Beside()
         ),
         pytest.param("Local", everyone_admitted, STRANGER, ("open",), ALONE, "PolicyDiffers", "admit more", id="wider"),
         pytest.param(
-            "Local", no_one_admitted, CLIENT, ("silent",), ALONE, "PolicyDiffers", "deny what is", id="narrower"
+            "Local", no_one_admitted, CLIENT, ("silent",), ALONE, "PolicyDiffers", "deny what the plan", id="narrower"
         ),
         pytest.param(
             "Local", service_port, CLIENT, ("silent",), ALONE, "ServicePortInPolicy", "listen on 8080", id="port"
@@ -226,7 +226,7 @@ def test_no_ready_backend(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "outcome, protocol, note",
     [
-        pytest.param("untried", "SCTP", "SCTP cannot be tried.", id="sctp"),
+        pytest.param("untried", "SCTP", "verify cannot connect over SCTP.", id="sctp"),
         pytest.param("untried", "TCP", NAME_NOT_RESOLVED, id="a-host-name"),
         pytest.param("silent", "UDP", SILENCE_OVER_UDP, id="udp"),
     ],
@@ -267,7 +267,9 @@ def test_drift(tmp_path: Path, change: Change, differences: str | None) -> None:
         assert ("as expected", None) == (check.result, check.cause)
     else:
         assert check.cause is not None
-        assert f"The live NetworkPolicies of namespace shop are not as planned: {differences}." == check.cause.message
+        assert (
+            f"The live NetworkPolicies of namespace shop do not match the plan: {differences}." == check.cause.message
+        )
 
 
 def test_nothing_planned_is_no_drift(tmp_path: Path) -> None:

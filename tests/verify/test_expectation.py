@@ -11,7 +11,7 @@ from exposure.cli.offline import read_snapshot
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
 from exposure.verify.context import VerificationContext
-from exposure.verify.expectation import expected
+from exposure.verify.expectation import Connection
 from exposure.verify.probe import attempt, connect
 from exposure.verify.targets import outside_targets
 from exposure.verify.values import Vantage
@@ -115,7 +115,7 @@ def snapshot_of(
             "before any policy",
             id="an-entry-that-is-no-range-admits-no-address",
         ),
-        pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "translated", id="behind-a-nat"),
+        pytest.param("192.168.1.7", {"policy": NARROW, "vip": "8.8.8.8"}, "unsure", "NAT changes", id="behind-a-nat"),
         pytest.param(
             "192.168.1.7",
             {"policy": "{}", "vip": "8.8.8.8"},
@@ -136,7 +136,7 @@ def test_what_is_expected(tmp_path: Path, source: str, options: dict[str, str], 
     """Allowed where every way to arrive passes, denied where none does, unsure where it cannot be known from here."""
     context = VerificationContext(snapshot_of(tmp_path, **options))
     [target] = outside_targets(context, context.exposures(["shop"]))
-    expectation = expected(context, target, Vantage("outside", (source,)))
+    expectation = Connection(context, target, Vantage("outside", (source,))).expected()
     assert (verdict, True) == (expectation.verdict, words in expectation.why), expectation.why
 
 

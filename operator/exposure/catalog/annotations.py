@@ -1,4 +1,4 @@
-"""The annotations that rows name, so that parsing keeps these and drops all others."""
+"""The annotations that rows of the catalog name. Parsing keeps these and drops all others."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
@@ -21,7 +21,7 @@ def named_annotations(row: Any) -> Iterator[str]:
 
 
 def annotation_marks(rows: Iterable[Any]) -> tuple[str, ...]:
-    """What the annotations that rows name begin with; a mark that ends in `/` is a domain."""
+    """The beginnings of the annotations that rows name. One that ends in `/` is a domain."""
     named = {key.removesuffix("*") for row in rows for key in named_annotations(row)}
     return tuple(sorted(named - {""}))
 

@@ -1,4 +1,4 @@
-"""CNIs: one row for each: how it shows itself, where it filters relative to SNAT, what its nodes SNAT to, its quirks.
+"""CNIs, one row for each: how it is detected, where it filters relative to SNAT, what its nodes SNAT to, its quirks.
 
 To add one: a row in `ROWS` with its source, and a scenario. All else follows from the rows: the names that network.cni
 takes, the node annotations that parsing keeps, the namespaces in which agents are looked for, and the reference page.
@@ -18,7 +18,7 @@ PodCIDRs: TypeAlias = Literal["always", "until-one-lies-outside", "once-one-lies
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
-    """How a CNI shows itself: by one of three kinds of marks.
+    """How a CNI is detected: by one of three kinds of marks.
 
     `node_annotation`: the beginning of a Node's annotation; one that ends in `/` is a domain, and its subdomains count.
     `agent_label`: the value of a label that names the agent's pods. `ip_pools`: Calico's IPPools exist.
@@ -31,9 +31,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CNIProfile:
-    """Where a CNI filters, what its nodes SNAT to, and what it does not do as Kubernetes' documentation says.
+    """Where a CNI filters, what its nodes SNAT to, and where it differs from Kubernetes' documentation.
 
-    `marks`: how it shows itself. `enforced_on`: providers that enforce policies with it beside whatever network runs.
+    `marks`: how it is detected. `enforced_on`: providers that enforce policies with it beside whatever network runs.
     `agent_namespaces`: where it installs its agents, beside kube-*.
 
     The addresses that nodes use when they SNAT:

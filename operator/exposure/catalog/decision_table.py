@@ -1,6 +1,6 @@
 """The decision table: which sources a backend sees, by delivery, client address, externalTrafficPolicy and position.
 
-Read it top down: the first row that fits decides.
+Read it from the top: the first row that fits decides.
 
 Sources of the facts:
 https://kubernetes.io/docs/tutorials/services/source-ip/
@@ -8,7 +8,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#networ
 https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/#client-source-ip-preservation
 """
 
-from exposure.model.exposures import DecisionRow, Delivery, Position, SourceKind
+from exposure.model.exposures import DecisionRow, Destination, Position, SourceKind
 
 SOURCE_IP = "https://kubernetes.io/docs/tutorials/services/source-ip/"
 IP_BLOCK = "https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors"
@@ -29,7 +29,7 @@ ROWS: tuple[DecisionRow, ...] = (
     DecisionRow("node-local-proxied",          "node", False, "Local",   None,                   (LOAD_BALANCER, HEALTH_CHECKS),
         "with externalTrafficPolicy Local a node keeps the address it sees: the load balancer's", SOURCE_IP),
     DecisionRow("node-cluster-post",           "node", None,  "Cluster", ("post",),              (NODES,),
-        "with externalTrafficPolicy Cluster nodes SNAT, and this CNI filters after that", SOURCE_IP),
+        "with externalTrafficPolicy Cluster nodes SNAT, and this CNI filters after SNAT", SOURCE_IP),
     DecisionRow("node-cluster-pre-preserved",  "node", True,  "Cluster", ("pre", "unknown"),     (NODES, CLIENTS, HEALTH_CHECKS),
         "before SNAT the CNI sees the client for a pod on the same node, and a node's address for a pod on another", SOURCE_IP),
     DecisionRow("node-cluster-pre-proxied",    "node", False, "Cluster", ("pre", "unknown"),     (NODES, LOAD_BALANCER, HEALTH_CHECKS),
@@ -37,19 +37,19 @@ ROWS: tuple[DecisionRow, ...] = (
     DecisionRow("node-cluster-kept-preserved", "node", True,  "Cluster", ("preserving", "identity-dsr"), (CLIENTS, HEALTH_CHECKS),
         "this data plane forwards between nodes without SNAT", CILIUM_SOURCE_IP),
     DecisionRow("node-cluster-kept-proxied",   "node", False, "Cluster", ("preserving", "identity-dsr"), (LOAD_BALANCER, HEALTH_CHECKS),
-        "this data plane forwards between nodes without SNAT: the load balancer's address is kept", CILIUM_SOURCE_IP),
+        "this data plane forwards between nodes without SNAT and keeps the load balancer's address", CILIUM_SOURCE_IP),
     DecisionRow("node-cluster-identity",       "node", None,  "Cluster", ("identity-snat",),     (OUTSIDE,),
-        "Cilium matches identities: what another node SNATed is matched by no ipBlock but a whole family", CILIUM_SOURCE_IP),
+        "Cilium matches identities: only an ipBlock of a whole address family matches traffic that another node SNATed", CILIUM_SOURCE_IP),
 )
-#: What admits a source beside the table.
+#: Rows for sources that are admitted outside the table.
 PODS_PROXY = DecisionRow("pods-proxy", None, None, None, None, (SourceKind.PROXY_PODS,), "the proxy's pods call", INGRESS)
-NODES_PROXY = DecisionRow("nodes-proxy", None, None, None, None, (NODES,), "the proxy shares its node's network", INGRESS)
+NODES_PROXY = DecisionRow("nodes-proxy", None, None, None, None, (NODES,), "the proxy uses its node's network", INGRESS)
 PEERS = DecisionRow("peers", None, None, None, None, (SourceKind.PEERS,), "the policy names these callers", IP_BLOCK)
 UNGOVERNED = DecisionRow("ungoverned", None, None, None, None, (CLIENTS,), "no policy governs the entry point", IP_BLOCK)
 # fmt: on
 
 
-def decide(delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
-    """The row that fits. An externalTrafficPolicy that a later Kubernetes adds is treated as Cluster, which admits N."""
+def decide(delivery: Destination, preserved: bool, traffic_policy: str, position: Position) -> DecisionRow:
+    """The row that fits. An unknown externalTrafficPolicy is treated as Cluster, which admits Nodes."""
     known = traffic_policy if traffic_policy == "Local" else "Cluster"
     return next(row for row in ROWS if row.fits(delivery, preserved, known, position))

@@ -1,6 +1,7 @@
 """Addresses that egress rules must know: metadata services and DNS, each with its source."""
 
 from exposure.addresses import Network, network
+from exposure.labels import Pairs
 
 AWS_METADATA = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"
 EKS_POD_IDENTITY = "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"
@@ -22,7 +23,7 @@ DNS_SERVICES = (("kube-system", "kube-dns"), ("openshift-dns", "dns-default"))
 #: What its pods listen on, where their port has a name and no number is known for it.
 DNS_TARGETS = {"kube-system": 53, "openshift-dns": 5353}
 #: What every kubeadm-like cluster runs, where the DNS Service itself has not been seen.
-DNS_CONVENTION = ("kube-system", (("k8s-app", "kube-dns"),))
+DNS_CONVENTION: tuple[str, Pairs] = ("kube-system", (("k8s-app", "kube-dns"),))
 #: https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/
 NODE_LOCAL_DNS_LABEL = "node-local-dns"
 NODE_LOCAL_DNS: Network = network("169.254.20.10/32")

@@ -1,4 +1,4 @@
-"""What a row about a load balancer can say: how it is chosen, how it delivers, and what varies.
+"""The fields of a row about a load balancer: how it is chosen, how it delivers, and its variants.
 
 A field that names annotations ends in `annotation` or `annotations`. Parsing keeps the annotations that rows name, and
 no others (`annotations`).
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from exposure.addresses import Network
-from exposure.model.exposures import Delivery
+from exposure.model.exposures import Destination
 
 #: Where the load balancer's own addresses come from: `configured` (policy or configuration), `published` (the
 #: addresses in the entry point's status), `none` (no traffic arrives from them), or fixed networks.
 OwnAddresses: TypeAlias = Literal["configured", "published", "none"] | tuple[Network, ...]
 #: Where health checks that reach a pod's port come from: the `load-balancer`, `none`, or fixed networks.
 Probes: TypeAlias = Literal["load-balancer", "none"] | tuple[Network, ...]
-#: When they do: always, with externalTrafficPolicy Cluster, or also where the target port is what is probed.
+#: When health checks reach the pod's port: always, or with externalTrafficPolicy Cluster, or also if they use that port.
 ProbesWhen: TypeAlias = Literal["always", "cluster", "cluster-or-traffic-port"]
 
 ALL = ("TCP", "UDP", "SCTP")
@@ -25,13 +25,13 @@ PROXIED: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """Holds where everything that it names holds. What it leaves out does not matter.
+    """Holds if everything that it names holds. Fields that are left out do not matter.
 
     `classes`: the loadBalancerClass of the Service, or the controller of the Ingress's or Gateway's class, is one of
     them. `annotations`: each is set to one of its values; no values mean any value. A value is compared in lower case
-    with each part of a comma-separated list. A key or a value that ends in `*` is a beginning.
-    `absent_annotations`: none of them is set. `kind`: Service, Ingress or Gateway. `since`: the Kubernetes version from
-    which on it holds, such as (1, 33).
+    with each part of a comma-separated list. A key or a value that ends in `*` is a prefix.
+    `absent_annotations`: none of them is set. `kind`: Service, Ingress or Gateway. `since`: the first Kubernetes version
+    for which it holds, such as (1, 33).
     """
 
     classes: tuple[str, ...] = ()
@@ -43,9 +43,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variant:
-    """What differs from the row where one of the conditions of `when` holds.
+    """What differs from the row if one of the conditions of `when` holds.
 
-    `changes`: fields of the row with other values. `becomes`: the slug of the row that holds in its place.
+    `changes`: fields of the row with other values. `becomes`: the slug of the row that applies instead.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Variant:
 class Switch:
     """An annotation that keeps or replaces client addresses: by its value, or by `attribute=value` in a list.
 
-    The key with `.PORT` behind it says so for one Service port.
+    The key followed by `.PORT` does so for one Service port.
     """
 
     annotation: str
@@ -109,7 +109,7 @@ class LoadBalancerProfile:
     """
 
     slug: str
-    delivery: Delivery
+    delivery: Destination
     preserved: tuple[str, ...]
     source: str
     chosen_by: tuple[Condition, ...] = ()

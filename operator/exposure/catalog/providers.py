@@ -1,4 +1,4 @@
-"""Load balancers: one row for each, with everything that is known about it. What a field means stands in `profile`.
+"""Load balancers, one row for each, with everything that is known about it. `profile` explains the fields.
 
 To add one: a row in `ROWS` with its source, and a scenario (docs/how-to/add-a-provider.md). All else follows from the
 rows: names, classes, the annotations that parsing keeps, the CRDs' enum and the reference pages.
@@ -231,20 +231,15 @@ ROWS: tuple[LoadBalancerProfile, ...] = (
 
 #: An unknown load balancer is assumed to proxy: then only N and what is configured is opened, never a guess.
 UNKNOWN = LoadBalancerProfile(
-    "unknown",
-    "node",
-    PROXIED,
-    "https://kubernetes.io/docs/tutorials/services/source-ip/",
-    own_addresses="configured",
+    "unknown", "node", PROXIED, "https://kubernetes.io/docs/tutorials/services/source-ip/", own_addresses="configured"
 )
 #: A node port, an external address or a host port: kube-proxy forwards, and no load balancer probes or filters.
 NO_LOAD_BALANCER = LoadBalancerProfile("none", "node", ALL, "https://kubernetes.io/docs/tutorials/services/source-ip/")
 #: How providerIDs begin on platforms that bring no load balancer of their own.
 NO_CLOUD_IDS = ("kind://", "vsphere://", "metal3://", "proxmox://", "rke2://", "minikube://", "moref://")
 
+#: By the names that loadBalancer.profile of a policy may have.
 LOAD_BALANCERS: dict[str, LoadBalancerProfile] = {row.slug: row for row in ROWS}
-#: What loadBalancer.profile of a policy may name.
-SLUGS = tuple(LOAD_BALANCERS)
 #: What network.provider of the configuration may be.
 PROVIDER_NAMES = ("auto", *dict.fromkeys(row.provider for row in ROWS if row.provider))
 #: The row of a Service that says nothing, by provider.

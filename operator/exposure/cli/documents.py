@@ -28,16 +28,16 @@ _STEPS = {yaml.SequenceStartEvent: 1, yaml.MappingStartEvent: 1, yaml.SequenceEn
 _DEEP_BLOCKS = re.compile(rf"^ {{{DEEPEST}}}|(?:[-?] +){{{DEEPEST}}}", re.MULTILINE)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-NOT_UTF8 = "{name}: is not UTF-8 text (byte {position}). Convert it to UTF-8."
+NOT_UTF8 = "{name} is not UTF-8 text (byte {position}). Convert it to UTF-8."
 NOT_YAML = "is not YAML: {problem}. {cure}"
-CORRECT = "Correct this line, or those above it."
-RENDER = "Render templates first, as with helm template."
-CONTROL_CHARACTER = "has the control character U+{number:04X}, which YAML forbids. Remove it."
+CORRECT = "Correct this line or a line above it."
+RENDER = "Render templates first, for example with helm template."
+CONTROL_CHARACTER = "contains the control character U+{number:04X}, which YAML forbids. Remove it."
 UNREADABLE_VALUE = (
-    "has a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
+    "contains a value that does not fit its YAML tag, or a number with thousands of digits. Correct the value."
 )
-TOO_DEEP = f"is nested too deeply. No kind of Kubernetes needs {DEEPEST} levels."
-TOO_MANY_OBJECTS = "has aliases that expand to too many objects. Write the objects out."
+TOO_DEEP = f"is nested too deeply. The limit is {DEEPEST} levels."
+TOO_MANY_OBJECTS = "contains aliases that expand to too many objects. Write the objects without aliases."
 
 
 class Loader(_Base):  # type: ignore[misc]

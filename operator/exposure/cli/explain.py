@@ -1,24 +1,23 @@
 """`kubectl exposure explain NAME`: every source, port and blind spot of an entry point, with its reason and cure."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from exposure.cli import wording
 from exposure.cli.command import DONE
-from exposure.cli.exposure_json import exposure_json, json_text, ref_json
 from exposure.cli.inputs import gather
 from exposure.cli.selection import NamedObject, named_object
-from exposure.cli.terminal import safe, say, wrapped
-from exposure.model.exposures import BlindSpot, Exposure, OpenPort, Source
+from exposure.cli.terminal import safe, say, say_json, wrapped
+from exposure.model.exposures import BlindSpot, Exposure, Source
 from exposure.model.intent import ClusterSpec, ExposureSpec
-from exposure.model.objects import Ref
+from exposure.model.objects import ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.render import network_policy_manifest
 from exposure.networkpolicy.text import policy_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
+from exposure.render.exposures import exposure_json
 
 
 def run(arguments: Namespace) -> int:
@@ -29,9 +28,9 @@ def run(arguments: Namespace) -> int:
     named = named_object(given, every, arguments.name)
     exposures = [exposure for exposure in every if named.owns(exposure)]
     if arguments.output == "json":
-        sys.stdout.write(json_text([_explained_json(exposure, resolved) for exposure in exposures]))
+        say_json([_explained_json(exposure, resolved) for exposure in exposures])
     elif exposures:
-        # At most 80 columns wide where words allow.
+        # At most 80 columns wide, unless a word is longer.
         say("\n\n".join("\n".join(_entry_point(exposure, resolved)) for exposure in exposures))
     else:
         say(wrapped(_no_entry_point(named, given.snapshot)))
@@ -39,11 +38,11 @@ def run(arguments: Namespace) -> int:
 
 
 def _explained_json(exposure: Exposure, resolved: ResolvedSnapshot) -> dict[str, Any]:
-    """As `map -o json`, with what carries the entry point, and what Audit would write."""
+    """As `map -o json`, with the NetworkPolicies in full, written or planned."""
     planned = resolved.planned(exposure)
     return {
         **exposure_json(exposure),
-        "plannedNetworkPolicies": [ref_json(Ref(policy.namespace, policy.name)) for policy in planned],
+        "plannedNetworkPolicies": [{"namespace": policy.namespace, "name": policy.name} for policy in planned],
         "manifests": [network_policy_manifest(policy) for policy in (*_carrying(exposure, resolved), *planned)],
     }
 
@@ -54,11 +53,11 @@ def _carrying(exposure: Exposure, resolved: ResolvedSnapshot) -> list[NetworkPol
 
 def _no_entry_point(named: NamedObject, snapshot: Snapshot) -> str:
     if named.kind != "Service":
-        return f"{named} is no entry point: no route of it leads to a Service."
+        return f"{named} is not an entry point: none of its routes leads to a Service."
     service = snapshot.services[named.ref.namespace][named.ref.name]
     return (
-        f"{named} ({service.type}) is behind no entry point: it is no load balancer, none of its node ports and "
-        "external IPs is open, and no Ingress or Gateway leads to it."
+        f"{named} ({service.type}) is not behind an entry point. It is no load balancer, has no open node ports or "
+        "external IPs, and no Ingress or Gateway leads to it."
     )
 
 
@@ -77,7 +76,7 @@ def _entry_point(exposure: Exposure, resolved: ResolvedSnapshot) -> Iterator[str
     yield from _section("Who is admitted", [line for source in exposure.sources for line in _source(source)])
     carrying, planned = _carrying(exposure, resolved), resolved.planned(exposure)
     if carrying:
-        yield from _section("NetworkPolicies that carry it", _policies(carrying))
+        yield from _section("NetworkPolicies", _policies(carrying))
     if planned:
         cure = " ".join(_cures(exposure, resolved.snapshot))
         yield from _section(
@@ -101,10 +100,10 @@ def _noted(name: str, text: str, indent: str = " " * 7) -> Iterator[str]:
         yield wrapped(f"{name}: {text}", indent, f"{indent}  ")
 
 
-def _port(port: OpenPort) -> str:
+def _port(port: ServicePort) -> str:
     name = f"{port.name}: " if port.name else ""
-    named = "named " if isinstance(port.target, str) else ""
-    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target} of the pods"
+    named = "named " if isinstance(port.target_port, str) else ""
+    return f"{name}{port.protocol} {port.port} at the entry point, port {named}{port.target_port} of the pods"
 
 
 def _source(source: Source) -> Iterator[str]:
@@ -117,7 +116,7 @@ def _source(source: Source) -> Iterator[str]:
 
 
 def _policies(policies: Iterable[NetworkPolicy]) -> Iterator[str]:
-    """Complete: with the peers and the egress that are asked for beside what the entry point delivers."""
+    """Each policy in full, also its peers and its egress rules."""
     for policy in policies:
         yield f"    {safe(policy.name)}"
         for sentence in policy_text(policy).split("; "):

@@ -8,9 +8,8 @@ from itertools import chain
 
 from exposure.cli import wording
 from exposure.cli.command import DONE, UsageError
-from exposure.cli.exposure_json import json_text
 from exposure.cli.inputs import Input, gather
-from exposure.cli.terminal import say, table, warn, wrapped
+from exposure.cli.terminal import say, say_json, table, warn, wrapped
 from exposure.flows import reading
 from exposure.flows.attribution import Attribution
 from exposure.flows.findings import ExposureFindings, ObservedFlow, find, peer_text
@@ -33,10 +32,10 @@ NO_SERVICE_PORT = "not a port of the Service"
 def run(arguments: Namespace) -> int:
     if not arguments.log and not arguments.hubble:
         raise UsageError(
-            "There is no flow log. Name one (a file, a folder, or - for standard input), or give --hubble ADDRESS."
+            "No flow log is given. Name a file, a folder, or - for standard input, or use --hubble ADDRESS."
         )
     if "-" in arguments.log and "-" in (arguments.filename or ()):
-        raise UsageError("Standard input is either the flow log or the manifests (-f -). Name a file for one of them.")
+        raise UsageError("Standard input is either the flow log or the manifests (-f -). Use a file for one of them.")
     given = gather(arguments)
     # The other end of a flow may be in any namespace. The entry points to report on are those that were asked for.
     resolved = ResolvedSnapshot(given.snapshot)
@@ -58,7 +57,7 @@ def run(arguments: Namespace) -> int:
                 "log": account_json(account, attributed, counted),
                 "exposures": [finding_json(finding, arguments.top or MOST_ROWS_JSON) for finding in findings],
             }
-            sys.stdout.write(json_text(document))
+            say_json(document)
         case "yaml":
             limits = ProposalLimits(arguments.max_cidrs, arguments.max_prefix, arguments.include_dropped)
             sys.stdout.write(proposal(given.snapshot, findings, limits))
@@ -71,7 +70,7 @@ def run(arguments: Namespace) -> int:
             warn(wording.NO_ENTRY_POINTS)
     _warn_about_log(account, attributed, sys.stderr.isatty() or arguments.output == "table")
     if not account.flows and account.bad:
-        raise UsageError("No line of the logs is a flow. Name their format with --format.")
+        raise UsageError("No line of the logs is a flow. Set their format with --format.")
     return DONE
 
 
@@ -118,7 +117,7 @@ def _print_entry_point(finding: ExposureFindings, top: int, standing: bool) -> N
     types, policy = wording.entry_points(exposure), wording.policy(exposure)
     say(f"{exposure.namespace}/{exposure.name}  {types}, policy {policy}")
     if not finding.incoming:
-        say("  No connection to it, as far as these logs show.")
+        say("  These logs show no connection to it.")
     _print_flows(HEADER, finding.incoming, top)
     if finding.outgoing:
         say()
@@ -128,7 +127,7 @@ def _print_entry_point(finding: ExposureFindings, top: int, standing: bool) -> N
     unused = [f"port {port.protocol} {port.port}{name}" for port, name in ports]
     unused += [f"the rule for {grant.peer} (NetworkPolicy {grant.policy})" for grant in finding.unused_grants]
     _print_list("Open and never used", unused)
-    _print_list("Dropped and perhaps wanted", [f"{_who(flow)}: {flow.wanted}" for flow in finding.wanted[:top]])
+    _print_list("Dropped, but may be wanted", [f"{_who(flow)}: {flow.wanted}" for flow in finding.wanted[:top]])
     contradictions = [
         f"{contradiction.reason}: {contradiction.message} ({contradiction.records} records)"
         for contradiction in finding.contradictions[:top]

@@ -37,7 +37,7 @@ def gather(arguments: Namespace) -> Input:
         config = replace(read_config(arguments.config), operator_namespace=arguments.operator_namespace)
     if arguments.filename:
         if arguments.kubeconfig or arguments.context:
-            raise UsageError("-f reads manifests and asks no cluster. Leave out --kubeconfig and --context.")
+            raise UsageError("-f reads manifests, not a cluster. Remove --kubeconfig and --context.")
         config = config or Config(operator_namespace=arguments.operator_namespace)
         snapshot = read_snapshot(arguments.filename, config, arguments.namespace)
         return Input(snapshot, _namespaces(arguments, snapshot, "files"), arguments.namespace or "default")
@@ -56,5 +56,5 @@ def _namespaces(arguments: Namespace, snapshot: Snapshot, place: str) -> tuple[s
         return every
     if arguments.namespace not in every:
         known = ", ".join(every[:LISTED]) + (", …" if len(every) > LISTED else "")
-        raise UsageError(f"There is no namespace {arguments.namespace} in the {place}. Known there: {known or 'none'}.")
+        raise UsageError(f"Namespace {arguments.namespace} is not in the {place}. Namespaces: {known or 'none'}.")
     return (arguments.namespace,)

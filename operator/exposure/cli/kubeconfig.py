@@ -32,8 +32,8 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise UsageError(
-                f"There is no kubeconfig {names}, so no cluster can be asked. Give --kubeconfig, or -f to read "
-                "manifests without a cluster."
+                f"The kubeconfig {names} does not exist, so there is no cluster to read. Set --kubeconfig, or use "
+                "-f to read manifests without a cluster."
             ) from error
         return "default"
     contents = [document.content for file in files for document in documents(read_text(file), file)]
@@ -44,12 +44,12 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
     if current not in contexts:
         missing = f"context {current}" if current else "current-context"
         known = ", ".join(sorted(contexts)) or "none"
-        raise UsageError(f"The kubeconfig {names} has no {missing}. Give --context, one of: {known}.")
+        raise UsageError(f"The kubeconfig {names} has no {missing}. Set --context to one of: {known}.")
     user = text(contexts[current], "user")
     if user and user not in users:  # Without a user, requests are anonymous.
         known = ", ".join(sorted(users)) or "none"
         raise UsageError(
-            f"Context {current} of the kubeconfig names the user {user!r}, which is not there. Its users: {known}."
+            f"Context {current} of the kubeconfig names the user {user!r}, which does not exist. Users: {known}."
         )
     logged: list[logging.LogRecord] = []
     # As a filter it drops what it collects, because it returns None.
@@ -67,14 +67,14 @@ def configure(configuration: Any, kubeconfig: str | None, context: str | None) -
         logging.getLogger().removeFilter(collect)
     if not configuration.host.startswith(("http://", "https://")):
         raise UsageError(
-            f"Context {current} of the kubeconfig {names} has the server {configuration.host!r}. Write a URL such as "
+            f"Context {current} of the kubeconfig {names} has the server {configuration.host!r}. Use a URL such as "
             "https://203.0.113.1:6443."
         )
     if any(record.levelno >= logging.ERROR for record in logged):
         command = text(mapping(users.get(user, {}), "exec"), "command")
         raise UsageError(
-            f"The command {command} of user {user} in the kubeconfig gives no credentials. Run kubectl get "
-            "namespaces, which runs it as well, and follow its message."
+            f"The command {command} of user {user} in the kubeconfig returns no credentials. Run kubectl get "
+            "namespaces, which runs the same command, and follow its message."
         )
     return text(contexts[current], "namespace") or "default"
 

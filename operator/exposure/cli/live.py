@@ -31,16 +31,16 @@ OPERATOR, CONFIG_KEY = "exposure-operator", "config.yaml"
 
 #: Why there is no answer, by the name of urllib3's exception.
 NO_ANSWER_REASONS: Mapping[str, str] = {
-    "LocationParseError": "it is no URL such as https://203.0.113.1:6443",
-    "LocationValueError": "it is no URL such as https://203.0.113.1:6443",
+    "LocationParseError": "it is not a URL such as https://203.0.113.1:6443",
+    "LocationValueError": "it is not a URL such as https://203.0.113.1:6443",
     "NameResolutionError": "its name cannot be resolved",
     "ConnectTimeoutError": f"no connection within {CONNECT_SECONDS:.0f} s",
     "ReadTimeoutError": f"no response within {READ_SECONDS:.0f} s",
     "NewConnectionError": "the connection is refused, or there is no route",
-    "SSLError": "TLS fails, because a certificate is not accepted or the server does not speak TLS",
-    "ProxyError": "the proxy does not connect to it",
+    "SSLError": "TLS fails: a certificate is not accepted, or the server does not use TLS",
+    "ProxyError": "the proxy cannot connect to it",
 }
-CONNECTION_BROKEN = "the connection breaks off"
+CONNECTION_BROKEN = "the connection was interrupted"
 NOT_AN_API_SERVER = "Check that the server of the kubeconfig's context is a Kubernetes API server."
 
 
@@ -70,7 +70,7 @@ class Cluster:
         if status not in (200, 404):
             warn(
                 f"The operator's ConfigMap {namespace}/{OPERATOR} cannot be read ({_reason(status, config_map)}), so "
-                "the default configuration is assumed. Give it with --config."
+                "the default configuration is used. Set the configuration with --config."
             )
         written = text(mapping(config_map, "data"), CONFIG_KEY)
         for document in documents(written, f"ConfigMap {namespace}/{OPERATOR}, {CONFIG_KEY}"):
@@ -87,8 +87,8 @@ class Cluster:
         image = next((text(container, "image") for container in objects(pod, "containers")), "")
         if not image:
             raise UsageError(
-                f"There is no image for the probe pods: Deployment {namespace}/{OPERATOR} cannot be read "
-                f"({_reason(status, deployment)}). Give --image, or --from outside, which needs no pods."
+                f"The image for the probe pods is not known: Deployment {namespace}/{OPERATOR} cannot be read "
+                f"({_reason(status, deployment)}). Set --image, or use --from outside, which needs no pods."
             )
         return image
 
@@ -109,7 +109,7 @@ class Cluster:
         except (HTTPError, OSError, client.ApiException) as error:
             raise UsageError(
                 f"The cluster at {self.server} does not answer: {_no_answer(error)}. Check the server of the "
-                "kubeconfig's context, and the network to it."
+                "kubeconfig's context and the network to it."
             ) from error
         try:
             document = json.loads(answer)
@@ -126,7 +126,7 @@ class Cluster:
             return []
         raise UsageError(
             f"{kind.kind} objects cannot be listed: {self.server} answers 404 to GET {kind.path(kind.versions[0])}. "
-            f"Without them there is no map. {NOT_AN_API_SERVER}"
+            f"The map needs them. {NOT_AN_API_SERVER}"
         )
 
     def _items(self, kind: Kind, version: str) -> list[dict[str, Any]] | None:
@@ -141,7 +141,7 @@ class Cluster:
                         pager.add(page)
                     except NotAList as error:
                         raise UsageError(
-                            f"{of_kind}: what {self.server} answers to GET {path} is no JSON object with items. "
+                            f"{of_kind}: the answer of {self.server} to GET {path} is not a JSON object with items. "
                             f"{NOT_AN_API_SERVER}"
                         ) from error
                 case 404:
@@ -149,18 +149,18 @@ class Cluster:
                 case 410:
                     if not pager.expired():
                         raise UsageError(
-                            f"{of_kind}: reading the list took longer than the API server keeps it. Try again."
+                            f"{of_kind}: the list expired at the API server before it was read in full. Try again."
                         )
                 case 401:
                     raise UsageError(
                         f"The cluster at {self.server} does not accept these credentials (401 Unauthorized). Log in "
-                        "again, or give another --context."
+                        "again, or use another --context."
                     )
                 case 403:
                     resource = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
                     raise UsageError(
                         f"You may not list {resource} in all namespaces ({_reason(status, page)}). Ask for the verb "
-                        f"list on {resource}, as ClusterRole exposure-operator-map has it."
+                        f"list on {resource}. ClusterRole exposure-operator-map grants it."
                     )
                 case _:
                     raise UsageError(

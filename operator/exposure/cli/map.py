@@ -5,12 +5,12 @@ from argparse import Namespace
 
 from exposure.cli import wording
 from exposure.cli.command import DONE
-from exposure.cli.exposure_json import exposure_json, json_text
 from exposure.cli.inputs import gather
 from exposure.cli.page import page
-from exposure.cli.terminal import table, warn
+from exposure.cli.terminal import say_json, table, warn
 from exposure.model.exposures import Exposure
 from exposure.plan.resolved import ResolvedSnapshot
+from exposure.render.exposures import exposure_json
 
 HEADER = ("NAMESPACE", "NAME", "TYPE", "ADDRESS", "OPEN", "FROM", "POLICY", "BLIND SPOTS")
 
@@ -20,7 +20,7 @@ def run(arguments: Namespace) -> int:
     exposures = ResolvedSnapshot(given.snapshot).exposures(given.namespaces)
     match arguments.output:
         case "json":
-            sys.stdout.write(json_text([exposure_json(exposure) for exposure in exposures]))
+            say_json([exposure_json(exposure) for exposure in exposures])
         case "html":
             sys.stdout.write(page(exposures))
         case _ if exposures:

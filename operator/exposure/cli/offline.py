@@ -11,7 +11,7 @@ from exposure.cli.gathering import Gathering, group_of, is_served, kind_of
 from exposure.cli.terminal import warn
 from exposure.fields import BadField, meta
 from exposure.model.config import Config
-from exposure.model.intent import ClusterExposurePolicy, ExposurePolicy, InvalidSpec
+from exposure.model.intent import InvalidSpec, Policy
 from exposure.model.snapshot import Snapshot
 from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import API_GROUP, API_VERSION, KINDS
@@ -23,8 +23,8 @@ LISTED = 20
 WRITTEN_BY_THE_OPERATOR = "Exposure"
 OUR_KINDS = (*(kind.kind for kind in KINDS if kind.group == API_GROUP), WRITTEN_BY_THE_OPERATOR)
 
-NO_API_VERSION = "is missing; write {version}"
-NOT_SERVED = "{written} is not served; write {version}"
+NO_API_VERSION = "is missing. Use {version}"
+NOT_SERVED = "{written} is not served. Use {version}"
 
 
 def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -> Snapshot:
@@ -50,7 +50,7 @@ def read_config(name: str) -> Config:
     """The component configuration in a file. UsageError names file, line and field."""
     in_file = list(documents(read_text(name), name))
     if len(in_file) > 1:
-        raise UsageError(f"{in_file[1].place()}: a configuration file holds one document. Remove the others.")
+        raise UsageError(f"{in_file[1].place()}: a configuration file contains one document. Remove the others.")
     for document in in_file:
         try:
             return parse_config(document.content)
@@ -71,7 +71,7 @@ def _texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:
             paths = sorted(path for path in path.rglob("*") if path.suffix in SUFFIXES and path.is_file())
             if not paths:
                 raise UsageError(
-                    f"{name}: this folder has no {', '.join(SUFFIXES)} file. Give a file, or a folder with manifests."
+                    f"{name}: this folder has no {', '.join(SUFFIXES)} file. Name a file or a folder with manifests."
                 )
             yield from ((str(path), read_text(str(path))) for path in paths)
 
@@ -81,7 +81,7 @@ def _read(document: Document, raw: Any, at: str, into: Gathering, namespace: str
     if raw is None:
         return
     if not isinstance(raw, dict):
-        problem = "is not an object; a manifest begins with apiVersion and kind"
+        problem = "is not an object. A manifest begins with apiVersion and kind"
         problems.append(f"{document.place(at)}: {at or 'document'}: {problem}")
         return
     api_version, kind_name = raw.get("apiVersion"), raw.get("kind")
@@ -115,36 +115,36 @@ def _keep(
             yield "apiVersion", NOT_SERVED.format(written=api_version, version=known)
         else:
             warn(
-                f"{document.place(at)}: {api_version} {kind.kind} is passed over, because this version of it is not "
-                f"read. Write {known}."
+                f"{document.place(at)}: {api_version} {kind.kind} is ignored: this version is not supported. "
+                f"Use {known}."
             )
         return
     metadata = meta(raw)
     name = metadata.get("name") or metadata.get("generateName")
     if not isinstance(name, str) or not name:
-        yield "metadata.name", "is missing; give the object a name"
+        yield "metadata.name", "is missing. Give the object a name"
         return
     own_namespace = metadata.get("namespace") or namespace
     if not isinstance(own_namespace, str):
-        yield "metadata.namespace", f"{own_namespace!r} is not a string; put it in quotes"
+        yield "metadata.namespace", f"{own_namespace!r} is not a string. Put it in quotes"
         return
     raw = {**raw, "metadata": {**metadata, "name": name, "namespace": own_namespace}}
     if kind.group == API_GROUP:
         duplicate = duplicate_key(document.node) if not at else None
         if duplicate is not None:
-            yield duplicate[0], f"is written twice, the second time in line {duplicate[1]}; remove one"
+            yield duplicate[0], f"is set twice, the second time in line {duplicate[1]}. Remove one"
             return
         refused = validation.problems(kind.kind, raw)
         if refused:
             yield from refused
             return
     value = kind.parse(raw)
-    if isinstance(value, ExposurePolicy | ClusterExposurePolicy) and isinstance(value.spec, InvalidSpec):
+    if isinstance(value, Policy) and isinstance(value.spec, InvalidSpec):
         yield value.spec.field, value.spec.message
         return
     if into.keep(kind, value):
         shown = f"{own_namespace}/{name}" if kind.namespaced else name
-        warn(f"{document.place(at)}: {kind.kind} {shown} is defined again. This definition counts.")
+        warn(f"{document.place(at)}: {kind.kind} {shown} is defined again. This definition replaces the earlier one.")
 
 
 def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, str]]:
@@ -154,7 +154,7 @@ def _unknown_of_ours(api_version: str, kind_name: str) -> Iterator[tuple[str, st
     elif not api_version and kind_name in OUR_KINDS:
         yield "apiVersion", NO_API_VERSION.format(version=API_VERSION)
     elif group_of(api_version) == API_GROUP and kind_name not in OUR_KINDS:
-        yield "kind", f"{kind_name!r} is no kind of {API_GROUP}; its kinds are {', '.join(OUR_KINDS)}"
+        yield "kind", f"{kind_name!r} is not a kind of {API_GROUP}. Its kinds: {', '.join(OUR_KINDS)}"
 
 
 def _shown_name(raw: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The command line: every subcommand with its options, and how the text of an option is read.
 
-It stands apart from what the subcommands do, so that a help text waits for none of their imports.
+It is apart from the subcommands, so that --help does not wait for their imports.
 """
 
 from argparse import REMAINDER, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -17,19 +17,19 @@ from exposure.verify.values import PLACES, Place
 HELP_WIDTH = 100
 DESCRIPTION = (
     "Finds every entry point of a cluster (load balancers, node ports, external IPs, ingresses, gateways), and shows "
-    "what is open, to whom, why, and what no NetworkPolicy can hold back."
+    "what is open, to whom, why, and what no NetworkPolicy can restrict."
 )
 EPILOG = """\
 examples:
   kubectl exposure map                             every entry point of the cluster
   kubectl exposure map -f manifests/ -o json       the same from files, without a cluster
-  kubectl exposure plan -n shop                    what the operator would write, and why
+  kubectl exposure plan -n shop                    what the operator would write, and in which order
   kubectl exposure plan -f shop.yaml -o yaml       the NetworkPolicies themselves
   kubectl exposure explain shop/web                every source, port and blind spot of one Service
-  kubectl exposure verify -n shop                  real connections: what is expected, and what is observed
+  kubectl exposure verify -n shop                  real connections: expected and observed results
   kubectl exposure flows flows.json                who connected, who was dropped, what is open and never used
 
-exit status: 0 done; 1 differences or failures that were asked for; 2 wrong use or unreadable input
+exit status: 0 success; 1 differences (plan --exit-code) or mismatches (verify); 2 incorrect usage or unreadable input
 """
 #: How an object is named, for `explain` and `verify`.
 OBJECT = "[NAMESPACE/]SERVICE"
@@ -38,7 +38,7 @@ LONGEST_SECONDS = 30.0
 
 
 def parse(argv: Sequence[str]) -> Namespace:
-    """The options, with their `subcommand`. Leaves the process where argparse does: for --help, and for wrong use."""
+    """The options, with their `subcommand`. As argparse does, exits for --help and for incorrect usage."""
     parser = ArgumentParser(
         prog="kubectl exposure",
         description=wrapped(DESCRIPTION, width=HELP_WIDTH),
@@ -69,7 +69,7 @@ def _subcommand_first(argv: Sequence[str]) -> Sequence[str]:
     try:
         parsed, unknown = leading.parse_known_args(argv)
     except ArgumentError:
-        return argv  # The parser proper will name what is wrong.
+        return argv  # The real parser reports what is wrong.
     rest: list[str] = parsed.rest
     return [rest[0], *argv[: len(argv) - len(rest)], *rest[1:]] if rest else unknown
 
@@ -89,14 +89,14 @@ def _input_options(parser: ArgumentParser) -> None:
         action="append",
         metavar="FILE",
         help="read manifests instead of a cluster: a file, a folder (*.yaml, *.yml and *.json below it), or - for "
-        "standard input; may be repeated. Needs no cluster and no credentials",
+        "standard input. Can be repeated. Needs no cluster and no credentials",
     )
     add("--config", metavar="FILE", help="facts about the cluster that cannot be detected (YAML)")
     add(
         "-n",
         "--namespace",
         metavar="NAME",
-        help="report on this namespace only; with -f, also the namespace of objects that name none",
+        help="report on this namespace only; with -f, also the namespace of objects without one",
     )
     add("-A", "--all-namespaces", action="store_true", help="report on every namespace (the default)")
     add("--kubeconfig", metavar="FILE", help="as in kubectl")
@@ -105,7 +105,7 @@ def _input_options(parser: ArgumentParser) -> None:
         "--operator-namespace",
         metavar="NAME",
         default=Config().operator_namespace,
-        help="where the operator runs and keeps its configuration (%(default)s)",
+        help="where the operator and its configuration are (default: %(default)s)",
     )
 
 
@@ -126,7 +126,7 @@ def _map_options(parser: ArgumentParser) -> None:
     _output(
         parser,
         ("table", "json", "html"),
-        "table (the default), json (a list of entry points), or html (one page with a picture, self-contained)",
+        "table (the default), json (a list of entry points), or html (one self-contained page with a picture)",
     )
 
 
@@ -134,11 +134,11 @@ def _plan_options(parser: ArgumentParser) -> None:
     _output(
         parser,
         ("diff", "yaml", "json"),
-        "diff (the default): each change in one line, compared with the cluster, or with -f with the NetworkPolicies "
-        "in the files; yaml: every NetworkPolicy of the operator that should exist afterwards; json: both",
+        "diff (the default): one line for each change, compared with the cluster (with -f: with the NetworkPolicies in "
+        "the files); yaml: every NetworkPolicy of the operator that should exist afterwards; json: both",
     )
-    _switch(parser, "--as-enforced", "plan as if nothing were in mode Audit or Paused")
-    _switch(parser, "--exit-code", "exit with 1 if anything would be written")
+    _switch(parser, "--as-enforced", "plan as if every policy and namespace were in mode Enforce")
+    _switch(parser, "--exit-code", "exit with status 1 if there is anything to write")
 
 
 def _explain_options(parser: ArgumentParser) -> None:
@@ -148,7 +148,7 @@ def _explain_options(parser: ArgumentParser) -> None:
         ("text", "json"),
         "text (the default), or json (entry points as map -o json gives them, with their NetworkPolicies)",
     )
-    _switch(parser, "--as-enforced", "explain as if nothing were in mode Audit or Paused")
+    _switch(parser, "--as-enforced", "explain as if every policy and namespace were in mode Enforce")
 
 
 def _verify_options(parser: ArgumentParser) -> None:
@@ -157,59 +157,60 @@ def _verify_options(parser: ArgumentParser) -> None:
         parser,
         "--from",
         "PLACES",
-        f"where to connect from, any of {','.join(PLACES)}; outside is where this command runs, the others are "
-        "short-lived pods (default: outside,other-namespace,same-namespace, and with -f only outside). node is a "
-        "hostNetwork pod in kube-system",
+        f"where to connect from: any of {','.join(PLACES)} (default: the first three; with -f: outside). outside is "
+        "this machine, the others are short-lived pods. The node pod has hostNetwork, in kube-system",
         dest="places",
         type=_places,
     )
-    _switch(parser, "--dry-run", "print what it would connect to, from where; do nothing")
-    _output(parser, ("table", "json", "junit"), "(%(default)s)")
-    _option(parser, "--timeout", "2s", "for one connection (2s, 500ms; default 2s)", type=_seconds, default=2.0)
-    _option(parser, "--parallel", "N", "connections at once (%(default)s)", type=_number(1, 64), default=16)
-    several = "connections to a target behind which several pods may answer (%(default)s); else one"
+    _switch(parser, "--dry-run", "print the connections, but make none")
+    _output(parser, ("table", "json", "junit"), "table (the default), json, or junit")
+    _option(parser, "--timeout", "2s", "limit of one connection: 2s, 500ms (default: 2s)", type=_seconds, default=2.0)
+    _option(parser, "--parallel", "N", "connections at once (default: %(default)s)", type=_number(1, 64), default=16)
+    several = "connections to a target with several pods (default: %(default)s). Other targets get one"
     _option(parser, "--repeat", "N", several, type=_number(1, 9), default=4)
-    translated = "the address that the cluster sees of this machine, where it is translated on the way"
+    translated = "the address with which this machine reaches the cluster, if NAT changes it"
     _option(parser, "--source", "ADDRESS", translated, type=_address)
-    _option(parser, "--image", "IMAGE", "for the probe pods (default: the running operator's own)")
-    other = "where the pod of other-namespace runs (default: the operator's namespace)"
+    _option(parser, "--image", "IMAGE", "image of the probe pods (default: the image of the running operator)")
+    other = "namespace of the other-namespace pod (default: the operator's namespace)"
     _option(parser, "--probe-namespace", "NAME", other, default="")
-    _option(parser, "--node", "NAME", "where the pod of node runs (default: any node)", default="")
+    _option(parser, "--node", "NAME", "node of the node pod (default: any node)", default="")
 
 
 def _flows_options(parser: ArgumentParser) -> None:
     _option(parser, "log", "LOG", "a flow log, plain or .gz: a file, a folder, or - for standard input", nargs="*")
     formats = ("auto", "hubble", "calico", "aws-vpc", "netfilter", "conntrack")
-    recognized = "of the logs (default: recognized by their content)"
+    recognized = "format of the logs (default: recognized by their content)"
     parser.add_argument("--format", choices=formats, default="auto", help=recognized)
     _option(
-        parser, "--hubble", "ADDRESS", "ask a Hubble relay over gRPC, as localhost:4245 (needs grpcio and protobuf)"
+        parser, "--hubble", "ADDRESS", "read a Hubble relay over gRPC, as localhost:4245 (needs grpcio and protobuf)"
     )
     _option(
-        parser, "--hubble-ca", "FILE", "speak TLS to it, trusting this CA (default: no TLS, as behind a port-forward)"
+        parser, "--hubble-ca", "FILE", "use TLS with the relay and trust this CA (default: no TLS, for a port-forward)"
     )
-    _option(parser, "--last", "N", "how many flows to ask Hubble for (%(default)s)", type=_number(1), default=10_000)
+    _option(parser, "--last", "N", "flows to read from Hubble (default: %(default)s)", type=_number(1), default=10_000)
     proposals = "table (the default), json, or yaml: the proposed ExposurePolicies alone, for a person to review"
     _output(parser, ("table", "json", "yaml"), proposals)
     parser.add_argument(
         "--against",
         choices=("auto", "standing", "planned"),
         default="auto",
-        help="judge by the NetworkPolicies that stand, or by those that the plan would lead to (default: those that "
-        "stand, where a cluster or the files have any)",
+        help="judge by the NetworkPolicies that exist (standing), or by those that the plan would write (planned); "
+        "default: standing, if there are any",
     )
-    most = "rows for each entry point, most flows first (20 in the table, 1000 in json)"
+    most = "rows for each entry point, most flows first (default: 20 in the table, 1000 in json)"
     _option(parser, "--top", "N", most, type=_number(1))
-    _option(parser, "--max-cidrs", "N", "client ranges in a proposal (%(default)s)", type=_number(1), default=32)
-    widest = "the widest range a proposal may name (16,48)"
+    _option(
+        parser, "--max-cidrs", "N", "client ranges in a proposal (default: %(default)s)", type=_number(1), default=32
+    )
+    widest = "widest range in a proposal, as a prefix length (default: 16,48)"
     _option(parser, "--max-prefix", "V4[,V6]", widest, type=_prefixes, default={4: 16, 6: 48})
-    _switch(parser, "--include-dropped", "propose also what was dropped and perhaps wanted")
-    _option(parser, "--rows", "N", "rows kept in memory (%(default)s)", type=_number(16), default=50_000)
+    _switch(parser, "--include-dropped", "also propose connections that were dropped and may be wanted")
+    _option(parser, "--rows", "N", "rows kept in memory (default: %(default)s)", type=_number(16), default=50_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """`name` is also that of the module whose `run` does it."""
+    """`name`: also the name of its module, which has the function `run`."""
 
     name: str
     summary: str
@@ -223,7 +224,7 @@ SUBCOMMANDS = (
     Subcommand(
         "map",
         "every entry point of the cluster: what is open, to whom, by which policy, and its blind spots",
-        "Every entry point of the cluster: what is open, to whom, by which policy, and its blind spots.",
+        "Lists every entry point of the cluster: what is open, to whom, by which policy, and its blind spots.",
         "examples:\n  kubectl exposure map\n  kubectl exposure map -f manifests/ --config cluster.yaml -o json\n"
         "  kubectl exposure map -o html > entry-points.html\n",
         _map_options,
@@ -231,39 +232,38 @@ SUBCOMMANDS = (
     Subcommand(
         "plan",
         "what the operator would write: a diff against what is live, or the NetworkPolicies themselves",
-        "What the operator would write, in the order in which it would, from the code that it runs itself.",
+        "Shows what the operator would write, in its order, from the same code.",
         "examples:\n  kubectl exposure plan -n shop\n  kubectl exposure plan -f shop.yaml -o yaml\n"
-        "  kubectl exposure plan --as-enforced          what leaving mode Audit would do\n",
+        "  kubectl exposure plan --as-enforced          what Enforce would write\n",
         _plan_options,
     ),
     Subcommand(
         "explain",
         "every source, port and blind spot of one Service, Ingress or Gateway, with its reason and its cure",
-        "Explains every entry point that leads to a Service, or that is an Ingress or a Gateway: who is admitted and "
-        "why, by which row of the truth table and which documentation; and what no NetworkPolicy can hold back, with "
-        "the cure.",
+        "Explains every entry point of a Service, Ingress or Gateway: who is admitted and why, with the row of the "
+        "truth table and its documentation; and what no NetworkPolicy can restrict, with the cure.",
         "examples:\n  kubectl exposure explain shop/web\n  kubectl exposure explain web -n shop -f manifests/\n"
         "  kubectl exposure explain ingress/shop -o json\n",
         _explain_options,
     ),
     Subcommand(
         "verify",
-        "real connections to every entry point and to the pods behind it: expected, and observed",
+        "real connections to every entry point and to the pods behind it: expected and observed results",
         "Connects to each entry point from where this command runs, and to the pods behind it from short-lived pods in "
-        "the cluster. Compares what comes of it with the policies that should stand and with the truth table, and "
-        "names the cause where the two differ. Sends nothing over TCP, and one empty datagram over UDP.",
+        "the cluster. Compares the results with the planned policies and the truth table, and names the cause of each "
+        "difference. Sends nothing over TCP, and one empty datagram over UDP.",
         "examples:\n  kubectl exposure verify --dry-run\n  kubectl exposure verify shop/web --from outside\n"
         "  kubectl exposure verify -n shop -o junit > verify.xml\n\n"
-        "exit status: 0 all as expected (what cannot be judged is no failure); 1 a mismatch; 2 wrong use\n",
+        "exit status: 0 no mismatch (checks that are not judged do not count); 1 a mismatch; 2 incorrect usage\n",
         _verify_options,
     ),
     Subcommand(
         "flows",
         "flow logs compared with the policies: who connects, what is unused or dropped, and a policy that fits",
         "Reads flow logs (Hubble, Calico, AWS VPC, the kernel's packet log, conntrack). For every entry point, reports "
-        "who connects, what is allowed and dropped, what is open and never used, what is dropped and perhaps wanted, "
-        "and where the log and the policies disagree. -o yaml proposes the ExposurePolicy that would fit. It applies "
-        "nothing.",
+        "who connects, what is allowed and dropped, what is open and never used, what was dropped and may be wanted, "
+        "and where the log and the policies disagree. -o yaml proposes an ExposurePolicy that fits. It is not "
+        "applied.",
         "examples:\n  hubble observe --last 10000 -o json | kubectl exposure flows -\n"
         "  kubectl exposure flows vpc-logs/ -f manifests/ -o yaml > review-me.yaml\n"
         "  kubectl exposure flows --hubble localhost:4245 -n shop\n",
@@ -276,7 +276,7 @@ def _number(least: int, most: int = 10**9) -> Callable[[str], int]:
     def read(text: str) -> int:
         # isdigit() alone accepts "²", which int() does not.
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ArgumentTypeError(f"{text} is no number from {least} to {most}")
+            raise ArgumentTypeError(f"{text} is not a number from {least} to {most}")
         return int(text)
 
     return read
@@ -287,7 +287,7 @@ def _seconds(text: str) -> float:
     try:
         seconds = float(number) * unit
     except ValueError:
-        raise ArgumentTypeError(f"{text} is no time such as 2s or 500ms") from None
+        raise ArgumentTypeError(f"{text} is not a time such as 2s or 500ms") from None
     if not 0 < seconds <= LONGEST_SECONDS:
         raise ArgumentTypeError(f"{text} is not between 1ms and {LONGEST_SECONDS:.0f}s")
     return seconds
@@ -295,7 +295,7 @@ def _seconds(text: str) -> float:
 
 def _address(text: str) -> str:
     if address(text) is None:
-        raise ArgumentTypeError(f"{text} is no IP address")
+        raise ArgumentTypeError(f"{text} is not an IP address")
     return text
 
 
@@ -303,7 +303,7 @@ def _places(text: str) -> tuple[Place, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in PLACES:
-            raise ArgumentTypeError(f"{name} is none of {', '.join(PLACES)}")
+            raise ArgumentTypeError(f"{name} is not one of {', '.join(PLACES)}")
     return tuple(place for place in PLACES if place in names)
 
 
@@ -311,8 +311,8 @@ def _prefixes(text: str) -> dict[int, int]:
     """The prefix length by IP version."""
     parts = [part.strip().removeprefix("/") for part in text.split(",")]
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ArgumentTypeError("one or two prefix lengths, as 16,48")
+        raise ArgumentTypeError("use one or two prefix lengths, such as 16,48")
     v4, v6 = int(parts[0]), int(parts[1]) if len(parts) == 2 else 48
     if v4 > 32 or v6 > 128:
-        raise ArgumentTypeError("at most 32, and 128 for IPv6")
+        raise ArgumentTypeError("a prefix length is at most 32 for IPv4 and 128 for IPv6")
     return {4: v4, 6: v6}

@@ -54,8 +54,8 @@ def _summary(exposures: Sequence[Exposure]) -> str:
     blind_spots = ", ".join(f"{_text(reason)} ({count})" for reason, count in most_first)
     return (
         f"{_many(len(exposures), 'entry point')} in {_many(namespaces, 'namespace')}; {ungoverned} without a policy. "
-        f"Blind spots: {blind_spots or 'none known'}. What a green line shows is held by a NetworkPolicy; what a "
-        "dashed red line shows is not."
+        f"Blind spots: {blind_spots or 'none known'}. A NetworkPolicy restricts what a green line shows. "
+        "Nothing restricts what a dashed red line shows."
     )
 
 
@@ -71,7 +71,7 @@ def _section(exposure: Exposure) -> str:
         ("open", wording.ports(exposure)),
         ("from", wording.callers(exposure.sources)),
         ("policy", wording.policy(exposure)),
-        ("carried by", ", ".join(map(str, exposure.network_policies))),
+        ("policies", ", ".join(map(str, exposure.network_policies))),
         ("provider", exposure.profile),
         ("CNI", exposure.cni),
         ("refused", exposure.refusal),

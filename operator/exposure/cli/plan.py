@@ -10,21 +10,17 @@ from typing import Any
 import yaml
 
 from exposure.cli.command import DIFFERENT, DONE
-from exposure.cli.exposure_json import json_text
 from exposure.cli.inputs import gather
-from exposure.cli.terminal import say
+from exposure.cli.terminal import say, say_json
 from exposure.model.plans import Change, Plan
 from exposure.networkpolicy.render import network_policy_manifest
-from exposure.plan import connectivity, connectivity_lines, plan_text
+from exposure.plan.connectivity import connectivity, connectivity_lines
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
+from exposure.plan.text import plan_text
 
-ONLY_PLANNED = (
-    "Namespace {namespace}: mode Audit plans and does not write {names}. --as-enforced shows what Enforce writes."
-)
-LEFT_BY_PAUSE = (
-    "Namespace {namespace}: mode Paused leaves NetworkPolicies as they are. --as-enforced shows what Enforce writes."
-)
-NOTHING_TO_WRITE = "There is nothing to write, and no NetworkPolicy of the operator to keep."
+ONLY_PLANNED = "Namespace {namespace}: mode Audit does not write {names}. --as-enforced shows what Enforce writes."
+LEFT_BY_PAUSE = "Namespace {namespace}: mode Paused writes no NetworkPolicies. --as-enforced shows what Enforce writes."
+NOTHING_TO_WRITE = "There is nothing to write, and the operator has no NetworkPolicy to keep."
 
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -44,7 +40,7 @@ def run(arguments: Namespace) -> int:
         case "yaml":
             sys.stdout.write("".join(f"---\n{_yaml(manifest)}" for manifest in manifests))
         case "json":
-            sys.stdout.write(json_text(_changes_json(resolved, plans) | {"networkPolicies": list(manifests)}))
+            say_json(_changes_json(resolved, plans) | {"networkPolicies": list(manifests)})
         case _:
             for line in _text(resolved, plans):
                 say(line)

@@ -28,11 +28,13 @@ class NamedObject:
 
     def owns(self, exposure: Exposure) -> bool:
         """Whether the entry point is this object, or leads to it."""
-        if self.kind == "Exposure":
-            return exposure.ref == self.ref
-        if self.kind == "Service" and any(backend.service == self.ref for backend in exposure.backends):
-            return True
-        return exposure.owner.kind == self.kind and Ref(exposure.namespace, exposure.owner.name) == self.ref
+        match self.kind:
+            case "Exposure":
+                return exposure.ref == self.ref
+            case "Service":
+                return any(backend.service == self.ref for backend in exposure.backends)
+            case kind:
+                return exposure.owner.kind == kind and Ref(exposure.namespace, exposure.owner.name) == self.ref
 
 
 def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> NamedObject:
@@ -42,7 +44,7 @@ def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> Name
     """
     prefix, name = text.split("/", 1) if "/" in text else ("service", text)
     if not prefix or not name or "/" in name:
-        raise UsageError(f"{text} is not the name of an object. Write {OBJECT_FORMS}, with -n for the namespace.")
+        raise UsageError(f"{text} is not the name of an object. Use {OBJECT_FORMS}, with -n for the namespace.")
     kind = _kind(prefix)
     namespaces = _namespaces_with(given, exposures, kind, name)
     if given.default_namespace in namespaces:
@@ -57,7 +59,7 @@ def named_object(given: Input, exposures: Iterable[Exposure], text: str) -> Name
     if kind or prefix in given.snapshot.namespaces:
         missing = f"{kind} {name}" if kind else f"Service {text}"
         raise UsageError(f"There is no {missing}. kubectl exposure map -A lists every entry point.")
-    raise UsageError(f"{text}: {prefix} is neither a namespace nor a kind with entry points. Write {OBJECT_FORMS}.")
+    raise UsageError(f"{text}: {prefix} is neither a namespace nor a kind with entry points. Use {OBJECT_FORMS}.")
 
 
 def _kind(word: str) -> str | None:

@@ -4,10 +4,12 @@ Names, annotations and file names are other people's input. A character that cou
 C1 controls) or reverse a line (bidirectional overrides) is shown as its code point instead.
 """
 
+import json
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 #: Cc: controls, Cf: format characters such as bidirectional overrides and zero width ones, Zl and Zp: line and
 #: paragraph separators, Cs: lone surrogates, which cannot be encoded, Co: private use.
@@ -33,6 +35,11 @@ def _shown(character: str) -> str:
 def say(text: str = "") -> None:
     """Lines on standard output. Line breaks and tabs are kept."""
     sys.stdout.write(safe(text, keep="\n\t") + "\n")
+
+
+def say_json(document: Any) -> None:
+    """ASCII only: every character that could control a terminal is escaped."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def warn(text: str) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from exposure.cli.command import DIFFERENT, DONE, UsageError
 from exposure.cli.inputs import Input, gather
 from exposure.cli.selection import named_object
-from exposure.cli.terminal import say, table, warn, wrapped
+from exposure.cli.terminal import say, say_json, table, warn, wrapped
 from exposure.cli.wording import NO_ENTRY_POINTS
 from exposure.model.exposures import Exposure
 from exposure.verify.context import VerificationContext
 from exposure.verify.pods import ProbeFailed, ProbePods
-from exposure.verify.report import as_json, as_junit
+from exposure.verify.report import as_junit, check_json
 from exposure.verify.run import Try, Verification, mismatches
 from exposure.verify.values import PLACES, Check
 
@@ -24,9 +24,9 @@ def run(arguments: Namespace) -> int:
     places = arguments.places or (PLACES[:3] if given.cluster else PLACES[:1])
     inside = ",".join(place for place in places if place != "outside")
     if inside and given.cluster is None:
-        raise UsageError(f"Probe pods need a cluster, and -f asks none. Leave out {inside} of --from.")
+        raise UsageError(f"Probe pods need a cluster, but -f reads manifests. Remove {inside} from --from.")
     if arguments.node and arguments.node not in given.snapshot.nodes:
-        raise UsageError(f"There is no Node {arguments.node}. kubectl get nodes lists those that --node can name.")
+        raise UsageError(f"There is no Node {arguments.node}. To list the nodes, run kubectl get nodes.")
     context = VerificationContext(given.snapshot)
     exposures = _chosen(context, given, arguments.name)
     verification = Verification(
@@ -57,7 +57,7 @@ def run(arguments: Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
     match arguments.output:
         case "json":
-            sys.stdout.write(as_json(checks))
+            say_json(list(map(check_json, checks)))
         case "junit":
             sys.stdout.write(as_junit(checks))
         case _ if checks:
@@ -87,7 +87,7 @@ def _probe_pods(arguments: Namespace, given: Input) -> ProbePods:
     pods = ProbePods(given.cluster.request, image, arguments.timeout, arguments.parallel)
     removed = pods.sweep([arguments.probe_namespace or home, "default", "kube-system"])
     if removed:
-        warn(f"{removed} probe pods that an earlier run had left are deleted.")
+        warn(f"Deleted {removed} probe pods of an earlier run.")
     return pods
 
 
@@ -106,7 +106,7 @@ def _print_tries(tries: Sequence[Try]) -> None:
     ]
     if rows:
         table(("EXPOSURE", "FROM", "TYPE", "TO", "TIMES", "EXPECTED", "WHY"), rows)
-    say(f"{sum(attempted.times for attempted in tries)} connections, none of them made")
+    say(f"{sum(attempted.times for attempted in tries)} connections; none was made")
 
 
 def _print_checks(checks: Sequence[Check]) -> None:

@@ -8,13 +8,13 @@ from exposure.model.exposures import Exposure, Source
 #: As kubectl shows an empty column.
 NONE = "<none>"
 EFFECTS = {
-    "Opens": "opens: more is let in than was asked for",
-    "Cuts": "cuts: less is let in than was asked for",
-    "Unproven": "unproven: what is let in cannot be known from here",
+    "Opens": "opens: more is admitted than was asked for",
+    "Cuts": "cuts: less is admitted than was asked for",
+    "Unproven": "unproven: it is not known what is admitted",
 }
 NO_ENTRY_POINTS = (
-    "No entry point: no object that was read makes a pod reachable from outside the cluster. Check -n; with -f, check "
-    "that Services, Ingresses and Gateways are among the files."
+    "There are no entry points: no object makes a pod reachable from outside the cluster. Check -n. With -f, check "
+    "that the files contain the Services, Ingresses and Gateways."
 )
 
 
@@ -30,7 +30,7 @@ def addresses(exposure: Exposure) -> str:
 
 def ports(exposure: Exposure) -> str:
     protocols = [(port, "" if port.protocol == "TCP" else f"/{port.protocol}") for port in exposure.ports]
-    return ", ".join(f"{port.port}→{port.target}{protocol}" for port, protocol in protocols) or NONE
+    return ", ".join(f"{port.port}→{port.target_port}{protocol}" for port, protocol in protocols) or NONE
 
 
 def callers(sources: Sequence[Source]) -> str:

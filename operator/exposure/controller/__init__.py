@@ -1,1 +1,1 @@
-"""The outside: everything that touches the API server, the clock and the process. Decisions live in the pure middle."""
+"""The operator's process: everything that uses the API server and the clock. The pure packages decide."""

@@ -5,18 +5,16 @@ answered. A write that fails ends the pass, because later changes of a plan rely
 """
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from exposure.controller.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
 from exposure.controller.queue import PassResult
-from exposure.controller.store import Store, is_as_wanted
+from exposure.controller.store import Store
 from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
-from exposure.plan import is_ours
-from exposure.render import network_policy_manifest
+from exposure.networkpolicy.render import network_policy_manifest
 
 #: What the API server refuses today it may accept after a change elsewhere, such as a quota.
 RETRY_INVALID_SECONDS = 5.0
@@ -24,15 +22,11 @@ RETRY_INVALID_SECONDS = 5.0
 
 @dataclass(slots=True)
 class ApplyResult(PassResult):
-    """What became of a plan. `done`: how many changes of each verb. `terminating`: the namespace is being deleted."""
+    """What became of a plan. `made`: the changes that were made. `terminating`: the namespace is being deleted."""
 
-    done: Counter[str] = field(default_factory=Counter)
+    made: list[Change] = field(default_factory=list)
     name_conflicts: tuple[str, ...] = ()
     terminating: bool = False
-
-    @property
-    def writes(self) -> int:
-        return self.done.total() - self.done["keep"]
 
     @property
     def complete(self) -> bool:
@@ -41,9 +35,8 @@ class ApplyResult(PassResult):
 
 
 async def apply(plan: Plan, store: Store, writer: Writer) -> ApplyResult:
-    """Never raises for what an API server may answer: the result has it."""
-    kept = len(plan.changes) - len(plan.writes)
-    result = ApplyResult(done=Counter(keep=kept), name_conflicts=plan.name_conflicts)
+    """Carries out the plan. Errors of the API server are in the result and not raised."""
+    result = ApplyResult(name_conflicts=plan.name_conflicts)
     for _, changes in groupby(plan.writes, key=lambda change: change.step):
         step = list(changes)
         if len(step) == 1:
@@ -64,7 +57,7 @@ async def _carry_out(change: Change, result: ApplyResult, store: Store, writer: 
             await _delete(key, store, writer)
         else:
             await _write(change, key, store, writer)
-        result.done[change.verb] += 1
+        result.made.append(change)
     except NamespaceTerminating:
         result.terminating = True
     except NotFound as error:
@@ -83,8 +76,8 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
     body = network_policy_manifest(change.policy)
     if change.verb == "update":
         live = store.policies.get(key)
-        if live is None or not is_ours(live):
-            raise Conflict(409, "it no longer exists, or is no longer ours", request=f"apply {change.name}")
+        if live is None or not live.is_ours:
+            raise Conflict(409, "it was deleted, or no longer belongs to the operator", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
     with store.expecting(key, change.policy):
@@ -98,7 +91,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
 
 async def _delete(key: Key, store: Store, writer: Writer) -> None:
     live = store.policies.get(key)
-    if live is None or live.deleting or not is_ours(live):
+    if live is None or live.deleting or not live.is_ours:
         return
     with store.expecting(key, None):
         answer = await writer.delete(store.policies.kind.plural, store.policies.path(key), live.uid)
@@ -106,11 +99,3 @@ async def _delete(key: Key, store: Store, writer: Writer) -> None:
         store.policies.put(answer)
     else:
         store.policies.forget(key, live.uid)
-
-
-def not_as_planned(plan: Plan, store: Store) -> list[str]:
-    """The names of policies that are not live as the plan has them, by what was read back."""
-    live = store.policies.in_namespace(plan.namespace)
-    # Of several changes to one policy, the last one says what should exist.
-    planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
-    return sorted(name for name, policy in planned.items() if not is_as_wanted(live.get(name), policy))

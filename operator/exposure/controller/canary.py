@@ -1,9 +1,9 @@
-"""The canary: a proof, by connections of the operator's own pods, that this CNI enforces NetworkPolicies at all.
+"""The canary: connections between its own pods prove whether this CNI enforces NetworkPolicies.
 
 One round, in the operator's own namespace: a server pod, and a client that must reach it; a policy that closes the
 server, and a client that must not reach it; no policy again, and a client that must. Only the whole sequence proves
-anything: a refused connection alone might mean a server that never listened. A round deletes what it made. What a crash
-leaves behind, the next round deletes first. The policy selects the server pod alone.
+anything: a refused connection alone might mean that the server never listened. A round deletes what it created. After a
+crash, the next round does. The policy selects the server pod alone.
 """
 
 import asyncio
@@ -95,18 +95,18 @@ class Canary:
     async def _round(self) -> Proof:
         server = await self._start_server()
         if await self._connect(server, "o") != "open":
-            return None, "The canary's client cannot reach its server even without a policy: nothing is proven."
+            return None, "The canary's client cannot reach its server without a NetworkPolicy: nothing is proven."
         policy = await self._close_server()
         if await self._connect(server, "x") == "open":
             return False, (
-                "A connection succeeded to a pod that a NetworkPolicy closes: "
-                "the CNI of this cluster does not enforce NetworkPolicies."
+                "A connection succeeded although a NetworkPolicy denies it. "
+                "The CNI of this cluster does not enforce NetworkPolicies."
             )
         await self._delete("networkpolicies", policy)
         if await self._connect(server, "o") != "open":
-            return None, "The canary's server stopped answering: the refused connection before proves nothing."
+            return None, "The canary's server stopped answering, so the connection that failed before proves nothing."
         return True, (
-            "A connection succeeded without a policy, failed under one that denies, and succeeded again afterwards."
+            "A connection succeeded without a NetworkPolicy, failed under one that denies it, and succeeded again."
         )
 
     async def _sweep(self) -> None:

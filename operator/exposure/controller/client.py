@@ -60,8 +60,8 @@ async def connect(kubeconfig: str | None, context: str | None) -> "Client":
         return Client(configuration)
     except (*_BAD_FORM, library_config.ConfigException, OSError, ValueError, YAMLError) as error:
         reason = "it does not have the form of a kubeconfig" if isinstance(error, _BAD_FORM) else str(error).rstrip(".")
-        cure = "Name a readable kubeconfig with --kubeconfig, and one of its contexts with --context."
-        raise CannotStart(f"no credentials can be read from {source}: {reason}. {cure}") from error
+        cure = "Set --kubeconfig to a readable kubeconfig, and --context to one of its contexts."
+        raise CannotStart(f"credentials cannot be read from {source}: {reason}. {cure}") from error
 
 
 class Client:

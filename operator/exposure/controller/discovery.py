@@ -60,7 +60,7 @@ class Discovery:
             try:
                 await self.look()
             except ApiError as error:
-                log.warning("the kinds of the API server cannot be read: %s", error)
+                log.warning("the API server's list of kinds cannot be read: %s", error)
             except (KeyError, TypeError, AttributeError) as error:
                 log.warning("the API server's list of kinds has an unknown form: %r", error)
             await asyncio.sleep(POLL_SECONDS if self._served else FIRST_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Kubernetes Events: on transitions only, and never so many that they burden the cluster."""
+"""Kubernetes Events: only on transitions, and at a limited rate."""
 
 import asyncio
 import datetime
@@ -10,8 +10,8 @@ from exposure.controller.client import FIELD_MANAGER, Object
 from exposure.controller.errors import ApiError
 from exposure.controller.writer import NotLeading, Writer
 
-#: Every namespace has a bucket, so that a busy tenant silences no other, and the cluster has one for all of them.
-#: Status and metrics have what the Events leave out.
+#: A bucket for each namespace, so that a busy tenant takes no Events from others, and one for the whole cluster.
+#: Status and metrics also have what is dropped here.
 NAMESPACE_BURST, NAMESPACE_PER_SECOND = 25.0, 1.0
 CLUSTER_BURST, CLUSTER_PER_SECOND = 400.0, 10.0
 NAMESPACES_KEPT = 1000

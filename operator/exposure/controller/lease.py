@@ -71,7 +71,7 @@ class Lease:
                 log.warning("the Lease %s has an unknown form: %r", NAME, error)
             # From now on no write may begin. The others are notified now, and not when another process leads.
             if not self.holds_for(0):
-                self._lose("it could not be renewed in time")
+                self._lose("the Lease could not be renewed in time")
             pause = RENEW_SECONDS if self.leading else RENEW_SECONDS / 2
             if self.leading and self._record is None:
                 pause = RETRY_SECONDS
@@ -87,7 +87,7 @@ class Lease:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._client.send("PUT", f"{self._collection}/{NAME}", {**self._record, "spec": spec})
         except (ApiError, TimeoutError) as error:
-            log.info("the Lease %s is left to expire: %s", NAME, str(error) or "no answer in time")
+            log.info("the Lease %s was not released and will expire: %s", NAME, str(error) or "no answer in time")
 
     async def _attempt(self) -> None:
         sent_at = time.monotonic()
@@ -99,7 +99,7 @@ class Lease:
             return
         holder = (record.get("spec") or {}).get("holderIdentity") or ""
         if holder not in ("", self._identity) and not self._has_expired(record):
-            self._lose(f"{holder} holds it")
+            self._lose(f"{holder} holds the Lease")
         else:
             # With the resourceVersion that was read: of two processes that try, one gets a Conflict.
             self._acquired(await self._client.send("PUT", path, self._claim(record)), sent_at)
@@ -115,13 +115,13 @@ class Lease:
         gained = self._valid_until == NEVER
         self._record, self._valid_until = record, sent_at + LEASE_SECONDS
         if gained:
-            log.info("this process leads, as %s", self._identity)
+            log.info("this process is the leader, as %s", self._identity)
             self._on_gain()
 
     def _lose(self, reason: str) -> None:
         if self._valid_until != NEVER:
             self._record, self._valid_until = None, NEVER
-            log.warning("this process no longer leads: %s", reason)
+            log.warning("this process is no longer the leader: %s", reason)
             self._on_loss()
 
     def _claim(self, record: Object) -> Object:

@@ -24,25 +24,25 @@ class Metrics:
             registry=self.registry,
         )
         self.writes = self._counter(
-            "writes_total", "Requests that write; result: ok or the class of the error", "resource", "verb", "result"
+            "writes_total", "Write requests; result: ok or the class of the error", "resource", "verb", "result"
         )
-        self.watch_restarts = self._counter("watch_restarts_total", "Watches that ended and went on", "resource")
-        self.relists = self._counter("relists_total", "Lists that had to be made again", "resource", "reason")
-        self.objects = self._gauge("objects", "Objects that the last list had", "resource")
+        self.watch_restarts = self._counter("watch_restarts_total", "Watches that ended and were resumed", "resource")
+        self.relists = self._counter("relists_total", "Lists that had to be repeated", "resource", "reason")
+        self.objects = self._gauge("objects", "Objects in the last list", "resource")
         self.list_seconds = self._gauge("list_seconds", "Duration of the last list", "resource")
-        self.last_sync = self._gauge("last_sync_timestamp_seconds", "When the last list ended", "resource")
-        self.queue_depth = self._gauge("queue_depth", "Namespaces that wait for a pass", "stage")
+        self.last_sync = self._gauge("last_sync_timestamp_seconds", "When the last list was complete", "resource")
+        self.queue_depth = self._gauge("queue_depth", "Namespaces waiting for a pass", "stage")
         self.leader = self._gauge("leader", "1 while this process leads and may write, else 0")
         self.exposures = self._gauge("exposures", "Entry points of the cluster")
-        self.blind_spots = self._gauge("blind_spots", "Exposures that have this blind spot", "reason")
+        self.blind_spots = self._gauge("blind_spots", "Exposures with this blind spot", "reason")
         # NaN until the canary has proven something, and for good where it is switched off.
         self.canary_enforced = self._gauge(
             "canary_enforced",
-            "1 where the canary proved that policies are enforced, 0 that they are not, else NaN",
+            "1 if the canary proved that policies are enforced, 0 if it proved the opposite, else NaN",
         )
         self.canary_enforced.set(float("nan"))
         self.canary_last_run = self._gauge("canary_last_run_timestamp_seconds", "When the canary's last round ended")
-        self.drift = self._counter("drift_total", "NetworkPolicies of ours that others changed and that were put back")
+        self.drift = self._counter("drift_total", "NetworkPolicies that others changed and the operator reverted")
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(f"exposure_{name}", description, labels, registry=self.registry)
@@ -58,7 +58,7 @@ class WatchEvents(Collector):
         self._tally = tally
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily("exposure_watch_events", "Events of watches", labels=["resource"])
+        family = CounterMetricFamily("exposure_watch_events", "Watch events received", labels=["resource"])
         for resource, count in sorted(self._tally.items()):
             family.add_metric([resource], count)
         yield family

@@ -11,6 +11,7 @@ import platform
 import signal
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 
 from exposure.controller.apply import apply
@@ -31,9 +32,9 @@ from exposure.controller.status import Reconciliation, Reporter
 from exposure.controller.store import INTENT, Store
 from exposure.controller.writer import Writer
 from exposure.model.config import Config
-from exposure.model.plans import Plan
+from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
-from exposure.plan import make_plan
+from exposure.plan.changes import make_plan
 from exposure.resolve import ResolveCache, resolve
 
 #: Of the ten seconds that a stop may take: for writes under way.
@@ -122,7 +123,7 @@ class Operator:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             for task in done - {stopping}:
-                raise RuntimeError("a part of the operator has ended") from task.exception()
+                raise RuntimeError("a part of the operator ended unexpectedly") from task.exception()
         finally:
             # No new writes begin, and those under way are answered. Then the lease goes to a standby.
             self.store.begun = False
@@ -143,7 +144,7 @@ class Operator:
         gc.freeze()
         gc.enable()
         gc.set_threshold(50_000, 20, 50)
-        log.info("everything is read", extra=fields(seconds=round(time.monotonic() - started, 3)))
+        log.info("the cluster has been read", extra=fields(seconds=round(time.monotonic() - started, 3)))
         self.store.begun = True
         self.store.enqueue_all()
         await self.scheduler.run()
@@ -171,8 +172,8 @@ class Operator:
         try:
             self.cluster_reporter.refresh(self.store.cluster_facts())
         except Exception:
-            # A mistake of ours about one object must not end the process: what is live stays in force.
-            log.exception("the facts of the cluster cannot be worked out")
+            # An internal error about one object must not end the process. What is live stays in force.
+            log.exception("the cluster facts cannot be computed")
             asyncio.get_running_loop().call_later(FACTS_RETRY_SECONDS, self.scheduler.wake.set)
 
     async def reconcile(self, namespace: str) -> PassResult:
@@ -185,13 +186,13 @@ class Operator:
         resolution = resolve(self.store.snapshot, self.store.cluster_facts(), namespace, self._cache)
         pods = self.store.snapshot.pods.get(namespace, {}).values()
         plan = make_plan(resolution, self.store.policies.in_namespace(namespace), pods)
-        # The last complete pass wrote the same: if anything differs now, others changed it.
-        drifted = self._settled.get(namespace) == resolution.policies
+        wants_the_same = self._settled.get(namespace) == resolution.policies
         result = await apply(plan, self.store, self.writer)
         if result.complete:
             self._settled[namespace] = resolution.policies
-        if drifted and result.writes:
-            self._report_drift(plan)
+        if wants_the_same:
+            # The last complete pass left what is wanted now. Whatever had to be written since, others had changed.
+            self._report_drift(namespace, result.made)
         reconciliation = Reconciliation(resolution, plan, result)
         self._unreported[namespace] = reconciliation
         self.scheduler.reports.enqueue((namespace,))
@@ -200,21 +201,21 @@ class Operator:
 
     async def report(self, namespace: str) -> PassResult:
         """Writes the Exposures and statuses of a namespace's last pass; for CLUSTER, those of cluster policies."""
-        reconciliation = self._unreported.get(namespace)
         if namespace == CLUSTER:
             if any(map(self.scheduler.has, self.cluster_reporter.unknown())):
                 # After a start. When such a namespace has its own report, it asks for this one again.
                 return PassResult()
             result = await self.cluster_reporter.report()
-        elif reconciliation is None or reconciliation.result.terminating:
-            return PassResult()
         else:
+            reconciliation = self._unreported.get(namespace)
+            if reconciliation is None or reconciliation.result.terminating:
+                return PassResult()
             result = await self.reporter.report(reconciliation)
             if self._unreported.get(namespace) is reconciliation and not result.failures:
                 del self._unreported[namespace]
             self.cluster_reporter.record(namespace, reconciliation)
         if result.failures and self.lease.leading:
-            log.warning("not everything is reported", extra=fields(namespace=namespace, failures=result.failures[:5]))
+            log.warning("reporting is incomplete", extra=fields(namespace=namespace, failures=result.failures[:5]))
         return result
 
     def _forget(self, namespace: str) -> None:
@@ -223,11 +224,11 @@ class Operator:
         for part in (self._cache, self.reporter, self.cluster_reporter):
             part.forget(namespace)
 
-    def _report_drift(self, plan: Plan) -> None:
-        self.metrics.drift.inc(len(plan.writes))
-        for change in plan.writes:
-            policy = {"kind": "NetworkPolicy", "namespace": plan.namespace, "name": change.name}
-            note = "Another client changed this NetworkPolicy. The operator has put it back."
+    def _report_drift(self, namespace: str, made: Iterable[Change]) -> None:
+        for name in dict.fromkeys(change.name for change in made):
+            self.metrics.drift.inc()
+            policy = {"kind": "NetworkPolicy", "namespace": namespace, "name": name}
+            note = "Another client changed this NetworkPolicy. The operator reverted the change."
             self.events.post({"apiVersion": "networking.k8s.io/v1", **policy}, "DriftPutBack", note, warning=True)
 
     def _count_and_log(self, reconciliation: Reconciliation, seconds: float) -> None:
@@ -235,13 +236,14 @@ class Operator:
         failed = bool(result.failures) and self.lease.leading
         self.metrics.reconcile_seconds.observe(seconds)
         self.metrics.reconciles.labels("failed" if failed else "ok").inc()
-        level = logging.INFO if result.writes or result.name_conflicts else logging.DEBUG
+        made = Counter(change.verb for change in result.made)
+        level = logging.INFO if made or result.name_conflicts else logging.DEBUG
         values = fields(
             namespace=reconciliation.plan.namespace,
-            created=result.done["create"],
-            updated=result.done["update"],
-            deleted=result.done["delete"],
-            kept=result.done["keep"],
+            created=made["create"],
+            updated=made["update"],
+            deleted=made["delete"],
+            kept=len(reconciliation.plan.changes) - len(reconciliation.plan.writes),
             exposures=len(reconciliation.resolution.exposures),
             seconds=round(seconds, 4),
             nameConflicts=list(result.name_conflicts),

@@ -26,14 +26,14 @@ class Probes:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
-        """CannotStart where nothing can listen there."""
+        """CannotStart if the address cannot be used."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0).start()
         except OSError as error:
             raise CannotStart(
-                f"nothing can listen on {self._host or 'any address'}, port {self._port}: {error.strerror or error}. "
-                "Name an address of this machine and a free port with --listen."
+                f"cannot listen on {self._host or 'any address'}, port {self._port}: {error.strerror or error}. "
+                "Set --listen to an address of this machine and a free port."
             ) from error
 
     async def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Which namespace is next: each at most once, policies before reports, failures later.
 
 A namespace that is enqueued starts at once where there is capacity. Enqueued again during its pass, it gets one more
-pass. There is no debounce: bursts fold together by themselves, because a pass takes longer than enqueueing.
+pass. There is no debounce: a pass takes longer than enqueueing, so bursts become one pass.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class WorkQueue:
         try:
             result = await self._run_pass(namespace)
         except Exception as error:
-            # A mistake of ours about one namespace must not end the work on all others.
+            # An internal error about one namespace must not stop the work on all others.
             log.exception("%s of namespace %s failed", self._name, namespace)
             result = PassResult([str(error)])
         finally:

@@ -60,7 +60,7 @@ class Reflector:
                 await self._delay(error)
             except Exception:
                 # Nothing in one object or one answer may end the reading of all others.
-                log.exception("reading %s failed and begins again", self.kind.plural)
+                log.exception("reading %s failed and starts again", self.kind.plural)
                 await asyncio.sleep(random.uniform(1, 2))
 
     async def _version(self) -> str:
@@ -141,7 +141,7 @@ class Reflector:
                 if attempts >= ATTEMPTS_BEFORE_RELIST:
                     self._log_relist(str(error))
                     return
-                log.info("the watch of %s broke and goes on from version %s: %s", self.kind.plural, version, error)
+                log.info("the watch of %s broke and resumes at version %s: %s", self.kind.plural, version, error)
                 await self._delay(error)
             # A stream that ends at once, again and again, must not become a storm of requests.
             if attempts:

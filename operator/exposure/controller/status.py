@@ -23,9 +23,11 @@ from exposure.fields import Raw, integer, mapping
 from exposure.model.exposures import Exposure, PolicyOutcome, Resolution
 from exposure.model.plans import Plan
 from exposure.parse.kinds import API_VERSION
-from exposure.plan import connectivity, make_plan, plan_text
-from exposure.render import exposure_manifest, policy_status
-from exposure.render.status import conditions
+from exposure.plan.changes import make_plan
+from exposure.plan.connectivity import connectivity
+from exposure.plan.text import plan_text
+from exposure.render.exposures import exposure_manifest
+from exposure.render.status import conditions, policy_status
 
 #: The bounds of `status.planned` in the CRD.
 PLANNED_LINES = 100
@@ -98,14 +100,14 @@ class Reporter:
         plan = reconciliation.plan
         if plan.name_conflicts:
             names = ", ".join(plan.name_conflicts)
-            return f"NetworkPolicy {names} exists, and the operator did not write it. Rename or delete it."
+            return f"NetworkPolicy {names} exists, but the operator did not write it. Rename or delete it."
         if reconciliation.result.failures:
             return reconciliation.result.failures[0]
         live = self._store.policies.in_namespace(plan.namespace)
         # Of several changes to one policy, the last one says what should exist.
         planned = {change.name: None if change.verb == "delete" else change.policy for change in plan.changes}
         names = ", ".join(sorted(name for name in planned if not is_as_wanted(live.get(name), planned[name])))
-        return f"NetworkPolicy {names} is not yet as planned." if names else ""
+        return f"NetworkPolicy {names} does not match the plan yet." if names else ""
 
     def _planned(self, reconciliation: Reconciliation) -> list[str]:
         """What enforcing would change, where policies are only audited: a line for every change."""
@@ -129,9 +131,7 @@ class Reporter:
         """The Exposure as it should be. None where it is so already."""
         live = self._store.exposures.get((exposure.namespace, exposure.name))
         previous = () if live is None else live.conditions
-        body = exposure_manifest(
-            exposure, ready=not message, programmed_message=message, now=now(), previous_conditions=previous
-        )
+        body = exposure_manifest(exposure, message, now(), previous)
         verified = self._verified()
         if verified is not None:
             body["status"]["conditions"] += conditions([verified], previous, now())
@@ -170,9 +170,7 @@ class Reporter:
             return  # A newer generation has arrived. The next report is about that.
         live = raw["status"]
         previous = live.get("conditions") or ()
-        status = policy_status(
-            outcome, programmed=not message, message=message, previous_conditions=previous, now=now()
-        )
+        status = policy_status(outcome, message, now(), previous)
         if planned:
             status["planned"] = list(planned)
         if outcome.verdict.accepted:

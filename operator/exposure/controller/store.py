@@ -19,7 +19,7 @@ from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.parse.kinds import API_GROUP, KINDS, Kind
-from exposure.plan import same
+from exposure.plan.changes import same
 from exposure.resolve.facts import ClusterFacts, cluster_facts
 
 INTENT = ("ExposurePolicy", "ClusterExposurePolicy")
@@ -47,7 +47,7 @@ def live_exposure(raw: Raw) -> LiveExposure:
     )
 
 
-EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "exposures", "", live_exposure)
+EXPOSURE = Kind("Exposure", API_GROUP, ("v1alpha1",), "", live_exposure)
 
 
 def digest(raw: Raw) -> bytes:

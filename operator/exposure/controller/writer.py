@@ -59,7 +59,7 @@ class Writer:
         async with self._policy_slots if resource == POLICIES else self._report_slots:
             # Asked here and not when the plan was made: the write may have waited long for its slot.
             if not self._lease.holds_for(WRITE_SECONDS):
-                raise NotLeading("this process does not lead")
+                raise NotLeading("this process is not the leader")
             try:
                 yield
             except ApiError as error:

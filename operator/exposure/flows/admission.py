@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from exposure.addresses import Block
 from exposure.flows.attribution import ServedService
-from exposure.flows.ends import pods_behind, workload_labels
+from exposure.flows.ends import workload_labels
 from exposure.flows.table import FlowKey, FlowPeer
-from exposure.labels import Labels, Pairs
+from exposure.grouping import grouped
+from exposure.labels import Pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
 from exposure.model.snapshot import ByNamespace, Snapshot
@@ -39,10 +40,9 @@ class FlowAdmission:
         self._evaluators = {
             namespace: Evaluator(policy for _, policy in sorted(named.items())) for namespace, named in policies.items()
         }
-        self._pods: dict[tuple[str, Pairs], list[Pod]] = {}
-        for pod in (pod for pods in snapshot.pods.values() for pod in pods.values()):
-            if not pod.finished and not pod.host_network:
-                self._pods.setdefault((pod.namespace, workload_labels(pod.labels)), []).append(pod)
+        pods = (pod for pods in snapshot.pods.values() for pod in pods.values())
+        restricted = (pod for pod in pods if not pod.finished and not pod.host_network)
+        self._pods = grouped(((pod.namespace, workload_labels(pod.labels)), pod) for pod in restricted)
         self._workload_end = cache(self._made_workload_end)
         self._service_end = cache(self._made_service_end)
 
@@ -60,7 +60,7 @@ class FlowAdmission:
             return receiving
         sending = self._ask("egress", key.peer.namespace, peer, own, port)
         if sending.verdict is Verdict.DENIED:
-            return sending._replace(by=f"the caller's own egress policies: {sending.by}")
+            return sending._replace(by=f"the egress policies of the caller: {sending.by}")
         return Expectation(Verdict.UNKNOWN) if sending.verdict is Verdict.UNKNOWN else receiving
 
     def _ask(
@@ -90,13 +90,13 @@ class FlowAdmission:
                 return ConnectionEnd()
 
     def _made_workload_end(self, namespace: str, labels: Pairs) -> ConnectionEnd:
-        return self._pods_end(self._pods.get((namespace, labels), ()), namespace, dict(labels))
+        return self._pods_end(self._pods.get((namespace, labels), ()), namespace, labels)
 
     def _made_service_end(self, served: ServedService) -> ConnectionEnd:
         service = served.service
-        pods = [pod for pod in pods_behind(service, self._snapshot) if not pod.finished]
+        pods = tuple(self._snapshot.pods_of(service))
         labels = pods[0].labels if pods else service.selector or ()
-        end = self._pods_end(pods, service.namespace, dict(labels))
+        end = self._pods_end(pods, service.namespace, labels)
         named = dict(end.named_ports)
         for port, numbers in served.targets.items():
             # Without Pods, the EndpointSlices tell what the names of the Service's own target ports stand for.
@@ -104,6 +104,6 @@ class FlowAdmission:
                 named.setdefault((port.protocol, port.target_port), numbers)
         return replace(end, named_ports=named)
 
-    def _pods_end(self, pods: Iterable[Pod], namespace: str, labels: Labels) -> ConnectionEnd:
+    def _pods_end(self, pods: Iterable[Pod], namespace: str, labels: Pairs) -> ConnectionEnd:
         there = self._snapshot.namespaces.get(namespace, Namespace(namespace))
         return pods_end(pods, there, labels, ip_blocks=self._ip_blocks)

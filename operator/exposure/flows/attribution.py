@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from exposure.addresses import address
-from exposure.flows.ends import Ends, pods_behind
+from exposure.flows.ends import Ends
 from exposure.flows.records import End, Flow
 from exposure.flows.table import FlowKey
-from exposure.labels import LabelSelector, Pairs, selecting
+from exposure.grouping import grouped
+from exposure.labels import LabelSelector, Pairs
 from exposure.model.exposures import Exposure
-from exposure.model.objects import Ref, Service, ServicePort
+from exposure.model.objects import Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.resolve import ClusterFacts
 from exposure.resolve.ports import known_numbers
@@ -48,9 +49,7 @@ class Attribution:
         self.snapshot, self.exposures, self.cni = snapshot, exposures, facts.cni
         self.ends = Ends(snapshot, facts)
         self.served = {served.name: served for served in _served(snapshot, exposures)}
-        self._by_namespace: dict[str, list[ServedService]] = {}
-        for served in self.served.values():
-            self._by_namespace.setdefault(served.service.namespace, []).append(served)
+        self._by_namespace = grouped((served.service.namespace, served) for served in self.served.values())
         self._by_address = _endpoint_addresses(snapshot, self.served)
         self._before_dnat = _before_dnat(snapshot, self.served.values())
         self._remembered_keys = lru_cache(REMEMBERED)(self._keys)
@@ -63,7 +62,7 @@ class Attribution:
         return () if flow.reply is None and keys and self._is_answer(flow, keys) else keys
 
     def _is_answer(self, flow: Flow, keys: tuple[FlowKey, ...]) -> bool:
-        """Where the log does not say who opened it: it comes from a port that is served, and goes to none that is."""
+        """If the log does not say who opened it: an answer comes from a served port and goes to a port that is not."""
         if not flow.source_port or any(key.exposed and key.way == "in" for key in keys):
             return False
         return flow.source_port < 1024 <= flow.port or any(
@@ -97,48 +96,34 @@ class Attribution:
         return self._by_address.get(end.address, ())
 
     def _selected(self, namespace: str, labels: Pairs) -> tuple[str, ...]:
-        pod_labels = dict(labels)
         services = self._by_namespace.get(namespace, ())
-        return tuple(served.name for served in services if served.selector and served.selector.matches(pod_labels))
+        return tuple(served.name for served in services if served.selector and served.selector.matches(labels))
 
 
 def _served(snapshot: Snapshot, exposures: Iterable[Exposure]) -> Iterable[ServedService]:
-    behind: dict[Ref, list[Exposure]] = {}
-    for exposure in exposures:
-        refs = [backend.service for backend in exposure.backends]
-        if exposure.owner.kind == "Service":
-            refs.append(Ref(exposure.namespace, exposure.owner.name))
-        for ref in dict.fromkeys(refs):
-            behind.setdefault(ref, []).append(exposure)
+    behind = grouped((backend.service, exposure) for exposure in exposures for backend in exposure.backends)
     for ref, entry_points in sorted(behind.items(), key=lambda item: str(item[0])):
         service = snapshot.services.get(ref.namespace, {}).get(ref.name)
         if service is None:
             continue
-        selector = selecting(dict(service.selector)) if service.selector else None
         targets = {port: target_numbers(snapshot, service, port) for port in service.ports}
         ports = frozenset((port.protocol, number) for port, numbers in targets.items() for number in numbers or (0,))
-        yield ServedService(service, selector, tuple(entry_points), targets, ports)
+        yield ServedService(service, service.pod_selector, entry_points, targets, ports)
 
 
 def target_numbers(snapshot: Snapshot, service: Service, port: ServicePort) -> frozenset[int]:
     """The numbers behind a target port: itself, or for a name what the EndpointSlices list, else the pods."""
     if isinstance(port.target_port, int):
         return frozenset({port.target_port})
-    slices = snapshot.endpoint_slices.get(service.namespace, {}).values()
-    own_slices = (endpoint_slice for endpoint_slice in slices if endpoint_slice.service == service.name)
-    return frozenset(known_numbers(port, own_slices, pods_behind(service, snapshot)))
+    return frozenset(known_numbers(port, snapshot.slices_of(service.ref), snapshot.pods_of(service)))
 
 
 def _endpoint_addresses(snapshot: Snapshot, served: Mapping[str, ServedService]) -> dict[str, tuple[str, ...]]:
     """Services by the addresses of their endpoints: all there is where no Pods were read."""
-    names: dict[str, list[str]] = {}
-    for namespace, slices in snapshot.endpoint_slices.items():
-        for endpoint_slice in slices.values():
-            name = f"{namespace}/{endpoint_slice.service}"
-            if name in served:
-                for ip in (ip for endpoint in endpoint_slice.endpoints for ip in endpoint.addresses):
-                    names.setdefault(ip, []).append(name)
-    return {ip: tuple(dict.fromkeys(services)) for ip, services in names.items()}
+    every = (endpoint_slice for slices in snapshot.endpoint_slices.values() for endpoint_slice in slices.values())
+    named = ((f"{endpoint_slice.namespace}/{endpoint_slice.service}", endpoint_slice) for endpoint_slice in every)
+    behind = ((name, endpoint) for name, own in named if name in served for endpoint in own.endpoints)
+    return grouped(dict.fromkeys((ip, name) for name, endpoint in behind for ip in endpoint.addresses))
 
 
 def _before_dnat(snapshot: Snapshot, services: Iterable[ServedService]) -> dict[tuple[str, str, int], tuple[str, int]]:

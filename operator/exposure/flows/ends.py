@@ -1,6 +1,6 @@
 """Who an address or a name in a log is: a pod's workload, a node, a Service, or an address outside."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from socket import AF_INET, inet_pton
 
 from exposure.addresses import Address, Network, address
@@ -80,7 +80,7 @@ class Ends:
         target = next((p.target_port for p in service.ports if (p.protocol, p.port) == (protocol, port)), port)
         if not service.selector:
             return FlowPeer("service", str(service.ref)), port
-        backend = next(pods_behind(service, self._snapshot), None)
+        backend = next(self._snapshot.pods_of(service), None)
         if backend is not None and isinstance(target, str):
             target = next((named.port for named in backend.ports if named.name == target), port)
         selected = FlowPeer("pod", "", service.namespace, tuple(sorted(service.selector)))
@@ -104,19 +104,12 @@ class Ends:
         return FlowPeer("gone" if in_pod_range else "address", shown)
 
 
-def pods_behind(service: Service, snapshot: Snapshot) -> Iterator[Pod]:
-    """The pods that a Service selects; none where it has no selector."""
-    selector = frozenset(service.selector or ())
-    pods = snapshot.pods.get(service.namespace, {}).values()
-    return (pod for pod in pods if selector and selector.issubset(pod.labels))
-
-
 def _workload(pod: Pod) -> FlowPeer:
     return FlowPeer("pod", "", pod.namespace, workload_labels(pod.labels))
 
 
 def workload_labels(labels: Iterable[tuple[str, str]]) -> Pairs:
-    """Without those that tell replicas apart."""
+    """The labels without those that distinguish replicas."""
     return tuple((key, value) for key, value in labels if key not in REPLICA_LABELS)
 
 

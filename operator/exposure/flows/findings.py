@@ -1,14 +1,15 @@
-"""What the counts mean for each entry point: who came, what is unused or missed, what contradicts the policies."""
+"""What the counts mean for each entry point: who connects, what is unused or missing, what contradicts the policies."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from exposure.addresses import PRIVATE, Network, in_any
 from exposure.flows.admission import Expectation, FlowAdmission
 from exposure.flows.attribution import Attribution, ServedService, target_numbers
 from exposure.flows.table import Counts, FlowKey, FlowPeer, FlowTable
+from exposure.grouping import grouped
 from exposure.labels import Pairs
-from exposure.model.exposures import Exposure, OpenPort
+from exposure.model.exposures import Exposure
 from exposure.model.objects import ServicePort
 from exposure.model.snapshot import ByNamespace, Snapshot
 from exposure.networkpolicy.evaluate import Verdict
@@ -48,7 +49,7 @@ class ExposureFindings:
     services: tuple[ServedService, ...]
     incoming: tuple[ObservedFlow, ...]
     outgoing: tuple[ObservedFlow, ...]
-    unused_ports: tuple[OpenPort, ...]
+    unused_ports: tuple[ServicePort, ...]
     unused_grants: tuple[UnusedGrant, ...]
     contradictions: tuple[Contradiction, ...]
 
@@ -65,10 +66,8 @@ def find(
     # On Cilium an ipBlock matches neither pods nor nodes:
     # https://docs.cilium.io/en/stable/network/kubernetes/policy/
     admission = FlowAdmission(snapshot, policies, ip_blocks=attribution.cni.pod_ranges != "matched-by-identity")
-    rows: dict[str, list[tuple[FlowKey, Counts]]] = {}
-    for key, counts in table:
-        rows.setdefault(key.service, []).append((key, counts))
-    observed = {name: _observed(served, rows.get(name, []), admission) for name, served in attribution.served.items()}
+    rows = grouped((key.service, (key, counts)) for key, counts in table)
+    observed = {name: _observed(served, rows.get(name, ()), admission) for name, served in attribution.served.items()}
     for exposure in attribution.exposures:
         services = tuple(served for served in attribution.served.values() if exposure in served.exposures)
         flows = [flow for served in services for flow in observed[served.name]]
@@ -86,7 +85,7 @@ def find(
 
 
 def _observed(
-    served: ServedService, rows: list[tuple[FlowKey, Counts]], admission: FlowAdmission
+    served: ServedService, rows: Sequence[tuple[FlowKey, Counts]], admission: FlowAdmission
 ) -> list[ObservedFlow]:
     clients = {key.peer.network for key, counts in rows if key.way == "in" and key.exposed and counts.came_in}
     neighbourhoods = {_neighbourhood(client) for client in clients if client is not None}
@@ -111,9 +110,9 @@ def _wanted(key: FlowKey, counts: Counts, clients: set[Network | None], neighbou
     if client is None:
         return ""
     if client in clients:
-        return "it comes in at another port"
+        return "the same client is let in at another port"
     if _neighbourhood(client) in neighbourhoods:
-        return f"others of {_neighbourhood(client)} come in"
+        return f"other clients in {_neighbourhood(client)} are let in"
     return "a private address" if in_any(client, PRIVATE) else ""
 
 
@@ -128,7 +127,7 @@ def peer_text(peer: FlowPeer) -> str:
         case "node":
             return f"node {peer.address}" if peer.address else "a node"
         case "gone":
-            return f"{peer.address} (a pod that is gone)"
+            return f"{peer.address} (a deleted pod)"
         case "service":
             return f"Service {peer.address}"
         case kind:
@@ -160,15 +159,14 @@ def identifying(labels: Pairs) -> Pairs:
 
 def _unused_ports(
     snapshot: Snapshot, exposure: Exposure, services: Iterable[ServedService], incoming: Iterable[ObservedFlow]
-) -> Iterator[OpenPort]:
+) -> Iterator[ServicePort]:
     used = {
         (flow.key.service, flow.key.protocol, flow.key.port)
         for flow in incoming
         if flow.key.exposed and flow.counts.came_in
     }
     for port in exposure.ports:
-        target = ServicePort(port.name, port.protocol, port.port, port.target)
-        numbers = {served.name: target_numbers(snapshot, served.service, target) for served in services}
+        numbers = {served.name: target_numbers(snapshot, served.service, port) for served in services}
         # A name that stands for no known number: any port that came in may be it.
         if not any(
             protocol == port.protocol and (not numbers[service] or number in numbers[service])
@@ -203,16 +201,16 @@ def _unused_grants(
 #: contradiction is a mistake; against planned ones, it is a forecast.
 CONTRADICTIONS = {
     (Verdict.ALLOWED, True): ("DroppedThoughAdmitted", "dropped, but admitted by {by}"),
-    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped today, would be admitted by {by}"),
-    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in although no policy admits it ({by})"),
-    (Verdict.DENIED, False): ("WouldBeCut", "comes in today, would be cut by {by}"),
+    (Verdict.ALLOWED, False): ("WouldBeAdmitted", "dropped now, would be admitted by {by}"),
+    (Verdict.DENIED, True): ("PolicyNotEnforced", "let in, although no policy admits it ({by})"),
+    (Verdict.DENIED, False): ("WouldBeCut", "let in now, would be refused by {by}"),
 }
 
 
 def _contradictions(incoming: Iterable[ObservedFlow], standing: bool) -> Iterator[Contradiction]:
     for flow in incoming:
         key, counts, expected = flow.key, flow.counts, flow.expected
-        # What merely arrived, by a log that no policy engine wrote, proves nothing about enforcement.
+        # A record that something arrived proves nothing about enforcement: no policy engine wrote it.
         passed = counts.allowed if standing else counts.came_in
         against = {Verdict.ALLOWED: counts.dropped + counts.audit, Verdict.DENIED: passed}
         if records := against.get(expected.verdict):

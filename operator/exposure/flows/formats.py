@@ -20,7 +20,7 @@ FORMATS: dict[str, Callable[[], Parser]] = {
 
 
 def detect(line: bytes) -> str | None:
-    """The format that the line is in, by marks that only this format has; None: of no format, look at the next line."""
+    """The format of the line, by marks that only this format has; None: unknown, try the next line."""
     text = line.decode("utf-8", "replace").strip()
     if text.startswith("{"):
         return _json_format(text)

@@ -53,7 +53,7 @@ def observed(address: str, last: int, ca: str | None, account: Account) -> Itera
     try:
         grpc = import_module("grpc")
     except ImportError as error:
-        raise Unavailable("--hubble needs two Python packages: pip install grpcio protobuf") from error
+        raise Unavailable("--hubble needs two Python packages. Run pip install grpcio protobuf") from error
     request, response = messages()
     try:
         credentials = ca and grpc.ssl_channel_credentials(Path(ca).read_bytes())
@@ -106,7 +106,7 @@ def messages() -> tuple[Any, Any]:
         modules = ("descriptor_pb2", "descriptor_pool", "message_factory")
         descriptors, pools, factory = (import_module(f"google.protobuf.{name}") for name in modules)
     except ImportError as error:
-        raise Unavailable("--hubble needs the Python package protobuf: pip install protobuf") from error
+        raise Unavailable("--hubble needs the Python package protobuf. Run pip install protobuf") from error
     types = descriptors.FieldDescriptorProto
     file = descriptors.FileDescriptorProto(name="observer.proto", syntax="proto3")
     for name, fields in MESSAGES.items():

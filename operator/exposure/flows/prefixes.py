@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from exposure.addresses import Network, collapsed, common_prefix_length, inside, sort_key
+from exposure.grouping import grouped
 
 #: So many different networks of one /24 (IPv6: /64) stand for all of it.
 CROWD = 8
@@ -50,12 +51,10 @@ def cover(weighted: Iterable[tuple[Network, int]], most: int, widest: Mapping[in
 
 def _with_crowds(networks: Sequence[Network], widest: Mapping[int, int]) -> Iterable[Network]:
     """The networks, and the /24 (IPv6: /64) around each crowd of them."""
-    around: dict[Network, set[Network]] = {}
-    for network in networks:
-        length = max(CROWD_PREFIX[network.version], widest[network.version])
-        if network.prefixlen > length:
-            around.setdefault(network.supernet(new_prefix=length), set()).add(network)
-    return (*networks, *(prefix for prefix, members in around.items() if len(members) >= CROWD))
+    lengths = {version: max(length, widest[version]) for version, length in CROWD_PREFIX.items()}
+    narrower = (network for network in networks if network.prefixlen > lengths[network.version])
+    around = grouped((network.supernet(new_prefix=lengths[network.version]), network) for network in narrower)
+    return (*networks, *(prefix for prefix, members in around.items() if len(set(members)) >= CROWD))
 
 
 def _merged(networks: Sequence[Network], most: int, widest: int) -> list[Network]:

@@ -1,4 +1,4 @@
-"""The ExposurePolicy that would fit what was seen: YAML for a person to read, to doubt, and perhaps to apply."""
+"""The ExposurePolicy that fits a log, as YAML for a person to review."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.evaluate import Verdict
 
 HEADER = """\
-# A proposal, made from flow logs. No person has read it: read every line before you apply it.
-# A log shows what happened while it was written, attackers, scanners and mistakes included, and not what happens once a
-# month. What was dropped is not opened here, unless --include-dropped asked for it. See what would change with
+# A proposal, generated from flow logs. Read every line before you apply it: no person has reviewed it.
+# A log shows what happened while it was written. It includes attackers, scanners and mistakes, and misses what happens
+# once a month. Dropped connections are not opened here, except with --include-dropped. To see what would change, run
 #   kubectl exposure plan -f THIS-FILE -f YOUR-MANIFESTS
 """
-NO_FLOWS = "# No flow came to, or from, a Service behind an entry point: there is nothing to propose.\n"
+NO_FLOWS = "# The logs have no flow to or from a Service behind an entry point, so there is nothing to propose.\n"
 
 
 def proposal(snapshot: Snapshot, findings: Iterable[ExposureFindings], limits: ProposalLimits) -> str:
@@ -59,7 +59,7 @@ def _policy(
         yield f"  name: {text(present.name)}"
     else:
         governs = f"; until then {ref} governs it" if ref else ""
-        yield f"  # New; names its Service, so it beats every policy that does not{comment(governs)}."
+        yield f"  # New. It names its Service, so it overrides every policy that does not{comment(governs)}."
         yield f"  name: {text(f'{service.name[:52]}-from-flows')}"
     yield "spec:"
     yield "  services:"
@@ -68,7 +68,7 @@ def _policy(
     yield from _clients(exposure, incoming, spec, limits)
     if finding.unused_ports and finding.incoming:
         names = ", ".join(f"{port.port}/{port.protocol}" for port in finding.unused_ports)
-        yield f"  # Open and not used in this log: {comment(names)}. To close it, list under `ports` those that are."
+        yield f"  # Open and not used in this log: {comment(names)}. To close it, list the others in `ports`."
     yield from peers(exposure, service.namespace, incoming, limits)
     yield from egress(service.namespace, outgoing, limits)
 
@@ -80,7 +80,7 @@ def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
     entry_points = spec.entry_points
     opted_in = exposure.owner.kind == "Service" and not set(exposure.entry_points) & set(DEFAULT_ENTRY_POINTS)
     if entry_points is None and opted_in:
-        # Without the names of entry points that have to be asked for, the policy would not govern this Service at all.
+        # Entry points that are off by default must be named, or the policy would not govern this Service.
         entry_points = tuple(exposure.entry_points)
     if entry_points is not None:
         yield f"  entryPoints: [{', '.join(entry_points)}]"
@@ -103,13 +103,13 @@ def _kept(spec: ExposureSpec, exposure: Exposure) -> Iterator[str]:
     yield from ["  loadBalancer:", *written] if written else []
 
 
-#: What came in and can be no client range, by the kind of peer.
+#: Why records have no client range, by the kind of peer.
 NO_RANGE = {
-    "load balancer": "records came from the load balancer itself: the operator lets it in by itself",
-    "node": "records came from nodes: SNAT hid the client (externalTrafficPolicy), no range can be named for them",
-    "outside": "records name no client address: their ranges cannot be known from this log",
-    "other": "records were too many different clients to keep apart: they are in no range below",
-    "gone": "records came from pod addresses of pods that are gone: name their workload under peers if it still calls",
+    "load balancer": "records came from the load balancer itself. The operator admits it already",
+    "node": "records came from nodes. SNAT hid the client (see externalTrafficPolicy), so there is no range for them",
+    "outside": "records have no client address, so there is no range for them",
+    "other": "records came from more clients than --rows keeps. They are in no range below",
+    "gone": "records came from deleted pods. If their workload still calls, list it in peers",
 }
 
 
@@ -145,7 +145,7 @@ def _clients(
     yield from notes
     if not clients.prefixes:
         if not notes and not lost.prefixes:
-            yield "  # No client came from outside. As it stands, the client ranges stay what they are now:"
+            yield "  # No client came from outside. The client ranges stay as they are now:"
         # An omitted list would mean everyone; the present one is no wider than what is open today.
         yield from _present_clients(spec)
         yield from _commented(lost)
@@ -154,13 +154,13 @@ def _clients(
     yield "    cidrs:"
     for prefix in clients.prefixes:
         is_refused = any(inside(client, prefix.cidr) for client in refused)
-        doubt = "; REFUSED by the policies as they are" if is_refused else ""
+        doubt = "; REFUSED by the present policies" if is_refused else ""
         yield f"      - {prefix.cidr}  # {many(prefix.networks)}, {prefix.weight} records{doubt}"
     if clients.left_out:
         yield f"      # NOT COVERED: {clients.left_out} more addresses with {clients.left_weight} records."
-        yield f"      # At most {limits.cidrs} ranges, none wider than /{limits.widest[4]} (IPv6: /{limits.widest[6]}),"
-        yield "      # were asked for (--max-cidrs, --max-prefix)."
-        yield "      # If this entry point is meant for everyone, remove `clients`."
+        yield f"      # The limits: {limits.cidrs} ranges (--max-cidrs), none wider than"
+        yield f"      # /{limits.widest[4]} (IPv6: /{limits.widest[6]}) (--max-prefix)."
+        yield "      # If everyone may use this entry point, remove `clients`."
     yield from _commented(lost)
     excepts = sorted(
         str(cut)
@@ -176,11 +176,11 @@ def _clients(
 def _present_clients(spec: ExposureSpec) -> Iterator[str]:
     blocks = spec.clients.blocks
     if blocks is None:
-        yield "  # No client ranges: without `clients`, the Service's own ranges hold, else everyone may come."
+        yield "  # No client ranges. Without `clients`, the Service's own ranges apply, else everyone is admitted."
         return
     yield "  clients:"
     cidrs = listed(str(block.cidr) for block in blocks)
-    yield f"    cidrs: {cidrs}  # as now: no client was seen that says otherwise"
+    yield f"    cidrs: {cidrs}  # as now: the log has no other client"
     excepts = sorted({str(cut) for block in blocks for cut in block.excepts})
     if excepts:
         yield f"    except: {listed(excepts)}"
@@ -190,6 +190,6 @@ def _present_clients(spec: ExposureSpec) -> Iterator[str]:
 
 def _commented(lost: Cover) -> Iterator[str]:
     if lost.prefixes:
-        yield "      # Dropped and perhaps wanted (--include-dropped adds them):"
+        yield "      # Dropped, but may be wanted (--include-dropped adds them):"
     for prefix in lost.prefixes:
         yield f"      # - {prefix.cidr}  # {many(prefix.networks)}, dropped {prefix.weight} times"

@@ -47,11 +47,11 @@ def peers(exposure: Exposure, home: str, incoming: list[ObservedFlow], limits: P
         yield "  # peers:"
     for workload in (*active, *dropped):
         times = f", dropped {refused[workload]} times" if refused[workload] else ""
-        mark, doubt = ("", "") if workload in active else ("# ", ": perhaps wanted")
-        yield f"    # came in {came[workload]} times{times}{doubt}"
+        mark, doubt = ("", "") if workload in active else ("# ", "; may be wanted")
+        yield f"    # let in {came[workload]} times{times}{doubt}"
         yield f"    {mark}- {pods_peer(*workload, home)}"
     if skipped:
-        yield f"  # {skipped} workloads have no labels that a selector could name."
+        yield f"  # {skipped} workloads have no labels that a selector could use."
 
 
 def _workload(peer: FlowPeer) -> Workload | None:
@@ -62,7 +62,7 @@ def _workload(peer: FlowPeer) -> Workload | None:
 
 def _is_proxy(exposure: Exposure, peer: FlowPeer, home: str) -> bool:
     """Whether it is the proxy of an Ingress or Gateway, which the operator finds by itself."""
-    end = pods_end((), Namespace(peer.namespace), dict(peer.labels))
+    end = pods_end((), Namespace(peer.namespace), peer.labels)
     return any(
         proxy.pods is not None and not proxy.pods.empty and peer_matches(proxy, home, end) is Match.YES
         for source in exposure.sources
@@ -91,7 +91,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
             outside.setdefault(port, Counter())[peer.network] += count
         else:
             left_out += count
-    yield "  # What these pods called. To leave their egress unrestricted, remove `egress`."
+    yield "  # The destinations of these pods. To leave their egress unrestricted, remove `egress`."
     yield "  egress:"
     yield f"    dns: {text(dns)}"
     yield f"    apiServer: {text(any(flow.key.peer.kind == 'api-server' for flow in called))}"
@@ -104,7 +104,7 @@ def egress(home: str, outgoing: list[ObservedFlow], limits: ProposalLimits) -> I
         if len(rules) > MOST_RULES:
             yield f"      # NOT COVERED: {len(rules) - MOST_RULES} more destinations."
     if left_out:
-        yield f"    # {left_out} records went to nodes, metadata services or destinations without a name: no rule."
+        yield f"    # {left_out} records went to nodes, metadata services or unknown destinations. No rule covers them."
 
 
 def _rules(

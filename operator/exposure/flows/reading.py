@@ -1,4 +1,4 @@
-"""Files to lines to flows: streaming, bounded, and without failing on lines that are not as they should be."""
+"""Files to lines to flows: as a stream, in bounded memory, and without failing on bad lines."""
 
 import gzip
 import sys
@@ -20,7 +20,7 @@ T = TypeVar("T")
 LONGEST_LINE = 1 << 20
 #: Lines after which --format auto gives a file up.
 LINES_TO_DETECT = 1000
-#: Reasons that repeat nothing of the line, which may be hostile, or secret.
+#: Reasons that repeat nothing of the line, which may be hostile or secret.
 REASONS: dict[type[Exception], str] = {UnicodeDecodeError: "not UTF-8", JSONDecodeError: "not JSON"}
 #: Called with the number of bytes read since the last call.
 Progress: TypeAlias = Callable[[int], None]
@@ -55,7 +55,7 @@ class Account:
         try:
             parsed = parse(line)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
-            other = REASONS.get(type(error), "not of the form that its format promises")
+            other = REASONS.get(type(error), "does not match its format")
             self.bad_line(source, number, str(error) if isinstance(error, BadLine) else other)
             return None
         if isinstance(parsed, Flow):
@@ -119,7 +119,7 @@ def _flows(name: str, raw: IO[bytes], form: str, account: Account, progress: Pro
                 undetected += 1
                 account.bad_line(name, number, "in no known format")
                 if undetected >= LINES_TO_DETECT:
-                    reason = f"the first {LINES_TO_DETECT} lines are in no known format; see --format"
+                    reason = f"the first {LINES_TO_DETECT} lines are in no known format. Set --format"
                     account.broken.append((name, reason))
                     return
                 continue
@@ -146,4 +146,4 @@ def _lines(name: str, raw: IO[bytes], account: Account) -> Iterator[bytes | None
                 line = read(LONGEST_LINE)
             yield None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        account.broken.append((name, f"the compressed file is damaged or cut off: {error}"))
+        account.broken.append((name, f"the compressed file is damaged or incomplete: {error}"))

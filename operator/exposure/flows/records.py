@@ -1,4 +1,4 @@
-"""What a line of any flow log says, in one shape."""
+"""A line of any flow log, as one type."""
 
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias, get_args

@@ -6,6 +6,7 @@ from typing import Any
 from exposure.flows.findings import ExposureFindings, ObservedFlow, peer_text
 from exposure.flows.reading import Account
 from exposure.flows.table import FlowTable
+from exposure.render.exposures import ports_json
 
 Manifest = dict[str, Any]
 
@@ -38,10 +39,7 @@ def finding_json(finding: ExposureFindings, most: int) -> Manifest:
         "incomingLeftOut": max(0, len(finding.incoming) - most),
         "outgoing": [_flow(flow) for flow in finding.outgoing[:most]],
         "outgoingLeftOut": max(0, len(finding.outgoing) - most),
-        "unusedPorts": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
-            for port in finding.unused_ports
-        ],
+        "unusedPorts": ports_json(finding.unused_ports),
         "unusedGrants": [{"networkPolicy": grant.policy, "peer": grant.peer} for grant in finding.unused_grants],
         "perhapsWanted": [{**_flow(flow), "why": flow.wanted} for flow in finding.wanted[:most]],
         "contradictions": [asdict(contradiction) for contradiction in finding.contradictions[:most]],

@@ -1,4 +1,4 @@
-"""Counts by key, in a table that never outgrows its bound, however long the stream and however many clients come.
+"""Counts by key, in a table of bounded size, however long the stream and however many the clients.
 
 When the table is full, its lightest three quarters get coarser, step by step, until half of it is free: ports that are
 not exposed become one, then single addresses become /24 (IPv6: /64), then /16 (/48), and what is still too much goes to

@@ -1,4 +1,4 @@
-"""Pieces of YAML that read back as they were meant, whatever the names in them; and the limits of a proposal."""
+"""Pieces of YAML that are safe for any name in them, and the limits of a proposal."""
 
 import json
 import re

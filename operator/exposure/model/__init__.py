@@ -1,1 +1,1 @@
-"""Frozen values: what the cluster says, what people ask for, and what follows from both. No I/O, no clock."""
+"""Frozen values: what the cluster has, what users ask for, and what follows. No I/O, no clock."""

@@ -7,7 +7,7 @@ from exposure.addresses import Network
 
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
-    """Whether the operator proves by its own pods that policies are enforced. `namespace` empty: the operator's own."""
+    """Settings of the canary (controller/canary.py). `namespace` empty: the operator's own."""
 
     enabled: bool = False
     image: str = ""
@@ -17,7 +17,7 @@ class CanarySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`provider` and `cni` None mean: detect. The CIDR lists win over what is detected."""
+    """`provider` and `cni` None: detect them. The CIDR lists override what is detected."""
 
     provider: str | None = None
     cni: str | None = None

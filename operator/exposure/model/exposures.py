@@ -1,17 +1,18 @@
-"""What follows: one `Exposure` for each entry point, with its sources, ports, backends and blind spots."""
+"""What resolving gives: one `Exposure` for each entry point, with sources, ports, backends and blind spots."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from exposure.addresses import Block
-from exposure.model.objects import Ref
+from exposure.model.objects import Namespaced, Ref, ServicePort
 from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicyPort
 
 
 @dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """What no policy can hold here. `effect` and `cure` are the catalogue's, unless the case is special."""
+    """What no policy can enforce here. `effect` and `cure` are the catalog's, unless the case is special."""
 
     reason: str
     effect: str
@@ -20,32 +21,32 @@ class BlindSpot:
 
 
 class SourceKind(StrEnum):
-    """Who it is that arrives at the pod's port."""
+    """Who it is that arrives at the pod's port. In a short cell, whom the policy asks for stands before all others."""
 
     CLIENTS = "Clients"
-    LOAD_BALANCER = "LoadBalancer"
-    HEALTH_CHECKS = "HealthChecks"
-    NODES = "Nodes"
     OUTSIDE = "Outside"
+    LOAD_BALANCER = "LoadBalancer"
     PROXY_PODS = "ProxyPods"
     PEERS = "Peers"
+    NODES = "Nodes"
+    HEALTH_CHECKS = "HealthChecks"
 
 
 #: Whether a load balancer sends to pods, or to nodes that forward.
-Delivery: TypeAlias = Literal["pod", "node"]
+Destination: TypeAlias = Literal["pod", "node"]
 #: Where a CNI filters: before or after SNAT, in a data plane that preserves addresses, or by identity (Cilium).
 Position: TypeAlias = Literal["pre", "post", "preserving", "unknown", "identity-snat", "identity-dsr"]
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """A row of the decision table; None fits anything. `sources` in the order in which they are explained.
+    """A row of the decision table; None fits anything. `sources` are in the order in which they are shown.
 
     `delivery` None: a row beside the table, which fits nothing and names what else admits a source.
     """
 
     id: str
-    delivery: Delivery | None
+    delivery: Destination | None
     preserved: bool | None
     traffic_policy: str | None
     positions: tuple[Position, ...] | None
@@ -53,7 +54,7 @@ class DecisionRow:
     why: str
     reference: str
 
-    def fits(self, delivery: Delivery, preserved: bool, traffic_policy: str, position: Position) -> bool:
+    def fits(self, delivery: Destination, preserved: bool, traffic_policy: str, position: Position) -> bool:
         return (
             self.delivery == delivery
             and self.preserved in (None, preserved)
@@ -81,14 +82,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPort:
-    name: str
-    port: int
-    target: int | str
-    protocol: str
-
-
-@dataclass(frozen=True, slots=True)
 class BackendSummary:
     service: Ref
     selector: str
@@ -107,19 +100,17 @@ class PolicyRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
-    """One entry point: what is open, from where, by which policy, and what no NetworkPolicy can hold.
+class Exposure(Namespaced):
+    """One entry point: what is open, from where, by which policy, and its blind spots.
 
     `name` is that of the object that shows it; `owner` is the object that is the entry point. `refusal`: why something
     stays closed. `default_deny`: whether a default deny of ours holds in the namespace.
     """
 
-    namespace: str
     owner: Owner
     entry_points: tuple[str, ...]
     addresses: tuple[str, ...]
-    name: str = ""
-    ports: tuple[OpenPort, ...] = ()
+    ports: tuple[ServicePort, ...] = ()
     sources: tuple[Source, ...] = ()
     backends: tuple[BackendSummary, ...] = ()
     policy: PolicyRef | None = None
@@ -128,13 +119,9 @@ class Exposure:
     mode: str = "Enforce"
     profile: str = ""
     cni: str = ""
-    delivery: Delivery | None = None
+    delivery: Destination | None = None
     refusal: str = ""
     default_deny: bool = False
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +168,9 @@ class Resolution:
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = field(default=frozenset())
     paused: bool = False
+
+    def written(self, live: Mapping[str, NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
+        """Those that the operator writes: not what a pause leaves as it is, nor what others hold the name of."""
+        foreign = {name for name, policy in live.items() if not policy.is_ours}
+        untouched = foreign | self.frozen
+        return () if self.paused else tuple(policy for policy in self.policies if policy.name not in untouched)

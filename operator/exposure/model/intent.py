@@ -1,10 +1,11 @@
-"""What people ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted, and says nothing."""
+"""What users ask for: ExposurePolicy and ClusterExposurePolicy. A field that is None was omitted."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from exposure.addresses import Block, Network, covered
-from exposure.labels import Labels, LabelSelector
+from exposure.labels import LabelSelector
+from exposure.model.objects import Service
 from exposure.networkpolicy.values import Peer, Rule
 
 S = TypeVar("S")
@@ -20,10 +21,15 @@ class Isolation:
     egress: bool | None = None
     allow_same_namespace: bool | None = None
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a policy that says this isolates its namespace in some direction."""
+        return self.ingress is not False or self.egress is True
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Who may come in from outside; `blocks` None: not said. `cidrs` is as written, to hold limits against."""
+    """Who may connect from outside. `blocks` None: omitted. `cidrs`: as written, to be compared with limits."""
 
     blocks: tuple[Block, ...] | None = None
     cidrs: tuple[Network, ...] = ()
@@ -63,11 +69,11 @@ class ExposureSpec:
     def selected_entry_points(self) -> tuple[str, ...]:
         return DEFAULT_ENTRY_POINTS if self.entry_points is None else self.entry_points
 
-    def selects(self, service: str, labels: Labels) -> bool:
-        """Whether the spec means a Service of this name and with these labels."""
+    def selects(self, service: Service) -> bool:
+        """Whether the spec means this Service."""
         if self.names is not None:
-            return service in self.names
-        return self.selector is None or self.selector.matches(labels)
+            return service.name in self.names
+        return self.selector is None or self.selector.matches(service.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +85,8 @@ class InvalidSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class LastAccepted(Generic[S]):
-    """The newest generation that was accepted, as status remembers it."""
-
-    generation: int
-    spec: S | InvalidSpec
-
-
-@dataclass(frozen=True, slots=True)
-class ExposurePolicy:
-    namespace: str
-    name: str
-    spec: ExposureSpec | InvalidSpec
-    created: str = ""
-    generation: int = 1
-    uid: str = ""
-    last_accepted: LastAccepted[ExposureSpec] | None = None
-    deleting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """What no policy may exceed. None limits nothing. Empty, as disjoint limits leave it, allows nothing."""
+    """What no policy may exceed. None: no limit. Empty, as disjoint limits leave it: nothing is allowed."""
 
     clients: tuple[Block, ...] | None = None
     ports: frozenset[int] | None = None
@@ -122,11 +108,21 @@ class ClusterSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterExposurePolicy:
+class Policy(Generic[S]):
+    """`namespace` is empty where the policy is cluster-scoped.
+
+    `last_accepted`: the newest spec that was accepted, as status remembers it. None: none was, or it is not valid now.
+    """
+
+    namespace: str
     name: str
-    spec: ClusterSpec | InvalidSpec
+    spec: S | InvalidSpec
     created: str = ""
     generation: int = 1
     uid: str = ""
-    last_accepted: LastAccepted[ClusterSpec] | None = None
-    deleting: bool = False
+    last_accepted: S | None = None
+
+
+#: Types, and no constructors: a frozen class with slots cannot be made by its alias.
+ExposurePolicy: TypeAlias = Policy[ExposureSpec]
+ClusterExposurePolicy: TypeAlias = Policy[ClusterSpec]

@@ -1,12 +1,10 @@
-"""What the cluster says: slim, frozen projections of the objects that decide about exposure."""
+"""The objects of the cluster that decide about exposure, with the fields that matter, as frozen values."""
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from exposure.labels import LabelSelector, Pairs
 from exposure.networkpolicy.values import Owner
-
-Annotations: TypeAlias = Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +14,37 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaced:
+    """What every object in a namespace has."""
+
+    namespace: str
+    name: str
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    name: str
+    protocol: str
+    port: int
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod(Namespaced):
+    labels: Pairs = ()
+    ips: tuple[str, ...] = ()
+    node: str = ""
+    host_network: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    ready: bool = False
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +69,7 @@ class PublishedAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    namespace: str
-    name: str
+class Service(Namespaced):
     type: str = "ClusterIP"
     selector: Pairs | None = None
     ports: tuple[ServicePort, ...] = ()
@@ -50,25 +77,27 @@ class Service:
     ip_families: tuple[str, ...] = ()
     external_ips: tuple[str, ...] = ()
     load_balancer_class: str | None = None
-    load_balancer_ip: str = ""
     source_ranges: tuple[str, ...] = ()
     external_traffic_policy: str = "Cluster"
     allocates_node_ports: bool = True
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     labels: Pairs = ()
     owners: tuple[Owner, ...] = ()
     uid: str = ""
     deleting: bool = False
 
     @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
-
-    @property
     def pod_selector(self) -> LabelSelector | None:
-        """None where it selects no pods by itself."""
+        """None if it selects no pods by itself."""
         return LabelSelector(self.selector) if self.selector else None
+
+    def selected(self, pods: Iterable[Pod]) -> Iterator[Pod]:
+        """Those of the pods of its namespace that it selects and that have not finished."""
+        selector = self.pod_selector
+        if selector is None:
+            return iter(())
+        return (pod for pod in pods if not pod.finished and selector.matches(pod.labels))
 
     @property
     def has_node_ports(self) -> bool:
@@ -95,34 +124,11 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointSlice:
-    namespace: str
-    name: str
+class EndpointSlice(Namespaced):
     service: str
     address_type: str
     ports: tuple[EndpointPort, ...]
     endpoints: tuple[Endpoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerPort:
-    name: str
-    protocol: str
-    port: int
-    host_port: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    namespace: str
-    name: str
-    labels: Pairs = ()
-    ips: tuple[str, ...] = ()
-    node: str = ""
-    host_network: bool = False
-    ports: tuple[ContainerPort, ...] = ()
-    ready: bool = False
-    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,6 @@ class Namespace:
     labels: Pairs = ()
     mode: str | None = None
     deleting: bool = False
-    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +147,7 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     provider_id: str = ""
     kubelet_version: str = ""
-    annotations: Annotations = ()
-    labels: Pairs = ()
+    annotations: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,6 @@ class IPPool:
 
     name: str
     cidr: str
-    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +173,12 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingress:
-    namespace: str
-    name: str
+class Ingress(Namespaced):
     ingress_class: str | None = None
     backends: tuple[Backend, ...] = ()
-    tls: bool = False
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
+    annotations: Pairs = ()
     uid: str = ""
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,20 +213,13 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    namespace: str
-    name: str
+class Gateway(Namespaced):
     gateway_class: str
     listeners: tuple[Listener, ...] = ()
     published: tuple[PublishedAddress, ...] = ()
-    annotations: Annotations = ()
-    labels: Pairs = ()
+    annotations: Pairs = ()
     uid: str = ""
     api_version: str = "gateway.networking.k8s.io/v1"
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,19 +230,13 @@ class ParentRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: which Gateways it hangs on and which Services it leads to."""
+class Route(Namespaced):
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute: the Gateways to which it is attached, and its backends."""
 
     kind: str
-    namespace: str
-    name: str
     hostnames: tuple[str, ...] = ()
     parents: tuple[ParentRef, ...] = ()
     backends: tuple[Backend, ...] = ()
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +249,9 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceGrant:
+class ReferenceGrant(Namespaced):
     """Lets routes of some namespaces lead to Services of this one. `services` empty: every Service."""
 
-    namespace: str
-    name: str
-    sources: tuple[tuple[str, str], ...] = field(default=())
+    sources: tuple[tuple[str, str], ...] = ()
     services: tuple[str, ...] = ()
     every_service: bool = False

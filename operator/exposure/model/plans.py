@@ -33,7 +33,7 @@ class Change:
 class Plan:
     namespace: str
     changes: tuple[Change, ...]
-    #: Names that we would write and that policies of others have: never overwritten, always reported.
+    #: Names that the operator needs and that policies of others have. They are reported, never overwritten.
     name_conflicts: tuple[str, ...] = ()
 
     @property

@@ -1,10 +1,10 @@
-"""Everything known about one cluster at one moment, as values: what `resolve` reads, whoever gathered it.
+"""Everything known about one cluster at one moment, as values: the input of `resolve`.
 
 The operator's store and the offline reader both offer their objects in this shape. Namespaced kinds are mapped
 namespace → name → value, cluster-scoped ones name → value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -61,9 +61,6 @@ class Snapshot:
         here = sorted(self.endpoint_slices.get(service.namespace, {}).items())
         return tuple(endpoint_slice for _, endpoint_slice in here if endpoint_slice.service == service.name)
 
-    def pods_of(self, service: Service) -> tuple[Pod, ...]:
+    def pods_of(self, service: Service) -> Iterator[Pod]:
         """The pods that a Service selects, without those that have finished."""
-        selector, here = service.pod_selector, self.pods.get(service.namespace, {}).values()
-        if selector is None:
-            return ()
-        return tuple(pod for pod in here if not pod.finished and selector.matches(dict(pod.labels)))
+        return service.selected(self.pods.get(service.namespace, {}).values())

@@ -1,1 +1,1 @@
-"""What NetworkPolicies mean: as values, as manifests, and the evaluator that every other package asks."""
+"""What NetworkPolicies mean: as values, as manifests, and the only evaluator."""

@@ -1,6 +1,6 @@
 """What NetworkPolicies say about a connection: allowed, denied, or not known; and by which policy and rule.
 
-Whatever asks what NetworkPolicies allow asks here. The meaning, from
+This is the only evaluator of NetworkPolicies. The meaning, from
 https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation:
 
 - A policy restricts the pods of its own namespace that its podSelector selects, in the directions that it names.
@@ -8,7 +8,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-tw
 - To an isolated pod, a connection is allowed if one rule of one such policy allows it. Policies add up.
 - A connection needs both ends: egress of the pod that opens it, ingress of the pod that is called. Ask for each.
 
-What no policy can hold back (a node that calls its own pods, pods with hostNetwork) is for the caller to know.
+The caller must know what no policy restricts: a node that calls its own pods, and pods with hostNetwork.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ VERDICTS = {Match.YES: Verdict.ALLOWED, Match.NO: Verdict.DENIED, Match.UNKNOWN:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`isolating`: the policies that restrict the pod; `allowing`: those of them that allow it, each by its rule."""
+    """`isolating`: the policies that restrict the pod. `allowing`: those that allow the connection, with the rule."""
 
     verdict: Verdict
     isolating: tuple[NetworkPolicy, ...]
@@ -44,7 +44,7 @@ class Decision:
 
 
 class Evaluator:
-    """Some NetworkPolicies, to be asked about many connections. It remembers what does not depend on the port."""
+    """Answers for some NetworkPolicies about many connections. Caches what does not depend on the port."""
 
     def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
         # What a policy selects is what a peer without `namespaces` names: pods of the policy's own namespace.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from exposure.addresses import Block, intersection, overlap
-from exposure.labels import EVERYTHING, NAMESPACE_LABEL, Labels, LabelSelector, selecting
+from exposure.labels import EVERYTHING, NAMESPACE_LABEL, LabelSelector, Pairs, selecting
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 
 LAST_PORT = 65535
@@ -26,7 +26,7 @@ class Match(IntEnum):
 class ConnectionEnd:
     """Who is at one end of a connection: one pod or address, or several of them. What is left out is not known.
 
-    `pod`               whether it is a pod: a node is none, nor is an address outside of the cluster
+    `pod`               whether it is a pod: nodes and addresses outside the cluster are not
     `namespace`         of the pod
     `labels`            of the pod itself, or a selector that stands for every pod that it selects
     `namespace_labels`  likewise, of its namespace
@@ -41,8 +41,8 @@ class ConnectionEnd:
 
     pod: Match = Match.UNKNOWN
     namespace: str | None = None
-    labels: Labels | LabelSelector = EVERYTHING
-    namespace_labels: Labels | LabelSelector = EVERYTHING
+    labels: Pairs | LabelSelector = EVERYTHING
+    namespace_labels: Pairs | LabelSelector = EVERYTHING
     addresses: tuple[Block, ...] = ()
     all_addresses: bool = False
     ip_blocks: bool = True
@@ -68,7 +68,7 @@ def rule_matches(
 def allowed_within(rule: Rule, rules: Sequence[Rule], namespace: str, receiver: ConnectionEnd) -> bool:
     """Whether every connection that a rule allows is certainly allowed by `rules` too, all of policies in `namespace`.
 
-    A peer that only several rules or several peers hold together, half each, is not found.
+    A peer that only several rules or peers cover together does not count.
     """
     ends = [ConnectionEnd()] if rule.peers is None else [_everything_of(peer, namespace) for peer in rule.peers]
     return all(
@@ -79,7 +79,7 @@ def allowed_within(rule: Rule, rules: Sequence[Rule], namespace: str, receiver: 
 
 
 def _everything_of(peer: Peer, namespace: str) -> ConnectionEnd:
-    """All that a peer matches; addresses may be of pods."""
+    """Everything that a peer matches; its addresses may be of pods."""
     if peer.block is not None:
         return ConnectionEnd(addresses=(peer.block,), all_addresses=True)
     namespaces = selecting({NAMESPACE_LABEL: namespace}) if peer.namespaces is None else peer.namespaces
@@ -108,7 +108,7 @@ def peer_matches(peer: Peer, namespace: str, end: ConnectionEnd) -> Match:
     return min(end.pod, there, Match.YES if peer.pods is None else selector_matches(peer.pods, end.labels))
 
 
-def selector_matches(selector: LabelSelector, labels: Labels | LabelSelector) -> Match:
+def selector_matches(selector: LabelSelector, labels: Pairs | LabelSelector) -> Match:
     """Whether the selector selects what has these labels, or everything that another selector selects."""
     if not isinstance(labels, LabelSelector):
         return Match.YES if selector.matches(labels) else Match.NO

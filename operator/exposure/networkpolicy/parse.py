@@ -1,7 +1,7 @@
-"""NetworkPolicies and label selectors, whoever wrote them, from the API's JSON into values.
+"""NetworkPolicies and label selectors from the API's JSON into values, whoever wrote them.
 
-What the API server would never store is read as the widest that it could mean. These objects are compared with what is
-wanted, and named where they allow more; neither must miss one. Nothing of ours is opened on their account.
+What the API server would never store is read in the widest meaning that it could have. These policies are compared
+with the planned ones, and reported if they allow more, so none may be missed. They never make the operator open more.
 """
 
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ def _peer(raw: Any) -> Peer | None:
 
 
 def _network(written: str) -> Network | None:
-    """A CIDR; also one that was stored before leading zeros were refused, where 010.0.0.0/8 means 10.0.0.0/8."""
+    """A CIDR, also one with leading zeros that an old API server stored: 010.0.0.0/8 means 10.0.0.0/8."""
     address, slash, prefix = written.partition("/")
     plain = ".".join(part.lstrip("0") or "0" for part in address.split(".")) if "." in address else address
     try:

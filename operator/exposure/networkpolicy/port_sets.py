@@ -1,4 +1,4 @@
-"""Sets of ports, as far as some rules tell ports apart: numbers, the ranges between them, and unresolved names."""
+"""Sets of ports: the numbers and names in some rules, and the ranges between the numbers."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ PortSet: TypeAlias = frozenset[PolicyPort]
 
 
 class PortClasses:
-    """Every port, cut into classes that none of the rules' ports tells apart any further."""
+    """Every port, in classes: no rule distinguishes the ports of one class."""
 
     def __init__(self, mentioned: Iterable[PolicyPort]) -> None:
         self._edges: dict[str, set[int]] = {protocol: {1, LAST_PORT + 1} for protocol in PROTOCOLS}

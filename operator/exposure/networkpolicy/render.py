@@ -1,4 +1,4 @@
-"""NetworkPolicy values as manifests of networking.k8s.io/v1, explicit in everything that the API would default."""
+"""NetworkPolicy values as manifests of networking.k8s.io/v1, with every field that the API would default."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -10,6 +10,9 @@ from typing import Literal, TypeAlias
 from exposure.addresses import Block
 from exposure.labels import LabelSelector, Pairs
 
+#: The label of the NetworkPolicies that the operator writes.
+MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
+
 Direction: TypeAlias = Literal["ingress", "egress"]
 DIRECTIONS: tuple[Direction, Direction] = ("ingress", "egress")
 
@@ -81,3 +84,8 @@ class NetworkPolicy:
     owners: tuple[Owner, ...] = ()
     uid: str = field(default="", compare=False)
     deleting: bool = field(default=False, compare=False)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the operator wrote this NetworkPolicy. Only then may it be changed or deleted."""
+        return MANAGED_BY in self.labels

@@ -17,9 +17,9 @@ from exposure.model.intent import (
     ExposureSpec,
     InvalidSpec,
     Isolation,
-    LastAccepted,
     Limits,
     LoadBalancerOverrides,
+    Policy,
 )
 from exposure.networkpolicy.parse import optional_selector, policy_spec
 from exposure.networkpolicy.values import Peer
@@ -32,42 +32,30 @@ NOTHING_LEFT = "excludes all of {cidr}. Remove the entry from the list, or an ex
 
 
 def exposure_policy(raw: Raw) -> ExposurePolicy:
-    metadata = meta(raw)
-    spec, last_accepted = _specs("ExposurePolicy", raw, _exposure_spec)
-    return ExposurePolicy(
-        namespace=text(metadata, "namespace", "default"),
-        name=text(metadata, "name"),
-        spec=spec,
-        created=text(metadata, "creationTimestamp"),
-        generation=integer(metadata, "generation", 1),
-        uid=text(metadata, "uid"),
-        last_accepted=last_accepted,
-        deleting="deletionTimestamp" in metadata,
-    )
+    return _policy("ExposurePolicy", raw, text(meta(raw), "namespace", "default"), _exposure_spec)
 
 
 def cluster_exposure_policy(raw: Raw) -> ClusterExposurePolicy:
-    metadata = meta(raw)
-    spec, last_accepted = _specs("ClusterExposurePolicy", raw, _cluster_spec)
-    return ClusterExposurePolicy(
+    return _policy("ClusterExposurePolicy", raw, "", _cluster_spec)
+
+
+def _policy(kind: str, raw: Raw, namespace: str, read: Callable[[Raw], S]) -> Policy[S]:
+    metadata, last = meta(raw), mapping(mapping(raw, "status"), "lastAccepted")
+    spec: S | InvalidSpec = _spec(kind, raw, read)
+    accepted: S | InvalidSpec | None = None
+    if last:
+        # What is written and what status remembers are the same for most policies, and are then read once.
+        same = last.get("spec") == raw.get("spec")
+        accepted = spec if same else _spec(kind, {**raw, "spec": last.get("spec")}, read)
+    return Policy(
+        namespace=namespace,
         name=text(metadata, "name"),
         spec=spec,
         created=text(metadata, "creationTimestamp"),
         generation=integer(metadata, "generation", 1),
         uid=text(metadata, "uid"),
-        last_accepted=last_accepted,
-        deleting="deletionTimestamp" in metadata,
+        last_accepted=None if isinstance(accepted, InvalidSpec) else accepted,
     )
-
-
-def _specs(kind: str, raw: Raw, read: Callable[[Raw], S]) -> tuple[S | InvalidSpec, LastAccepted[S] | None]:
-    """What is written, and what status remembers. They are the same for most policies, and are then read once."""
-    spec, last = _spec(kind, raw, read), mapping(mapping(raw, "status"), "lastAccepted")
-    if not last:
-        return spec, None
-    same = last.get("spec") == raw.get("spec")
-    remembered = spec if same else _spec(kind, {**raw, "spec": last.get("spec")}, read)
-    return spec, LastAccepted(integer(last, "generation"), remembered)
 
 
 def _spec(kind: str, raw: Raw, read: Callable[[Raw], S]) -> S | InvalidSpec:
@@ -131,7 +119,7 @@ def _cluster_spec(spec: Raw) -> ClusterSpec:
 
 
 def _in_order(raw: Raw, key: str, order: tuple[str, ...]) -> tuple[str, ...] | None:
-    """A set that is written as a list. Its order means nothing, so equal sets become equal values."""
+    """A set that is written as a list, sorted: equal sets become equal values."""
     written = texts(raw, key)
     return tuple(name for name in order if name in written) or None
 

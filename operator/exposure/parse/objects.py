@@ -1,4 +1,4 @@
-"""Core and discovery objects of the cluster, projected onto what exposure depends on."""
+"""Core and discovery objects of the cluster: the fields on which exposure depends."""
 
 from sys import intern
 
@@ -45,7 +45,7 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 def annotations(raw: Raw, marks: tuple[str, ...] = ANNOTATION_MARKS) -> Pairs:
-    """The annotations that rows of the catalog name. No other one decides about exposure, so no other one is kept."""
+    """The annotations that rows of the catalog name. All others are dropped: they decide nothing."""
     return tuple((key, value) for key, value in labels(meta(raw), "annotations") if is_marked(key, marks))
 
 
@@ -71,7 +71,6 @@ def service(raw: Raw) -> Service:
         ip_families=tuple(map(intern, texts(spec, "ipFamilies"))),
         external_ips=texts(spec, "externalIPs"),
         load_balancer_class=optional_text(spec, "loadBalancerClass"),
-        load_balancer_ip=text(spec, "loadBalancerIP"),
         source_ranges=texts(spec, "loadBalancerSourceRanges"),
         external_traffic_policy=intern(text(spec, "externalTrafficPolicy") or "Cluster"),
         allocates_node_ports=boolean(spec, "allocateLoadBalancerNodePorts", True),
@@ -170,30 +169,24 @@ def namespace(raw: Raw) -> Namespace:
         labels=tuple(sorted(written.items())),
         mode=optional_text(mapping(head, "annotations"), MODE_ANNOTATION),
         deleting="deletionTimestamp" in head or text(mapping(raw, "status"), "phase") == "Terminating",
-        uid=text(head, "uid"),
     )
 
 
 def node(raw: Raw) -> Node:
-    head, spec = meta(raw), mapping(raw, "spec")
+    spec = mapping(raw, "spec")
     return Node(
-        name=text(head, "name"),
+        name=text(meta(raw), "name"),
         internal_ips=_node_addresses(raw, "InternalIP"),
         external_ips=_node_addresses(raw, "ExternalIP"),
         pod_cidrs=tuple(filter(is_network, texts(spec, "podCIDRs") or (text(spec, "podCIDR"),))),
         provider_id=text(spec, "providerID"),
         kubelet_version=text(mapping(mapping(raw, "status"), "nodeInfo"), "kubeletVersion"),
         annotations=annotations(raw, NODE_ANNOTATION_MARKS),
-        labels=tuple(
-            (key, value)
-            for key, value in labels(head, "labels")
-            if not key.startswith(("topology.", "failure-domain.", "beta."))
-        ),
     )
 
 
 def _node_addresses(raw: Raw, kind: str) -> tuple[str, ...]:
-    """Those of status.addresses that are addresses: a kubelet may be given a host name instead."""
+    """The IP addresses in status.addresses. A kubelet may also report host names there."""
     listed = objects(mapping(raw, "status"), "addresses")
     return tuple(
         written for entry in listed if text(entry, "type") == kind and is_address(written := text(entry, "address"))
@@ -201,9 +194,8 @@ def _node_addresses(raw: Raw, kind: str) -> tuple[str, ...]:
 
 
 def ip_pool(raw: Raw) -> IPPool:
-    spec = mapping(raw, "spec")
-    cidr = text(spec, "cidr")
-    return IPPool(text(meta(raw), "name"), cidr if is_network(cidr) else "", boolean(spec, "disabled", False))
+    cidr = text(mapping(raw, "spec"), "cidr")
+    return IPPool(text(meta(raw), "name"), cidr if is_network(cidr) else "")
 
 
 #: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference

@@ -1,6 +1,6 @@
 """Ingresses, Gateways and their routes into values."""
 
-from exposure.fields import Raw, integer, labels, mapping, meta, objects, optional_text, text, texts
+from exposure.fields import Raw, integer, mapping, meta, objects, optional_text, text, texts
 from exposure.model.objects import (
     Backend,
     BackendPort,
@@ -37,7 +37,6 @@ def ingress(raw: Raw) -> Ingress:
         name=text(head, "name"),
         ingress_class=optional_text(spec, "ingressClassName") or legacy or None,
         backends=tuple(dict.fromkeys(backend for backend in backends if backend is not None)),
-        tls=bool(objects(spec, "tls")),
         published=published(raw),
         annotations=annotations(raw),
         uid=text(head, "uid"),
@@ -72,7 +71,6 @@ def gateway(raw: Raw) -> Gateway:
         listeners=tuple(map(_listener, objects(spec, "listeners"))),
         published=tuple(map(_gateway_address, objects(mapping(raw, "status"), "addresses"))),
         annotations=annotations(raw),
-        labels=labels(head, "labels"),
         uid=text(head, "uid"),
         api_version=text(raw, "apiVersion") or f"{GATEWAY_GROUP}/v1",
     )
@@ -100,7 +98,7 @@ def _listener(raw: Raw) -> Listener:
 
 
 def route(raw: Raw) -> Route:
-    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are passed over."""
+    """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are left out."""
     head, spec = meta(raw), mapping(raw, "spec")
     namespace = text(head, "namespace", "default")
     backends: list[Backend] = []

@@ -6,14 +6,14 @@ from dataclasses import replace
 from exposure.model.exposures import Resolution
 from exposure.model.objects import Pod
 from exposure.model.plans import Change, Plan
-from exposure.networkpolicy.values import NetworkPolicy
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy
 from exposure.plan.directions import writes_by_direction
-from exposure.plan.transition import INTERIM, Specs, Surroundings, Write
-from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION, MANAGED_BY, is_ours
+from exposure.plan.transition import INTERIM, Specs, Surroundings, Transition, Write
+from exposure.resolve.network_policies import DEFAULT_DENY, EXPLANATION
 
 INTERIM_EXPLANATION = (
     EXPLANATION,
-    "Allows, for a moment, what several policies allow for the pods that they share, while they change.",
+    "Temporary: allows what several policies allow for the pods that they share, while these policies change.",
 )
 
 
@@ -22,19 +22,18 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
     `pods` of the namespace make it exact where Services' selectors overlap without one covering the other.
     """
-    foreign = {name for name, policy in live.items() if not is_ours(policy)}
+    foreign = {name for name, policy in live.items() if not policy.is_ours}
     conflicts = tuple(policy.name for policy in resolution.policies if policy.name in foreign)
     ours = {name: live[name] for name in sorted(live) if name not in foreign and not live[name].deleting}
     if resolution.paused:
         kept = [Change("keep", policy, "paused") for policy in ours.values()]
         return Plan(resolution.namespace, tuple(kept), conflicts)
-    untouched = {*foreign, *resolution.frozen}
-    wanted = {policy.name: policy for policy in resolution.policies if policy.name not in untouched}
-    changeable = {name: policy for name, policy in ours.items() if name not in untouched}
+    wanted = {policy.name: policy for policy in resolution.written(live)}
+    changeable = {name: policy for name, policy in ours.items() if name not in resolution.frozen}
     others = (live[name].spec for name in sorted(live) if name not in changeable and not live[name].deleting)
     labels = {pod.labels for pod in pods if not pod.finished}
-    surroundings = Surroundings(tuple(others), tuple(map(dict, sorted(labels))))
-    writes = writes_by_direction(_specs(changeable), _specs(wanted), surroundings)
+    surroundings = Surroundings(tuple(others), tuple(sorted(labels)))
+    writes = writes_by_direction(Transition(_specs(changeable), _specs(wanted), surroundings))
     # An interim policy may have the name of a policy that others wrote.
     writes = [write for write in writes if write.name not in foreign]
     changes = list(_changes(resolution.namespace, writes, changeable, wanted))
@@ -54,7 +53,7 @@ def make_plan(resolution: Resolution, live: Mapping[str, NetworkPolicy], pods: I
 
 
 def same(live: NetworkPolicy, wanted: NetworkPolicy) -> bool:
-    """Whether the live object is what is wanted. What others added beside it, such as labels, does not count."""
+    """Whether the live object is as wanted. What others added, such as labels, does not count."""
     return (
         live.spec == wanted.spec
         and set(wanted.labels) <= set(live.labels)
@@ -86,14 +85,14 @@ def _changes(
         interim_policy = NetworkPolicy(namespace, write.name, write.spec, (MANAGED_BY,), (INTERIM_EXPLANATION,))
         policy = replace(wanted.get(write.name) or before or interim_policy, spec=write.spec)
         rewritten = before is not live.get(write.name)
-        reason = _why_interim(write, wanted) if interim else "the others are written" if rewritten else ""
+        reason = _why_interim(write, wanted) if interim else "the other policies are written" if rewritten else ""
         yield Change("create" if before is None else "update", policy, reason, before, interim=interim, step=step)
         current[write.name] = policy
 
 
 def _why_interim(write: Write, wanted: Mapping[str, NetworkPolicy]) -> str:
     if write.name.startswith(INTERIM):
-        return "for pods that several policies share, until these are written or deleted"
+        return "for pods that several policies share, until those are written or deleted"
     others = "written" if write.name in wanted else "deleted"
     return f"with what the other policies of these pods allow, until they are {others}"
 
@@ -102,7 +101,7 @@ def _why_deleted(name: str, wanted: Mapping[str, NetworkPolicy]) -> str:
     if name.startswith(INTERIM):
         return "an interim policy, no longer needed"
     if not wanted:
-        return "no policy of this namespace enforces anything"
+        return "no policy enforces anything in this namespace"
     if name == DEFAULT_DENY:
         return "the namespace is no longer isolated"
     return "no policy asks for it"

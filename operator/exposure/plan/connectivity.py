@@ -1,4 +1,4 @@
-"""Which connections a plan takes and which it gives: policies before and after, in words that need no Pod objects.
+"""Which connections a plan cuts and which it opens: compares the policies before and after, also without Pods.
 
 Connections are compared for parties: workloads of the namespace (pods with equal labels, or what a Service or a policy
 selects), workloads of other namespaces, the nodes, and the ranges into which the policies' ipBlocks cut all addresses.
@@ -61,7 +61,7 @@ def after_plan(plan: Plan, live: Mapping[str, NetworkPolicy]) -> dict[str, Netwo
 
 
 def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[Difference, ...]:
-    """What the plan would take and give, losses first, sorted. `pods` False reads no Pods: selectors stand for them."""
+    """What the plan would cut and open, losses first, sorted. `pods` False reads no Pods, only selectors."""
     live = snapshot.network_policies.get(plan.namespace, {})
     before, after = list(live.values()), list(after_plan(plan, live).values())
     if {policy.spec for policy in before} == {policy.spec for policy in after}:
@@ -70,7 +70,7 @@ def connectivity(snapshot: Snapshot, plan: Plan, *, pods: bool = True) -> tuple[
 
 
 def connectivity_lines(differences: Sequence[Difference], limit: int = LISTED) -> list[str]:
-    """One line each, at most `limit`; where there are more, the last line counts the rest."""
+    """One line each, at most `limit`. If there are more, the last line counts the rest."""
     lines = list(map(str, differences[:limit]))
     if len(differences) > limit:
         lines[-1] = f"and {len(differences) - limit + 1} more"
@@ -78,7 +78,7 @@ def connectivity_lines(differences: Sequence[Difference], limit: int = LISTED) -
 
 
 class Comparison:
-    """The policies of one namespace before and after, over every party that they tell apart."""
+    """The policies of one namespace before and after, for every party that they distinguish."""
 
     def __init__(
         self, snapshot: Snapshot, namespace: str, before: list[NetworkPolicy], after: list[NetworkPolicy], pods: bool

@@ -1,10 +1,11 @@
-"""Who may be at an end of a connection, as far as the policies at hand can tell them apart."""
+"""The possible ends of a connection, as far as the given policies distinguish them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exposure.addresses import WHOLE_FAMILY, Block, Network, block, family, inside, sort_key
-from exposure.labels import NAMESPACE_LABEL, Labels, LabelSelector, selecting
+from exposure.grouping import grouped
+from exposure.labels import NAMESPACE_LABEL, LabelSelector, Pairs, pairs
 from exposure.model.connection_ends import address_blocks, addresses_end, pods_end
 from exposure.model.objects import Namespace, Pod
 from exposure.model.snapshot import Snapshot
@@ -12,7 +13,7 @@ from exposure.networkpolicy.evaluate import Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match, peer_matches
 from exposure.networkpolicy.values import Peer
 
-#: Labels that tell replicas apart, and not workloads.
+#: Labels that distinguish replicas, not workloads.
 REPLICA_LABELS = (
     "pod-template-hash",
     "controller-revision-hash",
@@ -42,17 +43,23 @@ class Party:
 def parties_of(
     snapshot: Snapshot, namespace: str, pod_selectors: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[tuple[Party, ...], tuple[Party, ...]]:
-    """The workloads of the namespace, and those of other namespaces as far as any peer tells them apart."""
+    """The workloads of the namespace, and those of other namespaces as far as a peer distinguishes them."""
     home = snapshot.namespaces.get(namespace) or Namespace(namespace, ((NAMESPACE_LABEL, namespace),))
     services = (service for _, service in sorted(snapshot.services.get(namespace, {}).items()))
-    selectors = [selecting(dict(service.selector)) for service in services if service.selector]
+    selectors = [service.pod_selector for service in services if service.pod_selector]
     own = _workloads(snapshot, home, [*selectors, *pod_selectors, *_selectors_for(home, peers, namespace)], peers, pods)
-    alike: dict[object, list[Party]] = {}
-    for name, other in sorted(snapshot.namespaces.items()):
-        if name != namespace:
-            for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods):
-                matches = tuple(peer_matches(peer, namespace, party.end) is Match.YES for peer in peers)
-                alike.setdefault((matches, party.text if party.policies else ""), []).append(party)
+    others = (
+        party
+        for name, other in sorted(snapshot.namespaces.items())
+        if name != namespace
+        for party in _workloads(snapshot, other, _selectors_for(other, peers, namespace), peers, pods)
+    )
+
+    def distinction(party: Party) -> tuple[object, ...]:
+        matches = (peer_matches(peer, namespace, party.end) is Match.YES for peer in peers)
+        return (*matches, party.text if party.policies else "")
+
+    alike = grouped((distinction(party), party) for party in others)
     return own, tuple(map(_together, alike.values()))
 
 
@@ -62,44 +69,44 @@ def _selectors_for(there: Namespace, peers: Iterable[Peer], policies_in: str) ->
         peer.pods
         for peer in peers
         if peer.pods is not None
-        and (there.name == policies_in if peer.namespaces is None else peer.namespaces.matches(dict(there.labels)))
+        and (there.name == policies_in if peer.namespaces is None else peer.namespaces.matches(there.labels))
     ]
 
 
 def _workloads(
     snapshot: Snapshot, home: Namespace, telling: Iterable[LabelSelector], peers: Sequence[Peer], pods: bool
 ) -> tuple[Party, ...]:
-    """Pods of one namespace, those together that nothing tells apart; and each selector that selects none of them."""
+    """Pods of one namespace, grouped where nothing distinguishes them, and each selector that selects no pod."""
     selectors = list(dict.fromkeys(selector for selector in telling if not selector.empty))
     policies = [policy for _, policy in sorted(snapshot.network_policies.get(home.name, {}).items())]
     blocks = [peer for peer in peers if peer.block is not None]
     known = [pod for _, pod in sorted(snapshot.pods.get(home.name, {}).items())] if pods else []
-    alive = [(pod, dict(pod.labels)) for pod in known if not pod.finished and not pod.host_network]
+    alive = [pod for pod in known if not pod.finished and not pod.host_network]
     groups: dict[object, list[Pod]] = {}
     selected: set[LabelSelector] = set()
-    for pod, labels in alive:
-        naming = tuple(selector for selector in selectors if selector.matches(labels))
+    for pod in alive:
+        naming = tuple(selector for selector in selectors if selector.matches(pod.labels))
         selected.update(naming)
-        end = pods_end([pod], home, labels)
+        end = pods_end([pod], home, pod.labels)
         matches = tuple(peer_matches(peer, home.name, end) is Match.YES for peer in blocks)
-        restricting = tuple(policy.name for policy in policies if policy.spec.pod_selector.matches(labels))
+        restricting = tuple(policy.name for policy in policies if policy.spec.pod_selector.matches(pod.labels))
         groups.setdefault((naming, matches, restricting), []).append(pod)
     evaluator = Evaluator(policies) if policies else None
 
-    def party(text: str, labels: Labels, pods: Sequence[Pod] = ()) -> Party:
+    def party(text: str, labels: Pairs, pods: Sequence[Pod] = ()) -> Party:
         end = pods_end(pods, home, labels)
         return Party(f"{text} in namespace {home.name}", end, evaluator, single=len(pods) == 1)
 
-    parties = [party(_group_text(group, selectors), dict(group[0].labels), group) for group in groups.values()]
+    parties = [party(_group_text(group, selectors), group[0].labels, group) for group in groups.values()]
     parties += [party(f"pods {selector}", _sample(selector)) for selector in selectors if selector not in selected]
     if not alive:
-        parties.append(party("other pods" if selectors else "pods", {}))
+        parties.append(party("other pods" if selectors else "pods", ()))
     return tuple(parties)
 
 
 def _group_text(pods: Sequence[Pod], selectors: Iterable[LabelSelector]) -> str:
-    """What names the pods: the most precise selector, else the labels that they share, else how many they are."""
-    naming = [selector for selector in selectors if selector.matches(dict(pods[0].labels))]
+    """A name for the pods: the most precise selector, else the labels that they share, else their number."""
+    naming = [selector for selector in selectors if selector.matches(pods[0].labels)]
     if naming:
         return f"pods {max(naming, key=lambda selector: len(selector.labels))}"
     common = set(pods[0].labels).intersection(*(pod.labels for pod in pods))
@@ -109,17 +116,17 @@ def _group_text(pods: Sequence[Pod], selectors: Iterable[LabelSelector]) -> str:
     return f"pod {pods[0].name}" if len(pods) == 1 else f"{len(pods)} pods"
 
 
-def _sample(selector: LabelSelector) -> Labels:
+def _sample(selector: LabelSelector) -> Pairs:
     """The labels of a pod as a selector names it, with none beyond."""
     labels = dict(selector.labels)
     for requirement in selector.requirements:
         if requirement.operator in ("In", "Exists"):
             labels.setdefault(requirement.key, requirement.values[0] if requirement.values else "")
-    return labels
+    return pairs(labels)
 
 
 def _together(parties: Sequence[Party]) -> Party:
-    """Workloads of other namespaces that no peer tells apart, as one."""
+    """Workloads of other namespaces that no peer distinguishes, as one party."""
     first = parties[0]
     if len(parties) == 1:
         return first
@@ -171,5 +178,5 @@ def ranges_text(chosen: Iterable[Party], every: Iterable[Party]) -> tuple[str, .
         name = f"any {family(network)} address" if network.prefixlen == 0 else str(network)
         out = ", ".join(map(str, left_out(network)))
         texts.append(f"{name} but {out}" if out else name)
-    # What has exceptions of its own comes last: in a list, nothing after it looks like one more of them.
+    # Ranges with exceptions come last, so that the next range does not look like one more exception.
     return tuple(sorted(texts, key=lambda text: " but " in text))

@@ -3,19 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 from exposure.model.exposures import Exposure, Resolution
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec
+from exposure.model.intent import ClusterSpec, ExposureSpec, Policy
 from exposure.model.objects import Ref
 from exposure.model.plans import Plan
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.changes import make_plan
 from exposure.resolve import ClusterFacts, cluster_facts, resolve
-from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE, is_ours
+from exposure.resolve.network_policies import DEFAULT_DENY, SAME_NAMESPACE, TO_SERVICE
 
-AnyPolicy = TypeVar("AnyPolicy", ExposurePolicy, ClusterExposurePolicy)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class ResolvedSnapshot:
 
         Left out is what a pause leaves as it is, and what cannot be written because of a name conflict.
         """
-        policies = (policy for namespace in namespaces for policy in self._written(namespace))
-        return sorted(policies, key=lambda policy: (policy.namespace, policy.name))
+        live = self.snapshot.network_policies
+        written = (self.resolution(namespace).written(live.get(namespace, {})) for namespace in namespaces)
+        return sorted(chain.from_iterable(written), key=lambda policy: (policy.namespace, policy.name))
 
     def policy(self, ref: Ref) -> NetworkPolicy | None:
         """The NetworkPolicy of ours of that name, whether it should exist, is left by a pause, or only planned."""
@@ -71,14 +73,6 @@ class ResolvedSnapshot:
         audited = (self.resolution(namespace).audited for namespace in sorted({ref.namespace for ref in missing}))
         return [policy for policies in audited for policy in policies if Ref(policy.namespace, policy.name) in missing]
 
-    def _written(self, namespace: str) -> Iterable[NetworkPolicy]:
-        resolution = self.resolution(namespace)
-        live = self.snapshot.network_policies.get(namespace, {})
-        for policy in () if resolution.paused else resolution.policies:
-            standing = live.get(policy.name)
-            if policy.name not in resolution.frozen and (standing is None or is_ours(standing)):
-                yield policy
-
 
 def as_enforced(snapshot: Snapshot) -> Snapshot:
     """The same snapshot without Audit and Paused: no mode in a policy, no annotation on a namespace."""
@@ -94,10 +88,8 @@ def as_enforced(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _enforced(policy: AnyPolicy) -> AnyPolicy:
-    last = policy.last_accepted
-    enforced_last = last and replace(last, spec=_enforced_spec(last.spec))
-    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=enforced_last)
+def _enforced(policy: Policy[S]) -> Policy[S]:
+    return replace(policy, spec=_enforced_spec(policy.spec), last_accepted=_enforced_spec(policy.last_accepted))
 
 
 def _enforced_spec(spec: Any) -> Any:

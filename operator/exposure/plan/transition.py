@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 
-from exposure.labels import Labels, LabelSelector
+from exposure.labels import LabelSelector, Pairs
 from exposure.networkpolicy.values import DIRECTIONS, Direction, PolicySpec, Rule
 from exposure.resolve.network_policies import DEFAULT_DENY
 
@@ -43,7 +43,7 @@ class Surroundings:
     """What a transition leaves alone: policies of others, frozen ones, and the labels of live pods."""
 
     policies: tuple[PolicySpec, ...] = ()
-    pods: tuple[Labels, ...] = ()
+    pods: tuple[Pairs, ...] = ()
 
 
 def rules_of(spec: PolicySpec | None, direction: Direction) -> tuple[Rule, ...] | None:
@@ -117,21 +117,22 @@ class Transition:
         self, without: Specs, having: Specs, selector: LabelSelector, direction: Direction
     ) -> tuple[Rule, ...]:
         """The rules for all pods of `selector` where something isolates them, if nothing isolates them all without."""
-        if any(spec.pod_selector.covers(selector) for spec in self._isolating(without, direction)):
+        if any(spec.pod_selector.covers(selector) for spec in self.isolating(without, direction)):
             return ()
         covering = (spec for spec in having.values() if spec.pod_selector.covers(selector))
         return _joined(*(spec.rules(direction) or () for spec in covering))
 
-    def _isolating(self, specs: Specs, direction: Direction) -> Iterator[PolicySpec]:
+    def isolating(self, specs: Specs, direction: Direction) -> list[PolicySpec]:
+        """Those of the specs, and of the policies that stay, that isolate pods in a direction."""
         every = (*specs.values(), *self.surroundings.policies)
-        return (spec for spec in every if spec.rules(direction) is not None)
+        return [spec for spec in every if spec.rules(direction) is not None]
 
     def _for_shared_pods(self) -> Iterator[tuple[str, PolicySpec]]:
         """Interim policies for pods that several policies begin (or stop) to select at once, none narrow enough."""
         interim: dict[tuple[str, LabelSelector], dict[Direction, tuple[Rule, ...]]] = {}
         for direction in DIRECTIONS:
             for side, without, having in (("to", self.before, self.after), ("from", self.after, self.before)):
-                isolating = tuple(self._isolating(without, direction))
+                isolating = self.isolating(without, direction)
                 if any(spec.pod_selector.empty for spec in isolating):
                     continue
                 changing = [spec for spec in having.values() if spec.rules(direction) is not None]

@@ -1,4 +1,4 @@
-"""Exposures as API objects: one server-side apply says the whole entry point."""
+"""Exposures as API objects, each written by one server-side apply, and as JSON for machines."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,37 +6,22 @@ from typing import Any
 from exposure.catalog.cnis import CNIS
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.exposures import Exposure, Source, SourceKind
-from exposure.networkpolicy.render import owner_reference
+from exposure.model.objects import ServicePort
+from exposure.networkpolicy.render import owner_reference, peer, port
 from exposure.networkpolicy.values import Peer
 from exposure.parse.kinds import API_VERSION
-from exposure.render.status import HELD_BACK, NOT_YET, PROGRAMMED, condition, conditions
+from exposure.render.status import condition, conditions, programmed
 
 #: How many entries fit in a table's cell; the lists beside it are whole.
 CELL_ENTRIES = 3
 NONE = "<none>"
-#: As many entries as the CRD allows in a list of status; `map -o json` has them all.
-LISTED, LISTED_BLIND_SPOTS = 1024, 256
-#: Whom the policy asks for comes before what else arrives, so that a short cell does not hide it.
-CELL_ORDER = (
-    SourceKind.CLIENTS,
-    SourceKind.OUTSIDE,
-    SourceKind.LOAD_BALANCER,
-    SourceKind.PROXY_PODS,
-    SourceKind.PEERS,
-    SourceKind.NODES,
-    SourceKind.HEALTH_CHECKS,
-)
+CELL_ORDER = list(SourceKind)
 
 
 def exposure_manifest(
-    exposure: Exposure,
-    *,
-    ready: bool,
-    programmed_message: str = "",
-    now: str,
-    previous_conditions: Iterable[Mapping[str, Any]] = (),
+    exposure: Exposure, not_programmed: str, now: str, previous_conditions: Iterable[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The object as it is applied. `ready`: the live policies equal the plan; else `programmed_message` says why."""
+    """The object as it is applied. `not_programmed`: why the live policies do not equal the plan, "" where they do."""
     metadata: dict[str, Any] = {
         "namespace": exposure.namespace,
         "name": exposure.name,
@@ -45,19 +30,16 @@ def exposure_manifest(
     if exposure.owner.uid:
         metadata["ownerReferences"] = [owner_reference(exposure.owner)]
     status = exposure_status(exposure)
-    status["conditions"] = conditions(_conditions(exposure, ready, programmed_message), previous_conditions, now)
+    status["conditions"] = conditions(_conditions(exposure, not_programmed), previous_conditions, now)
     return {"apiVersion": API_VERSION, "kind": "Exposure", "metadata": metadata, "status": status}
 
 
-def exposure_lists(exposure: Exposure) -> dict[str, Any]:
-    """What an entry point has several of. Every field is there; one without a value is empty."""
+def _lists(exposure: Exposure) -> dict[str, Any]:
+    """The lists of an entry point. Every field is present; one without a value is empty."""
     return {
         "entryPoints": list(exposure.entry_points),
         "addresses": list(exposure.addresses),
-        "ports": [
-            {"name": port.name, "port": port.port, "targetPort": port.target, "protocol": port.protocol}
-            for port in exposure.ports
-        ],
+        "ports": ports_json(exposure.ports),
         "backends": [
             {"namespace": backend.service.namespace, "service": backend.service.name}
             | {"selector": backend.selector, "ready": backend.ready, "total": backend.total}
@@ -71,18 +53,56 @@ def exposure_lists(exposure: Exposure) -> dict[str, Any]:
     }
 
 
+def ports_json(ports: Iterable[ServicePort]) -> list[dict[str, Any]]:
+    return [{"name": p.name, "port": p.port, "targetPort": p.target_port, "protocol": p.protocol} for p in ports]
+
+
+def exposure_json(exposure: Exposure) -> dict[str, Any]:
+    """For machines: a stable shape, documented field by field in docs/reference/cli.md.
+
+    `peers` and a source's `ports` are written as in a NetworkPolicy. Lists keep the order of the resolution, which is
+    sorted. A field without a value is an empty string or list, never missing, except `policy`: null where none governs.
+    """
+    owner, policy = exposure.owner, exposure.policy
+    return {
+        "namespace": exposure.namespace,
+        "name": exposure.name,
+        "owner": {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name},
+        **_lists(exposure),
+        "sources": [_source_json(source) for source in exposure.sources],
+        "policy": policy and {"kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
+        "mode": exposure.mode,
+        "profile": exposure.profile,
+        "cni": exposure.cni,
+        "refusal": exposure.refusal,
+        "defaultDeny": exposure.default_deny,
+    }
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "entryPoint": source.entry_point,
+        "cidrs": [{"cidr": str(block.cidr), "except": list(map(str, block.excepts))} for block in source.blocks],
+        "peers": [peer(named) for named in source.peers],
+        "ports": [port(of_pods) for of_pods in source.ports],
+        "row": source.row.id,
+        "explanation": source.explanation,
+        "reference": source.reference,
+    }
+
+
 def exposure_status(exposure: Exposure) -> dict[str, Any]:
     """Everything about an entry point but its conditions."""
-    policy = exposure.policy
-    lists = {name: entries[:LISTED] for name, entries in exposure_lists(exposure).items()}
+    policy, lists = exposure.policy, _lists(exposure)
     status: dict[str, Any] = {
         **lists,
         "ports": list(map(_filled, lists["ports"])),
-        "blindSpots": list(map(_filled, lists["blindSpots"][:LISTED_BLIND_SPOTS])),
+        "blindSpots": list(map(_filled, lists["blindSpots"])),
         "type": ",".join(exposure.entry_points),
         "address": ",".join(exposure.addresses[:2]) + (",…" if len(exposure.addresses) > 2 else ""),
         "open": open_text(exposure),
-        "sources": [_source(source) for source in exposure.sources[:LISTED]],
+        "sources": [_source(source) for source in exposure.sources],
         "from": from_text(exposure),
         "policy": policy.name if policy else NONE,
         "cni": exposure.cni,
@@ -116,7 +136,7 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def open_text(exposure: Exposure) -> str:
     """`80→http, 443→8443`: Service port to target port."""
-    return ", ".join(f"{port.port}→{port.target}" for port in exposure.ports) or "nothing"
+    return ", ".join(f"{port.port}→{port.target_port}" for port in exposure.ports) or "nothing"
 
 
 def from_text(exposure: Exposure) -> str:
@@ -144,18 +164,14 @@ def _peer_entry(peer: Peer) -> str:
     return f"{by_name or ('*' if peer.namespaces.empty else peer.namespaces)}/{pods}"
 
 
-def _conditions(exposure: Exposure, ready: bool, message: str) -> list[dict[str, Any]]:
+def _conditions(exposure: Exposure, not_programmed: str) -> list[dict[str, Any]]:
     if exposure.policy is None and exposure.default_deny:
-        return [condition("Ready", True, "Denied", "A default deny holds, and nothing opens this entry point.")]
+        return [condition("Ready", True, "Denied", "A default deny holds, and no policy opens this entry point.")]
     if exposure.policy is None:
         return [condition("Ready", False, "Ungoverned", "No policy governs this entry point.")]
-    if exposure.mode in HELD_BACK:
-        written = condition("Programmed", False, exposure.mode, HELD_BACK[exposure.mode])
-    elif not ready:
-        written = condition("Programmed", False, "NotProgrammed", message or NOT_YET)
-    else:
-        written = condition("Programmed", True, "Programmed", PROGRAMMED)
-        if exposure.refusal:
-            return [written, condition("Ready", False, "Refused", exposure.refusal)]
-        return [written, condition("Ready", True, "Ready", "What is open is what the policy asks for.")]
-    return [written, {**written, "type": "Ready"}]
+    is_programmed, written = programmed(exposure.mode, not_programmed)
+    if not is_programmed:
+        return [written, {**written, "type": "Ready"}]
+    if exposure.refusal:
+        return [written, condition("Ready", False, "Refused", exposure.refusal)]
+    return [written, condition("Ready", True, "Ready", "The NetworkPolicies admit what the policy asks for.")]

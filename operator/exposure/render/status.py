@@ -12,10 +12,9 @@ from exposure.model.exposures import PolicyOutcome
 LISTED = 100
 MESSAGE_LENGTH = 1024
 #: Why the plan of a mode is not written.
-HELD_BACK = {"Audit": "Planned and reported, not written.", "Paused": "Everything is left as it is."}
-PROGRAMMED = "The live policies equal the plan."
-NOT_YET = "Not yet written."
-NOT_ACCEPTED = "The last accepted spec stays in force."
+HELD_BACK = {"Audit": "NetworkPolicies are planned, but not written.", "Paused": "NetworkPolicies stay as they are."}
+PROGRAMMED = "The live NetworkPolicies match the plan."
+NOT_ACCEPTED = "The operator does not apply this spec, because it is not accepted."
 
 
 def condition(
@@ -36,21 +35,28 @@ def conditions(
     return [{**condition, "lastTransitionTime": time or now} for condition, time in zip(wanted, times, strict=True)]
 
 
-def policy_status(
-    outcome: PolicyOutcome,
-    *,
-    programmed: bool | None,
-    message: str,
-    previous_conditions: Iterable[Mapping[str, Any]] = (),
-    now: str,
-) -> dict[str, Any]:
-    """The status of an ExposurePolicy or ClusterExposurePolicy. `programmed`: the live policies equal the plan.
+def programmed(
+    mode: str, not_programmed: str, note: str = "", generation: int | None = None
+) -> tuple[bool, dict[str, Any]]:
+    """Whether the live policies equal the plan of a mode that is written, and the condition that says so."""
+    if mode in HELD_BACK:
+        return False, condition("Programmed", False, mode, f"{HELD_BACK[mode]} {note}".strip(), generation)
+    if not_programmed:
+        return False, condition("Programmed", False, "NotProgrammed", not_programmed, generation)
+    return True, condition("Programmed", True, "Programmed", f"{PROGRAMMED} {note}".strip(), generation)
 
-    `message` says why they do not. `now` is RFC 3339, and used for conditions that change.
+
+def policy_status(
+    outcome: PolicyOutcome, not_programmed: str, now: str, previous_conditions: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The status of an ExposurePolicy or ClusterExposurePolicy.
+
+    `not_programmed`: why the live policies do not equal the plan, "" where they do. `now` is RFC 3339, and used for
+    conditions that change.
     """
     status: dict[str, Any] = {
         "observedGeneration": outcome.generation,
-        "conditions": conditions(_policy_conditions(outcome, programmed, message), previous_conditions, now),
+        "conditions": conditions(_policy_conditions(outcome, not_programmed), previous_conditions, now),
     }
     if outcome.policy.kind == "ClusterExposurePolicy":
         status["namespaceCount"] = len(outcome.namespaces)
@@ -65,17 +71,11 @@ def policy_status(
     return status
 
 
-def _policy_conditions(outcome: PolicyOutcome, programmed: bool | None, message: str) -> list[dict[str, Any]]:
-    verdict, generation, mode = outcome.verdict, outcome.generation, outcome.mode
+def _policy_conditions(outcome: PolicyOutcome, not_programmed: str) -> list[dict[str, Any]]:
+    verdict, generation = outcome.verdict, outcome.generation
     accepted = condition("Accepted", verdict.accepted, verdict.reason, verdict.message, generation)
     if not verdict.accepted:
         written = condition("Programmed", False, "NotAccepted", NOT_ACCEPTED, generation)
         return [accepted, written, {**accepted, "type": "Ready"}]
-    if mode in HELD_BACK:
-        written = condition("Programmed", False, mode, f"{HELD_BACK[mode]} {outcome.note}".strip(), generation)
-    elif programmed:
-        written = condition("Programmed", True, "Programmed", f"{PROGRAMMED} {outcome.note}".strip(), generation)
-        return [accepted, written, {**written, "type": "Ready", "reason": "Ready"}]
-    else:
-        written = condition("Programmed", programmed, "NotProgrammed", message or NOT_YET, generation)
-    return [accepted, written, {**written, "type": "Ready"}]
+    is_programmed, written = programmed(outcome.mode, not_programmed, outcome.note, generation)
+    return [accepted, written, {**written, "type": "Ready", "reason": "Ready" if is_programmed else written["reason"]}]

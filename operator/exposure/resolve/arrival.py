@@ -1,4 +1,4 @@
-"""How the traffic of a load balancer arrives: with which addresses, and from where it is probed."""
+"""How traffic of a load balancer arrives: from which addresses, and from where its health checks come."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,119 +28,110 @@ class Arrival:
     beside_unknown: bool = False
 
 
-def arrival(
-    profile: LoadBalancerProfile,
-    service: Service,
-    port: ServicePort,
-    overrides: LoadBalancerOverrides,
-    facts: ClusterFacts,
-    families: tuple[Family, ...],
-    published: tuple[PublishedAddress, ...] | None = None,
-    annotations: Mapping[str, str] | None = None,
-) -> Arrival:
-    """`published` and `annotations` are the entry point's own, where the entry point is not the Service itself."""
-    annotations = dict(service.annotations) if annotations is None else annotations
-    published = service.published if published is None else published
-    own = _own_addresses(profile, overrides.cidrs or facts.config.load_balancer_cidrs, published, annotations)
-    local = service.external_traffic_policy == "Local"
-    probes = _probes(profile, own, local, annotations)
-    if overrides.health_check_cidrs:
-        probes = (*(probes or ()), *overrides.health_check_cidrs)
-    preserved = _preserved(profile, service, port, local, annotations)
-    beside: tuple[Network, ...] = ()
-    unknown = False
-    if preserved and profile.dualstack_annotation:
-        dualstack = annotations.get(profile.dualstack_annotation, "").lower() == "dualstack"
-        if dualstack and families == ("IPv4",):
-            beside = own or ()
-            unknown = not any(family(block) == "IPv4" for block in beside)
-        elif profile.translates_to_ipv6 and "IPv6" in families and len(families) > 1:
-            # The targets are IPv6: IPv4 clients arrive from the load balancer's own IPv6 addresses.
-            beside = tuple(block for block in own or () if family(block) == "IPv6")
-            unknown = dualstack and not beside
-    if preserved and profile.private_link and overrides.cidrs:
-        beside = (*beside, *overrides.cidrs)
-    return Arrival(profile, preserved, own, probes, _probe_port(profile, service, annotations), beside, unknown)
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """What delivers to a Service through one entry point, whose own `published` addresses and `annotations` count."""
 
+    profile: LoadBalancerProfile
+    service: Service
+    overrides: LoadBalancerOverrides
+    facts: ClusterFacts
+    families: tuple[Family, ...]
+    published: tuple[PublishedAddress, ...]
+    annotations: Mapping[str, str]
 
-def _own_addresses(
-    profile: LoadBalancerProfile,
-    given: tuple[Network, ...],
-    published: tuple[PublishedAddress, ...],
-    annotations: Mapping[str, str],
-) -> tuple[Network, ...] | None:
-    match profile.own_addresses:
-        case "none":
-            return given
-        case "configured":
-            return given or None
-        case "published":
-            return given or _published(profile, published, annotations)
-        case fixed:
-            return given or fixed
+    def arrival(self, port: ServicePort) -> Arrival:
+        profile, overrides, families = self.profile, self.overrides, self.families
+        own = self._own_addresses()
+        probes = self._probes(own)
+        if overrides.health_check_cidrs:
+            probes = (*(probes or ()), *overrides.health_check_cidrs)
+        preserved = self._preserves(port)
+        beside: tuple[Network, ...] = ()
+        unknown = False
+        if preserved and profile.dualstack_annotation:
+            dualstack = self.annotations.get(profile.dualstack_annotation, "").lower() == "dualstack"
+            if dualstack and families == ("IPv4",):
+                beside = own or ()
+                unknown = not any(family(block) == "IPv4" for block in beside)
+            elif profile.translates_to_ipv6 and "IPv6" in families and len(families) > 1:
+                # The targets are IPv6: IPv4 clients arrive from the load balancer's own IPv6 addresses.
+                beside = tuple(block for block in own or () if family(block) == "IPv6")
+                unknown = dualstack and not beside
+        if preserved and profile.private_link and overrides.cidrs:
+            beside = (*beside, *overrides.cidrs)
+        return Arrival(profile, preserved, own, probes, self._probe_port(), beside, unknown)
 
+    @property
+    def _local(self) -> bool:
+        return self.service.external_traffic_policy == "Local"
 
-def _published(
-    profile: LoadBalancerProfile, published: tuple[PublishedAddress, ...], annotations: Mapping[str, str]
-) -> tuple[Network, ...] | None:
-    """The published addresses: the private ones where the load balancer uses them, else the others."""
-    private = annotations.get(profile.private_annotation, "").lower() == "true"
-    addresses = (network(entry.ip) for entry in published if address(entry.ip) is not None)
-    return tuple(own for own in addresses if in_any(own, PRIVATE) == private) or None
+    def _own_addresses(self) -> tuple[Network, ...] | None:
+        given = self.overrides.cidrs or self.facts.config.load_balancer_cidrs
+        match self.profile.own_addresses:
+            case "none":
+                return given
+            case "configured":
+                return given or None
+            case "published":
+                return given or self._published_addresses()
+            case fixed:
+                return given or fixed
 
+    def _published_addresses(self) -> tuple[Network, ...] | None:
+        """The published addresses: the private ones where the load balancer uses them, else the others."""
+        private = self.annotations.get(self.profile.private_annotation, "").lower() == "true"
+        addresses = (network(entry.ip) for entry in self.published if address(entry.ip) is not None)
+        return tuple(own for own in addresses if in_any(own, PRIVATE) == private) or None
 
-def _probes(
-    profile: LoadBalancerProfile, own: tuple[Network, ...] | None, local: bool, annotations: Mapping[str, str]
-) -> tuple[Network, ...] | None:
-    if profile.probes == "none":
-        return ()
-    if local and profile.probes_when != "always":
-        to_traffic_port = annotations.get(profile.probe_port_annotation) == "traffic-port"
-        if not (profile.probes_when == "cluster-or-traffic-port" and to_traffic_port):
+    def _probes(self, own: tuple[Network, ...] | None) -> tuple[Network, ...] | None:
+        profile = self.profile
+        if profile.probes == "none":
             return ()
-    if profile.probes == "load-balancer":
-        return own
-    return (*profile.probes, *(own or ())) if profile.probed_from_own_addresses else profile.probes
+        if self._local and profile.probes_when != "always":
+            to_traffic_port = self.annotations.get(profile.probe_port_annotation) == "traffic-port"
+            if not (profile.probes_when == "cluster-or-traffic-port" and to_traffic_port):
+                return ()
+        if profile.probes == "load-balancer":
+            return own
+        return (*profile.probes, *(own or ())) if profile.probed_from_own_addresses else profile.probes
 
+    def _probe_port(self) -> int | None:
+        """The port of the pod that is probed; None: the target port."""
+        key = self.profile.probe_port_annotation
+        written = self.annotations.get(key, "") if key else ""
+        if self.profile.delivery != "pod" or not written or written == "traffic-port":
+            return None
+        if written.isascii() and written.isdigit():
+            return int(written) if len(written) < 6 and 0 < int(written) < 65536 else None
+        named = next((port.target_port for port in self.service.ports if port.name == written), None)
+        return named if isinstance(named, int) else None
 
-def _probe_port(profile: LoadBalancerProfile, service: Service, annotations: Mapping[str, str]) -> int | None:
-    """The pod port that is probed instead of the target port; None: the target port itself."""
-    written = annotations.get(profile.probe_port_annotation, "") if profile.probe_port_annotation else ""
-    if profile.delivery != "pod" or not written or written == "traffic-port":
-        return None
-    if written.isascii() and written.isdigit():
-        return int(written) if len(written) < 6 and 0 < int(written) < 65536 else None
-    named = next((port.target_port for port in service.ports if port.name == written), None)
-    return named if isinstance(named, int) else None
+    def _preserves(self, port: ServicePort) -> bool:
+        profile = self.profile
+        if profile.preserved_with == "Local" and not self._local:
+            return False
+        if port.protocol == "TCP" and self._is_joined_with_udp(port):
+            # One target group for both protocols of a port number keeps the client's address for both.
+            return True
+        if profile.switch is not None and port.protocol in profile.switchable:
+            switched = _switched(profile.switch, port, self.annotations)
+            if switched is not None:
+                return switched
+        return port.protocol in profile.preserved
 
-
-def _preserved(
-    profile: LoadBalancerProfile, service: Service, port: ServicePort, local: bool, annotations: Mapping[str, str]
-) -> bool:
-    if profile.preserved_with == "Local" and not local:
-        return False
-    if port.protocol == "TCP" and _joined_with_udp(profile, service, port, annotations):
-        # One target group for both protocols of a port number keeps the client's address for both.
-        return True
-    if profile.switch is not None and port.protocol in profile.switchable:
-        switched = _switched(profile.switch, port, annotations)
-        if switched is not None:
-            return switched
-    return port.protocol in profile.preserved
-
-
-def _joined_with_udp(
-    profile: LoadBalancerProfile, service: Service, port: ServicePort, annotations: Mapping[str, str]
-) -> bool:
-    if not profile.tcp_udp_annotation:
-        return False
-    both = any(other.port == port.port and other.protocol == "UDP" for other in service.ports)
-    quic_ports = [number.strip() for number in annotations.get(profile.quic_ports_annotation, "").split(",")]
-    return both and (annotations.get(profile.tcp_udp_annotation, "").lower() == "true" or str(port.port) in quic_ports)
+    def _is_joined_with_udp(self, port: ServicePort) -> bool:
+        profile, annotations = self.profile, self.annotations
+        if not profile.tcp_udp_annotation:
+            return False
+        both = any(other.port == port.port and other.protocol == "UDP" for other in self.service.ports)
+        quic_ports = [number.strip() for number in annotations.get(profile.quic_ports_annotation, "").split(",")]
+        joined = annotations.get(profile.tcp_udp_annotation, "").lower() == "true"
+        return both and (joined or str(port.port) in quic_ports)
 
 
 def _switched(switch: Switch, port: ServicePort, annotations: Mapping[str, str]) -> bool | None:
-    """What the annotation says about this port; None: nothing. A key with the port's number behind it wins."""
+    """What the annotation sets for this port; None: nothing. A key that ends in the port's number comes first."""
     value = annotations.get(f"{switch.annotation}.{port.port}") or annotations.get(switch.annotation)
     if value is None:
         return None

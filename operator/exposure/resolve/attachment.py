@@ -1,4 +1,4 @@
-"""Which routes hang on a Gateway, by the rules of the Gateway API.
+"""Which routes are attached to a Gateway, by the rules of the Gateway API.
 
 https://gateway-api.sigs.k8s.io/reference/spec/ (Listener.allowedRoutes, ParentReference, ReferenceGrant, Hostname)
 """
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from exposure.model.objects import Backend, Gateway, Listener, ParentRef, ReferenceGrant, Route, RouteKind
 from exposure.model.snapshot import Snapshot
+from exposure.parse.routes import GATEWAY_GROUP
 
-GROUP = "gateway.networking.k8s.io"
 #: What a listener accepts where allowedRoutes.kinds is unset.
 KINDS_BY_PROTOCOL = {
     "HTTP": ("HTTPRoute", "GRPCRoute"),
@@ -28,12 +28,7 @@ def attached_backends(snapshot: Snapshot, gateway: Gateway) -> Iterator[tuple[Ba
 
 def routes(snapshot: Snapshot) -> Iterator[Route]:
     """Every route of every kind, in a stable order."""
-    kinds = (
-        ("HTTPRoute", snapshot.http_routes),
-        ("GRPCRoute", snapshot.grpc_routes),
-        ("TLSRoute", snapshot.tls_routes),
-    )
-    for _, by_namespace in (*kinds, ("TCPRoute", snapshot.tcp_routes)):
+    for by_namespace in (snapshot.http_routes, snapshot.grpc_routes, snapshot.tls_routes, snapshot.tcp_routes):
         for namespace in sorted(by_namespace):
             for name in sorted(by_namespace[namespace]):
                 yield by_namespace[namespace][name]
@@ -52,7 +47,7 @@ def _attaches(snapshot: Snapshot, gateway: Gateway, route: Route, parent: Parent
 
 def _kind_allowed(listener: Listener, route: Route) -> bool:
     if listener.allowed_kinds:
-        return RouteKind(GROUP, route.kind) in listener.allowed_kinds
+        return RouteKind(GATEWAY_GROUP, route.kind) in listener.allowed_kinds
     # A protocol that the API does not define says nothing about kinds: its implementation decides.
     return route.kind in KINDS_BY_PROTOCOL.get(listener.protocol, (route.kind,))
 
@@ -68,7 +63,7 @@ def _namespace_allowed(snapshot: Snapshot, gateway: Gateway, listener: Listener,
             return (
                 namespace is not None
                 and listener.allowed_selector is not None
-                and listener.allowed_selector.matches(dict(namespace.labels))
+                and listener.allowed_selector.matches(namespace.labels)
             )
         case _:
             return False
@@ -81,7 +76,7 @@ def _hostnames_meet(listener: str, route: Route) -> bool:
 
 
 def hostnames_meet(left: str, right: str) -> bool:
-    """Whether some host name is meant by both: `*.` stands for one or more labels."""
+    """Whether a host name can match both. `*.` stands for one or more labels."""
     left, right = left.lower(), right.lower()
     if left == right:
         return True

@@ -1,43 +1,30 @@
-"""What was worked out for a Service is kept, so that a change costs one Service and not its namespace."""
+"""Results by Service, so that a change costs the work for one Service and not for its namespace."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from exposure.model.exposures import Exposure
 from exposure.model.objects import Ref
-from exposure.networkpolicy.values import NetworkPolicy
-
-if TYPE_CHECKING:
-    from exposure.resolve.governed import GovernedService
 
 T = TypeVar("T")
-#: The inputs of a result, and the result.
-Entry: TypeAlias = tuple[tuple[Any, ...], T]
+Inputs = TypeVar("Inputs")
 
 
-@dataclass(slots=True)
 class ResolveCache:
-    """Results by Service. One is used again only where every input is equal, so the cache changes no outcome."""
+    """Results by their function and Service. Each depends only on its inputs, and is used again if they are equal.
 
-    governed: "dict[Ref, Entry[GovernedService]]" = field(default_factory=dict)
-    policies: "dict[Ref, Entry[NetworkPolicy | None]]" = field(default_factory=dict)
-    exposures: "dict[Ref, Entry[Exposure]]" = field(default_factory=dict)
+    So the cache changes no outcome. Equal inputs are mostly the same objects, so the comparison costs little.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[Callable[..., Any], Ref], tuple[Any, Any]] = {}
+
+    def get(self, make: Callable[[Inputs], T], service: Ref, inputs: Inputs) -> T:
+        """What `make` returns for these inputs, or has returned where they were equal."""
+        entry = self.entries.get((make, service))
+        if entry is None or (entry[0] is not inputs and entry[0] != inputs):
+            entry = self.entries[make, service] = (inputs, make(inputs))
+        result: T = entry[1]
+        return result
 
     def forget(self, namespace: str) -> None:
-        for table in (self.governed, self.policies, self.exposures):
-            for ref in [ref for ref in table if ref.namespace == namespace]:
-                del table[ref]
-
-
-def cached(table: "dict[Ref, Entry[T]]", ref: Ref, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
-    """The cached result for `ref` where its inputs equal `inputs`, else what `make` returns.
-
-    Equal inputs are mostly the same objects, so the comparison costs little.
-    """
-    entry = table.get(ref)
-    if entry is not None and entry[0] == inputs:
-        return entry[1]
-    result = make()
-    table[ref] = (inputs, result)
-    return result
+        self.entries = {key: entry for key, entry in self.entries.items() if key[1].namespace != namespace}

@@ -1,19 +1,9 @@
-"""Clients: who may come in from outside, narrowed by the policy, its limits, and the Service's own ranges."""
+"""Clients: who may connect from outside, by the policy, its limits, and the Service's own ranges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exposure.addresses import (
-    Block,
-    Family,
-    Network,
-    admits_everyone,
-    everyone,
-    family,
-    intersection,
-    network,
-    union,
-)
+from exposure.addresses import Block, Family, Network, admits_everyone, everyone, family, intersection, network, union
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import RANGE_ANNOTATIONS
@@ -51,32 +41,22 @@ def client_ranges(
     limits: Limits,
     families: tuple[Family, ...],
 ) -> ClientRanges:
-    """clients ∩ limits ∩ the Service's own ranges (at a LoadBalancer), each where it is written; else everyone."""
-    blocks: tuple[Block, ...] | None = None
+    """clients ∩ limits ∩ the Service's own ranges (LoadBalancer only). What is omitted does not narrow."""
+    own = own_ranges(service, profile) if entry_point == "LoadBalancer" else OwnRanges((), "", ())
+    blind_spots = list(own.blind_spots)
+    if len(families) > 1 and len({family(network) for network in own.networks}) == 1:
+        blind_spots.append(blind_spot("FamilyRangesMissing", f"Listed: {', '.join(map(str, own.networks))}."))
+    own_blocks = tuple(map(Block, own.networks)) if own.origin else None
+    written: tuple[Block, ...] | None = None
     narrowed: set[str] = set()
-    blind_spots: list[BlindSpot] = []
-
-    def narrow(by: str, ranges: tuple[Block, ...]) -> tuple[Block, ...]:
-        before = everyone(families) if blocks is None else blocks
-        after = ranges if blocks is None else intersection(blocks, ranges)
-        if union(intersection(before, ranges)) != union(before):
-            narrowed.add(by)
-        return after
-
-    # The Service's own ranges come first: what a policy repeats is then attributed to whoever enforces it.
-    if entry_point == "LoadBalancer":
-        own = own_ranges(service, profile)
-        blind_spots += own.blind_spots
-        if own.origin:
-            blocks = narrow(own.origin, tuple(map(Block, own.networks)))
-            if len(families) > 1 and len({family(network) for network in own.networks}) == 1:
-                listed = ", ".join(map(str, own.networks))
-                blind_spots.append(blind_spot("FamilyRangesMissing", f"Listed: {listed}."))
-    if clients.blocks is not None:
-        blocks = narrow("policy", clients.blocks)
-    if limits.clients is not None:
-        blocks = narrow("limits", limits.clients)
-    blocks = everyone(families) if blocks is None else blocks
+    # The Service's own ranges come first: a range that a policy repeats counts as the Service's, which is enforced.
+    for by, ranges in ((own.origin, own_blocks), ("policy", clients.blocks), ("limits", limits.clients)):
+        if ranges is not None:
+            before = everyone(families) if written is None else written
+            if union(intersection(before, ranges)) != union(before):
+                narrowed.add(by)
+            written = ranges if written is None else intersection(written, ranges)
+    blocks = everyone(families) if written is None else written
     families_known = bool(service.ip_families or service.cluster_ips)
     kept = tuple(block for block in blocks if not families_known or family(block.cidr) in families)
     return ClientRanges(kept, families, frozenset(narrowed), tuple(blind_spots))
@@ -84,7 +64,7 @@ def client_ranges(
 
 @dataclass(frozen=True, slots=True)
 class OwnRanges:
-    """The source ranges that the Service asks for; `origin` is field, annotation, or "" where it asks for none."""
+    """The source ranges that the Service sets. `origin`: field, annotation, or "" if it sets none."""
 
     networks: tuple[Network, ...]
     origin: str
@@ -116,7 +96,7 @@ def own_ranges(service: Service, profile: LoadBalancerProfile) -> OwnRanges:
     if annotated:
         return OwnRanges(tuple(annotated), "annotation", tuple(blind_spots))
     if has_annotation:
-        blind_spots.append(blind_spot("AnnotationNotEnforced", "None of its entries is a CIDR."))
+        blind_spots.append(blind_spot("AnnotationNotEnforced", "The annotation contains no CIDR."))
     return OwnRanges((), "", tuple(blind_spots))
 
 

@@ -10,11 +10,12 @@ from exposure.model.objects import Namespace
 from exposure.model.snapshot import Snapshot
 
 ACCEPTED = PolicyVerdict(True, "Accepted", "Every field is valid and within every limit.")
+LAST_STAYS = "The last accepted spec stays in force."
 
 
 @dataclass(frozen=True, slots=True)
 class MatchingClusterPolicy:
-    """A ClusterExposurePolicy that matches a namespace. `spec` is its accepted meaning; None: it never had one."""
+    """A ClusterExposurePolicy that matches a namespace. `spec`: its accepted meaning; None: none was accepted."""
 
     policy: ClusterExposurePolicy
     spec: ClusterSpec | None
@@ -30,10 +31,10 @@ def matching_cluster_policies(snapshot: Snapshot, namespace: Namespace) -> tuple
 
 def with_accepted_meaning(policy: ClusterExposurePolicy) -> MatchingClusterPolicy:
     """The policy with its spec or, where that is invalid, with the last spec that was accepted."""
-    if isinstance(policy.spec, ClusterSpec):
-        return MatchingClusterPolicy(policy, policy.spec, ACCEPTED)
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    return MatchingClusterPolicy(policy, last if isinstance(last, ClusterSpec) else None, invalid(policy.spec))
+    if isinstance(policy.spec, InvalidSpec):
+        holds = LAST_STAYS if policy.last_accepted else "No earlier spec was accepted, so the policy has no effect."
+        return MatchingClusterPolicy(policy, policy.last_accepted, invalid(policy.spec, holds))
+    return MatchingClusterPolicy(policy, policy.spec, ACCEPTED)
 
 
 def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, config: Config) -> bool:
@@ -41,14 +42,15 @@ def cluster_policy_matches(spec: ClusterSpec | None, namespace: Namespace, confi
         return False
     if is_system_namespace(namespace.name, config):
         return namespace.name in spec.include_system_namespaces
-    return spec.namespace_selector is None or spec.namespace_selector.matches(dict(namespace.labels))
+    return spec.namespace_selector is None or spec.namespace_selector.matches(namespace.labels)
 
 
 def is_system_namespace(name: str, config: Config) -> bool:
-    """Whether a ClusterExposurePolicy reaches this namespace only by naming it."""
+    """Whether a ClusterExposurePolicy applies to this namespace only if it names it."""
     patterns = ("kube-*", *config.system_namespaces)
     return name == config.operator_namespace or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def invalid(spec: InvalidSpec) -> PolicyVerdict:
-    return PolicyVerdict(False, "Invalid", f"{spec.field}: {spec.message}. The last accepted spec stays in force.")
+def invalid(spec: InvalidSpec, holds: str) -> PolicyVerdict:
+    """`holds` is a sentence: what is in force in its place."""
+    return PolicyVerdict(False, "Invalid", f"{spec.field}: {spec.message}. {holds}")

@@ -9,15 +9,14 @@ from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import NO_LOAD_BALANCER
 from exposure.grouping import grouped
 from exposure.model.exposures import DecisionRow, SourceKind
-from exposure.model.intent import LoadBalancerOverrides
+from exposure.model.intent import Limits, LoadBalancerOverrides
 from exposure.model.objects import Service
 from exposure.networkpolicy.values import PolicyPort
-from exposure.resolve.arrival import Arrival, arrival
+from exposure.resolve.arrival import Arrival, LoadBalancer
 from exposure.resolve.clients import ClientRanges, client_ranges
 from exposure.resolve.effective_policies import EffectivePolicy
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.ingress_points import BackendRoute
-from exposure.resolve.inputs import NamespaceInputs
 from exposure.resolve.ports import ServicePorts, routed_port
 from exposure.resolve.profiles import ingress_profile
 from exposure.resolve.selected_pods import SelectedPods
@@ -27,7 +26,7 @@ HIDES_CLIENTS = frozenset({SourceKind.NODES, SourceKind.OUTSIDE})
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Traffic that arrives alike, through one entry point at some ports of a Service.
+    """Traffic that arrives in one way: through one entry point, at some ports of a Service.
 
     `row` is the row of the decision table that fits, `kinds` the sources that are admitted by it. They are fewer than
     the row's where `withheld`: clients.unenforceable is Deny, and the row would admit what hides the client.
@@ -54,8 +53,19 @@ class Delivery:
         return tuple(dict.fromkeys(target for ports in self.ports for target in ports.targets))
 
     @property
+    def calls_from_nodes(self) -> bool:
+        """Whether a proxy that uses hostNetwork calls the pods."""
+        return self.route is not None and self.route.proxy.kind == "nodes"
+
+    @property
+    def hidden_by_proxy_pods(self) -> bool:
+        """Whether pods that masquerade, and enforce only the Service's own ranges, hide narrower clients."""
+        narrower = not self.clients.narrowed_by.isdisjoint({"policy", "limits"})
+        return narrower and bool(self.ports) and self.profile.proxy_pods is not None
+
+    @property
     def hides_clients(self) -> bool:
-        """Whether node addresses or a whole family are admitted, among which no client can be recognized."""
+        """Whether node addresses or a whole family are admitted, so that clients cannot be distinguished."""
         return not HIDES_CLIENTS.isdisjoint(self.kinds)
 
 
@@ -65,8 +75,9 @@ class Case:
 
     service: Service
     policy: EffectivePolicy
-    inputs: NamespaceInputs
     facts: ClusterFacts
+    limits: Limits
+    entry_points: frozenset[str]
     profile: LoadBalancerProfile
     families: tuple[Family, ...]
     selected: SelectedPods
@@ -81,11 +92,10 @@ class Case:
 
 def deliveries(case: Case) -> tuple[Delivery, ...]:
     """Every delivery, in the order of the entry points that the policy selects."""
-    available = case.inputs.entry_points[case.service.name]
     return tuple(
         delivery
         for entry_point in case.policy.spec.selected_entry_points
-        if entry_point in available
+        if entry_point in case.entry_points
         for delivery in (
             _through_ingress_point(case, entry_point)
             if entry_point in ("Ingress", "Gateway")
@@ -104,11 +114,11 @@ def _to_the_service(case: Case, entry_point: str) -> Iterator[Delivery]:
         # The pod's own node answers, whatever externalTrafficPolicy the Service has.
         service = replace(service, external_traffic_policy="Local")
     clients = _clients(case, entry_point, profile)
-    arrivals = (
-        (ports, arrival(profile, service, ports.port, overrides, case.facts, case.families))
-        for ports in _ports_at(case, entry_point)
+    annotations = dict(service.annotations)
+    balancer = LoadBalancer(profile, service, overrides, case.facts, case.families, service.published, annotations)
+    alike = grouped(
+        ((ports.port.protocol, balancer.arrival(ports.port)), ports) for ports in _ports_at(case, entry_point)
     )
-    alike = grouped(((ports.port.protocol, how), ports) for ports, how in arrivals)
     if not alike:
         yield Delivery(entry_point, service, profile, clients)
     for (_, how), ports_alike in alike.items():
@@ -131,7 +141,8 @@ def _through_ingress_point(case: Case, entry_point: str) -> Iterator[Delivery]:
                 annotations = dict(route.ingress_point.annotations)
                 profile = ingress_profile(route, case.service, case.facts)
                 overrides = case.policy.spec.load_balancer
-                how = arrival(profile, case.service, ports.port, overrides, case.facts, case.families, (), annotations)
+                balancer = LoadBalancer(profile, case.service, overrides, case.facts, case.families, (), annotations)
+                how = balancer.arrival(ports.port)
                 yield _by_decision_table(case, entry_point, case.service, clients, (ports,), how, route)
 
 
@@ -154,9 +165,7 @@ def _by_decision_table(
 
 
 def _clients(case: Case, entry_point: str, profile: LoadBalancerProfile) -> ClientRanges:
-    return client_ranges(
-        case.service, entry_point, profile, case.policy.spec.clients, case.inputs.limits, case.families
-    )
+    return client_ranges(case.service, entry_point, profile, case.policy.spec.clients, case.limits, case.families)
 
 
 def _ports_at(case: Case, entry_point: str) -> Iterable[ServicePorts]:

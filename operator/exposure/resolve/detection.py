@@ -1,35 +1,39 @@
-"""Which CNI runs, and at which cloud or platform the nodes stand."""
+"""Which CNI runs, and on which cloud or platform the nodes run."""
 
 import re
-from collections.abc import Iterator
 
 from exposure.catalog.annotations import is_marked
 from exposure.catalog.cnis import AGENT_NAMESPACES, CNIS, ENFORCED_ON, ROWS, UNKNOWN, CNIProfile, Mark
 from exposure.catalog.providers import NO_CLOUD_IDS
 from exposure.catalog.providers import ROWS as LOAD_BALANCER_ROWS
-from exposure.model.objects import Node, Pod
+from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 
 AGENT_LABELS = ("k8s-app", "app", "app.kubernetes.io/name")
-#: A cloud of which no row is known.
+#: A cloud that no row has.
 UNKNOWN_PROVIDER = "unknown"
 
 
-def detect_cni(snapshot: Snapshot, provider: str | None) -> CNIProfile:
-    """The configured CNI, else the first row that shows itself, else `unknown`.
+def running_agents(snapshot: Snapshot) -> frozenset[str]:
+    """The names of network agents in the labels of pods, in the namespaces in which agents run."""
+    return frozenset(
+        value
+        for namespace, pods in snapshot.pods.items()
+        if is_agent_namespace(namespace)
+        for pod in pods.values()
+        for key, value in pod.labels
+        if key in AGENT_LABELS
+    )
 
-    Where no policy engine shows itself, a provider may still enforce policies with one of its own.
+
+def detect_cni(snapshot: Snapshot, provider: str | None, agents: frozenset[str]) -> CNIProfile:
+    """The configured CNI, else the first row with a mark in the cluster, else `unknown`.
+
+    If no policy engine is detected, the provider may still enforce policies with its own.
     """
     if snapshot.config.cni is not None:
         return CNIS[snapshot.config.cni]
     annotations = {key for node in snapshot.nodes.values() for key, _ in node.annotations}
-    agents = {
-        name
-        for namespace, pods in snapshot.pods.items()
-        if is_agent_namespace(namespace)
-        for pod in pods.values()
-        for name in agent_names(pod)
-    }
 
     def shows(mark: Mark) -> bool:
         if mark.node_annotation:
@@ -47,13 +51,8 @@ def is_agent_namespace(name: str) -> bool:
     return name.startswith("kube-") or name in AGENT_NAMESPACES
 
 
-def agent_names(pod: Pod) -> Iterator[str]:
-    """What a pod's labels call the agent that it runs."""
-    return (value for key, value in pod.labels if key in AGENT_LABELS)
-
-
 def detect_provider(snapshot: Snapshot) -> str | None:
-    """By the nodes' providerIDs, else as configured; `unknown` for a cloud of which no row is known; None: no cloud."""
+    """By the nodes' providerIDs, else as configured. `unknown`: a cloud that no row has. None: no cloud."""
     clouds = {_provider_of(node) for node in snapshot.nodes.values() if node.provider_id} - {None}
     if len(clouds) == 1 and clouds != {UNKNOWN_PROVIDER}:
         return clouds.pop()
@@ -64,7 +63,7 @@ def detect_provider(snapshot: Snapshot) -> str | None:
 
 
 def _provider_of(node: Node) -> str | None:
-    """None: a platform that brings no load balancer of its own."""
+    """None: a platform without a load balancer of its own."""
     if node.provider_id.startswith(NO_CLOUD_IDS):
         return None
     for row in LOAD_BALANCER_ROWS:

@@ -1,21 +1,28 @@
-"""Which policies hold in a namespace, and with which meaning: what is written, or what was accepted last."""
+"""Which policies apply to a namespace, and with which spec: the one that is written, or the one accepted last."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
-from exposure.model.intent import ClusterExposurePolicy, ClusterSpec, ExposurePolicy, ExposureSpec, InvalidSpec, Limits
+from exposure.model.intent import (
+    ClusterExposurePolicy,
+    ClusterSpec,
+    ExposurePolicy,
+    ExposureSpec,
+    InvalidSpec,
+    Isolation,
+    Limits,
+)
 from exposure.model.objects import Service
-from exposure.resolve.cluster_policies import ACCEPTED, MatchingClusterPolicy, invalid
-from exposure.resolve.isolation import isolates
-from exposure.resolve.limits import first_violation, within_limits
+from exposure.resolve.cluster_policies import ACCEPTED, LAST_STAYS, MatchingClusterPolicy, invalid
+from exposure.resolve.limits import violations, within_limits
 
 
 @dataclass(frozen=True, slots=True)
 class EffectivePolicy:
     """A policy as it holds in one namespace: `spec` is its accepted meaning, `verdict` judges what is written.
 
-    `refused`: no meaning was ever accepted, or an ExposurePolicy is required. It still governs, and grants nothing.
+    `refused`: no spec was ever accepted, or an ExposurePolicy is required. It still governs, and opens nothing.
     `last_accepted`: the spec that status remembers, where it may be needed.
     """
 
@@ -52,20 +59,35 @@ def effective_policies(
     return tuple(_refused_if_audit_would_cut(policy, effective, limits) for policy in effective)
 
 
-def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
-    return _judged(
-        _effective(ref, policy, last if isinstance(last, ExposureSpec) else None), policy.spec, limits, services
+def combined_isolation(isolations: Iterable[Isolation]) -> Isolation:
+    """A denial that is written beats an allowance. Where no policy writes a field, its default applies.
+
+    The defaults of a policy are: ingress isolated, egress not, the same namespace not allowed. No policy: not isolated.
+    """
+    written = list(isolations)
+    if not written:
+        return Isolation(ingress=False, egress=False, allow_same_namespace=False)
+    ingress = [isolation.ingress for isolation in written if isolation.ingress is not None]
+    same_namespace = [
+        isolation.allow_same_namespace for isolation in written if isolation.allow_same_namespace is not None
+    ]
+    return Isolation(
+        ingress=any(ingress) or not ingress,
+        egress=any(isolation.egress for isolation in written),
+        allow_same_namespace=bool(same_namespace) and all(same_namespace),
     )
+
+
+def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
+    ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
+    return _judged(_effective(ref, policy, policy.last_accepted), policy.spec, limits, services)
 
 
 def _cluster_policy(matching: MatchingClusterPolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
     policy = matching.policy
-    last = policy.last_accepted.spec if policy.last_accepted else None
-    ref = PolicyRef("ClusterExposurePolicy", policy.name)
-    effective = _effective(ref, policy, _defaults(last) if isinstance(last, ClusterSpec) else None)
+    last = None if policy.last_accepted is None else _defaults(policy.last_accepted)
+    effective = _effective(PolicyRef("ClusterExposurePolicy", policy.name), policy, last)
     # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
     own_limits = replace(limits, modes=None)
     effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)
@@ -90,9 +112,9 @@ def _judged(
 ) -> EffectivePolicy:
     """The policy with what is written, or with what was accepted last and the reason for that."""
     if isinstance(written, InvalidSpec):
-        return _with_last_accepted(replace(policy, verdict=invalid(written)), limits)
+        return _with_last_accepted(replace(policy, verdict=invalid(written, _what_holds(policy))), limits)
     policy = replace(policy, spec=written)
-    violation = first_violation(written, limits, services)
+    violation = next(violations(written, limits, services), None)
     if violation is None:
         # Only an Audit may still be refused, by what other policies say.
         return policy if written.mode == "Audit" else replace(policy, last_accepted=None)
@@ -101,9 +123,9 @@ def _judged(
 
 
 def _with_last_accepted(policy: EffectivePolicy, limits: Limits) -> EffectivePolicy:
-    """The policy with its last accepted spec, within the limits of today. Without one, it grants nothing.
+    """The policy with its last accepted spec, within the limits of today. Without one, it opens nothing.
 
-    Where only an Audit was accepted, nothing was granted either: to enforce that spec would open entry points.
+    If only an Audit was accepted, nothing was open either: to enforce that spec would open entry points.
     """
     last = policy.last_accepted
     if last is None:
@@ -114,28 +136,28 @@ def _with_last_accepted(policy: EffectivePolicy, limits: Limits) -> EffectivePol
 
 
 def _field(policy: EffectivePolicy, field: str) -> str:
-    """The path of a field as it is written: what a ClusterExposurePolicy says of Services stands under `defaults`."""
+    """The path of a field as it is written: in a ClusterExposurePolicy, fields about Services are in `defaults`."""
     return field.replace("spec.", "spec.defaults.", 1) if policy.cluster else field
 
 
 def _what_holds(policy: EffectivePolicy) -> str:
     if policy.last_accepted is None or policy.last_accepted.mode == "Audit":
-        return "No earlier spec was accepted, so nothing is granted."
-    return "The last accepted spec stays in force."
+        return "No earlier spec was accepted, so the policy opens nothing."
+    return LAST_STAYS
 
 
 def _refused_if_audit_would_cut(
     policy: EffectivePolicy, policies: Sequence[EffectivePolicy], limits: Limits
 ) -> EffectivePolicy:
-    """Audit for one policy is refused while another isolates the namespace: its grants would go, the denial stay."""
+    """Refuses Audit for one policy while another isolates the namespace: only the denial would stay."""
     if policy.mode != "Audit" or policy.refused:
         return policy
     others = (other for other in policies if other is not policy and other.mode == "Enforce")
-    isolating = next((other for other in others if isolates(other.spec.isolation)), None)
+    isolating = next((other for other in others if other.spec.isolation.isolates), None)
     if isolating is None:
         return policy
     message = (
-        f"{_field(policy, 'spec.mode')}: Audit would remove the grants of this policy, while {isolating.ref} still "
+        f"{_field(policy, 'spec.mode')}: Audit would delete what this policy admits, while {isolating.ref} still "
         f"isolates the namespace. Annotate the namespace with exposure.dev/mode: Audit, or set mode: Audit in both "
         f"policies. {_what_holds(policy)}"
     )

@@ -1,4 +1,4 @@
-"""What exposed pods may call: DNS, the API server, and what the policy names; no metadata service unless by name."""
+"""What exposed pods may call: DNS, the API server, and what the policy names. Metadata services only by name."""
 
 from collections.abc import Iterable
 
@@ -6,18 +6,18 @@ from exposure.addresses import WHOLE_FAMILY, Block, Network, block, inside, netw
 from exposure.catalog.blind_spots import blind_spot
 from exposure.catalog.egress import CLOUD_DNS, DNS_CONVENTION, DNS_PORT, METADATA, NODE_LOCAL_DNS
 from exposure.catalog.providers import CLOUD_DNS_PROVIDERS
-from exposure.labels import EVERYTHING, NAMESPACE_LABEL, Pairs, selecting
+from exposure.labels import EVERYTHING, NAMESPACE_LABEL, LabelSelector, selecting
 from exposure.model.exposures import BlindSpot
 from exposure.model.intent import Egress
 from exposure.model.objects import Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
 from exposure.resolve.facts import ClusterFacts
 
-DNS_PORTS = (PolicyPort("TCP", DNS_PORT), PolicyPort("UDP", DNS_PORT))
+DNS_PORTS: tuple[PolicyPort, ...] = (PolicyPort("TCP", DNS_PORT), PolicyPort("UDP", DNS_PORT))
 
 
 def egress_rules(egress: Egress, facts: ClusterFacts) -> tuple[tuple[Rule, ...], tuple[BlindSpot, ...]]:
-    """The egress rules of exposed pods. No rule at all lets out replies alone, which need none."""
+    """The egress rules of exposed pods. Without any rule, only replies leave the pods."""
     rules: list[Rule] = []
     blind_spots: list[BlindSpot] = []
     if egress.dns:
@@ -30,24 +30,18 @@ def egress_rules(egress: Egress, facts: ClusterFacts) -> tuple[tuple[Rule, ...],
 
 
 def dns_rules(facts: ClusterFacts) -> list[Rule]:
-    """DNS by the pods of the cluster's DNS Service, on its target ports; by address where no pod answers."""
+    """DNS: the pods of the cluster's DNS Service, at its target ports, or an address if no pod answers."""
     service = facts.dns_service
     cloud = facts.config.cloud_dns
     if cloud or (cloud is None and service is None and facts.provider in CLOUD_DNS_PROVIDERS):
         return [Rule((Peer(Block(CLOUD_DNS)),), DNS_PORTS)]
-    namespace: str = DNS_CONVENTION[0]
-    labels: Pairs = DNS_CONVENTION[1]
-    ports: tuple[PolicyPort, ...] = DNS_PORTS
-    addresses: list[Network] = []
+    (namespace, labels), ports = DNS_CONVENTION, DNS_PORTS
     if service is not None and service.selector:
-        namespace, labels = service.namespace, service.selector
-        ports = facts.dns_ports or DNS_PORTS
-    cluster_ips = _cluster_ips(service) if service is not None else []
-    rules = [Rule((Peer(pods=selecting(dict(labels)), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
-    if facts.node_local_dns:
-        addresses += [NODE_LOCAL_DNS, *cluster_ips]
-    elif facts.cni.egress_sees_cluster_ips:
-        addresses += cluster_ips
+        namespace, labels, ports = service.namespace, service.selector, facts.dns_ports or DNS_PORTS
+    rules = [Rule((Peer(pods=LabelSelector(labels), namespaces=selecting({NAMESPACE_LABEL: namespace})),), ports)]
+    addresses = [NODE_LOCAL_DNS] if facts.node_local_dns else []
+    if service is not None and (facts.node_local_dns or facts.cni.egress_sees_cluster_ips):
+        addresses += _cluster_ips(service)
     if addresses:
         rules.append(Rule(_peers(addresses), DNS_PORTS))
     return rules
@@ -83,13 +77,13 @@ def api_server_rules(facts: ClusterFacts) -> tuple[list[Rule], list[BlindSpot]]:
         not facts.node_addresses or facts.node_addresses.intersection(addresses)
     ):
         return rules, [
-            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no node, and the control plane runs on one.")
+            blind_spot("APIServerUnreachable", "Cilium's ipBlocks match no nodes. The control plane runs on nodes.")
         ]
     return rules, []
 
 
 def without_metadata(rule: Rule, facts: ClusterFacts) -> Rule:
-    """The rule with metadata services excluded from every block that strictly contains one."""
+    """The rule, with metadata services excluded from every block that strictly contains one."""
     if rule.peers is not None:
         return Rule(tuple(map(_without_metadata, rule.peers)), rule.ports)
     everywhere = _peers(WHOLE_FAMILY.values())

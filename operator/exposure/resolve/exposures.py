@@ -2,54 +2,46 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import (
-    BackendSummary,
-    BlindSpot,
-    Exposure,
-    OpenPort,
-    Source,
-    SourceKind,
-)
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
-from exposure.model.objects import Ref, Service, ServicePort
+from exposure.model.objects import EndpointSlice, Pod, Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import client_ranges, families_of
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.network_policies import TO_SERVICE, is_ours
+from exposure.resolve.network_policies import TO_SERVICE
 from exposure.resolve.overlaps import additive, shared_pods
-from exposure.resolve.ports import routed_port, selected
+from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
 from exposure.resolve.view import NamespaceView
 
 #: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
 LONGEST_NAME, HASH_LENGTH = 253, 8
 ORDER = {reason: index for index, reason in enumerate(REASONS)}
-#: Blind spots of a Service's own entry points, which say nothing about the way through an ingress point.
+#: Blind spots of a Service's own entry points that do not apply to an ingress point.
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 #: By the kind of a proxy that is not known, the blind spot that reports it.
 UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
-def finished(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """Every Exposure is finished here: its name, its lists without repetition, and what is the same for all of them."""
+def completed(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
+    """The last step of every Exposure: lists without duplicates, and what all of them have."""
     by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
     blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
     return replace(
         exposure,
-        name=exposure_name(exposure.owner),
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(exposure.ports)),
+        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -68,7 +60,7 @@ def exposure_name(owner: Owner) -> str:
 
 
 def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
-    """What a cluster with this CNI cannot hold at any governed entry point."""
+    """What this CNI cannot enforce at any governed entry point."""
     cni = facts.cni
     return (
         *(() if cni.enforces else (blind_spot("PolicyNotEnforced", f"CNI: {cni.slug}."),)),
@@ -90,7 +82,7 @@ def service_exposures(
         of_webhooks = webhooks.get(service.name, [])
         governed = view.governed.get(service.name)
         if governed is None:
-            exposures.append(_ungoverned(view, facts, service, of_webhooks))
+            exposures.append(_ungoverned_exposure(view, facts, service, of_webhooks))
             continue
         blind_spots = (
             *shared.get(service.name, ()),
@@ -99,23 +91,38 @@ def service_exposures(
             *_name_conflicts(view, governed),
             *_not_isolated(view, governed),
         )
-        carrying = view.carrying(governed)
-        slices = inputs.slices.get(service.name)
-        depends_on = (facts, governed, blind_spots, carrying, view.default_deny, inputs.mode, slices)
-        make = partial(_governed, view, facts, governed, blind_spots, carrying)
-        exposures.append(cached(cache.exposures, service.ref, depends_on, make))
+        own_inputs = ExposureInputs(
+            facts,
+            governed,
+            inputs.entry_points[service.name],
+            inputs.slices.get(service.name, ()),
+            blind_spots,
+            view.carrying(governed),
+            inputs.mode_of(governed.policy),
+            view.default_deny,
+        )
+        exposures.append(cache.get(_governed_exposure, service.ref, own_inputs))
     return exposures
 
 
-def _governed(
-    view: NamespaceView,
-    facts: ClusterFacts,
-    governed: GovernedService,
-    blind_spots: tuple[BlindSpot, ...],
-    carrying: tuple[Ref, ...],
-) -> Exposure:
-    policy = governed.policy
-    shown = _shown(view, governed.service, policy.spec.selected_entry_points)
+class ExposureInputs(NamedTuple):
+    """Everything that decides about the Exposure of a governed Service. `kinds`: of its entry points."""
+
+    facts: ClusterFacts
+    governed: GovernedService
+    kinds: frozenset[str]
+    slices: tuple[EndpointSlice, ...]
+    blind_spots: tuple[BlindSpot, ...]
+    carrying: tuple[Ref, ...]
+    mode: str
+    default_deny: bool
+
+
+def _governed_exposure(inputs: ExposureInputs) -> Exposure:
+    governed, kinds = inputs.governed, inputs.kinds
+    selected_kinds = governed.policy.spec.selected_entry_points
+    backend = _backend(governed.service, inputs.slices, governed.pods)
+    shown = _shown(governed.service, kinds, selected_kinds, backend, inputs.default_deny)
     sources = (
         source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
         for source in governed.sources
@@ -123,55 +130,63 @@ def _governed(
     )
     exposure = replace(
         shown,
-        ports=tuple(_open_port(ports.port) for ports in governed.open_ports),
+        ports=tuple(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
-        policy=policy.ref,
-        network_policies=carrying,
-        blind_spots=(*governed.blind_spots, *blind_spots),
-        mode=view.inputs.mode_of(policy),
+        policy=governed.policy.ref,
+        network_policies=inputs.carrying,
+        blind_spots=(*governed.blind_spots, *inputs.blind_spots),
+        mode=inputs.mode,
         refusal=governed.refusal,
     )
-    return finished(exposure, facts, governed.profile)
+    return completed(exposure, inputs.facts, governed.profile)
 
 
-def _ungoverned(
+def _ungoverned_exposure(
     view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
-    """Without a policy: what the load balancer itself lets in, unless a default deny of ours stands."""
+    """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
-    shown = _shown(view, service, ())
+    shown = _shown(
+        service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
+    )
     if view.default_deny:
-        return finished(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
+        return completed(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
     families = families_of(service, facts.pod_ranges.families)
-    why = "No policy governs this entry point: this is what the load balancer itself lets in."
+    why = "No policy governs this entry point. The load balancer itself admits these clients."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
     for kind in shown.entry_points:
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
-    ports = tuple(map(_open_port, service.ports))
-    exposure = replace(shown, ports=ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
-    return finished(exposure, facts, profile)
+    exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
+    return completed(exposure, facts, profile)
 
 
-def _shown(view: NamespaceView, service: Service, selected_kinds: tuple[str, ...]) -> Exposure:
+def _shown(
+    service: Service,
+    kinds: frozenset[str],
+    selected_kinds: tuple[str, ...],
+    backend: BackendSummary,
+    default_deny: bool,
+) -> Exposure:
     """What a Service shows without any policy. Node ports behind a load balancer count only where selected."""
-    kinds = view.inputs.entry_points[service.name]
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
+    owner = Owner("v1", "Service", service.name, service.uid)
     return Exposure(
         namespace=service.namespace,
-        owner=Owner("v1", "Service", service.name, service.uid),
+        name=exposure_name(owner),
+        owner=owner,
         entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
         addresses=(*published, *service.external_ips),
-        backends=(_backend(view.inputs, service),),
-        default_deny=view.default_deny,
+        backends=(backend,),
+        default_deny=default_deny,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """Where one route of an ingress point leads, and what of it is open. `service` None: there is none of that name."""
+class RoutedBackend:
+    """Where one route of an ingress point leads, and what is open there. `service` None: it does not exist."""
 
     view: NamespaceView
     service: Service | None = None
@@ -184,58 +199,67 @@ class _Way:
 
 
 def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceView], facts: ClusterFacts) -> Exposure:
-    """An Ingress or a Gateway: whom its proxy calls, and which of its backends their policies do not open."""
-    ways = [_way(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
-    known = [way for way in ways if way.service is not None]
-    # Where no route leads anywhere yet, what holds in the namespace of the ingress point itself decides.
-    denied = all(way.view.default_deny for way in known) if known else views[point.ref.namespace].default_deny
-    governing = {way.governed.policy.ref: way.view.inputs.mode_of(way.governed.policy) for way in known if way.governed}
-    blind_spots = [reported for way in ways for reported in way.blind_spots]
+    """An Ingress or a Gateway: the backends that its proxy calls, and those that do not admit it."""
+    routed = [_routed_backend(point, route, views[route.backend.service.namespace], facts) for route in point.routes]
+    known = [backend for backend in routed if backend.service is not None]
+    # If no route leads to a Service yet, the namespace of the ingress point itself decides.
+    denied = all(backend.view.default_deny for backend in known) if known else views[point.ref.namespace].default_deny
+    governing = {
+        backend.governed.policy.ref: backend.view.inputs.mode_of(backend.governed.policy)
+        for backend in known
+        if backend.governed
+    }
+    blind_spots = [reported for backend in routed for reported in backend.blind_spots]
     if point.proxy.kind in UNKNOWN_PROXIES:
         blind_spots.append(blind_spot(UNKNOWN_PROXIES[point.proxy.kind], point.proxy.detail))
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
     modes = set(governing.values())
-    backends = {way.service.ref: _backend(way.view.inputs, way.service) for way in known if way.service}
-    profiles = [way.profile for way in known if way.profile is not None]
+    summaries = {
+        backend.service.ref: _backend_in(backend.view.inputs, backend.service) for backend in known if backend.service
+    }
+    profiles = [backend.profile for backend in known if backend.profile is not None]
     exposure = Exposure(
         namespace=point.ref.namespace,
+        name=exposure_name(point.owner),
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(_open_port(way.port) for way in known if way.port is not None),
-        sources=tuple(dict.fromkeys(source for way in known for source in way.sources)),
-        backends=tuple(backends[ref] for ref in sorted(backends, key=str)),
+        ports=tuple(backend.port for backend in known if backend.port is not None),
+        sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
+        backends=tuple(summaries[ref] for ref in sorted(summaries, key=str)),
         policy=next(iter(governing), None),
-        network_policies=tuple(ref for way in known for ref in way.carrying),
+        network_policies=tuple(policy for backend in known for policy in backend.carrying),
         blind_spots=tuple(blind_spots),
         mode=modes.pop() if len(modes) == 1 else "Enforce",
         default_deny=denied,
     )
-    return finished(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
+    return completed(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
 
 
-def _way(point: IngressPoint, route: BackendRoute, view: NamespaceView, facts: ClusterFacts) -> _Way:
-    backend = route.backend.service
-    service = next((service for service in view.inputs.services if service.name == backend.name), None)
+def _routed_backend(
+    point: IngressPoint, route: BackendRoute, view: NamespaceView, facts: ClusterFacts
+) -> RoutedBackend:
+    ref = route.backend.service
+    service = next((service for service in view.inputs.services if service.name == ref.name), None)
     if service is None:
-        return _Way(view, blind_spots=(_not_granted(route, ", which does not exist"),))
+        return RoutedBackend(view, blind_spots=(_not_granted(route, ", which does not exist"),))
     governed = view.governed.get(service.name)
-    way = _Way(view, service, governed)
+    backend = RoutedBackend(view, service, governed)
     if point.proxy.kind == "cloud":
-        way = replace(way, profile=ingress_profile(route, service, facts))
+        backend = replace(backend, profile=ingress_profile(route, service, facts))
     why_not = _why_not_granted(route, governed, service)
     if governed is None:
         ungranted = view.default_deny or not route.permitted
-        return replace(way, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else way
+        return replace(backend, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else backend
     if why_not:
         of_pods = governed.blind_spots if governed.pod_selector is None else ()
-        return replace(way, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
-    to_service = Ref(backend.namespace, TO_SERVICE + backend.name)
+        return replace(backend, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
+    to_service = Ref(ref.namespace, TO_SERVICE + ref.name)
     return replace(
-        way,
+        backend,
         port=routed_port(service, route.backend.port),
-        carrying=tuple(ref for ref in view.carrying(governed) if ref == to_service),
+        carrying=tuple(policy for policy in view.carrying(governed) if policy == to_service),
         sources=tuple(
             source
             for source in governed.sources
@@ -260,12 +284,12 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not route.permitted:
         return "no ReferenceGrant permits it"
     if governed is None:
-        return "no policy opens it, and a default deny holds"
+        return "no policy exposes it, and its namespace has a default deny"
     kind, policy = route.ingress_point.kind, governed.policy
     if kind not in policy.spec.selected_entry_points:
-        return f"{policy.ref} does not select {kind} entry points"
+        return f"entryPoints of {policy.ref} do not list {kind}"
     if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
-        # What another entry point of the Service is refused does not close this one.
+        # A refusal of another entry point of the Service does not close this one.
         return governed.refusal.rstrip(".")
     port = routed_port(service, route.backend.port)
     if port is None:
@@ -273,7 +297,7 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     if not any(ports.port == port and ports.targets for ports in governed.ports):
         return f"port {port.port} is not among the ports that {policy.ref} exposes"
     if route.proxy.kind in UNKNOWN_PROXIES:
-        return "its proxy is not known"
+        return "the proxy that calls it is not known"
     return ""
 
 
@@ -286,7 +310,7 @@ def _name_conflicts(view: NamespaceView, governed: GovernedService) -> tuple[Bli
     return tuple(
         blind_spot("ForeignPolicySameName", f"NetworkPolicy {policy.namespace}/{policy.name}.")
         for policy in holders
-        if policy is not None and not is_ours(policy)
+        if policy is not None and not policy.is_ours
     )
 
 
@@ -296,20 +320,20 @@ def _not_isolated(view: NamespaceView, governed: GovernedService) -> tuple[Blind
     inputs = view.inputs
     if inputs.mode_of(governed.policy) != "Audit" or not inputs.isolation("Enforce", "Audit").ingress:
         return (blind_spot("NotIsolated", f"Namespace {inputs.name}."),)
-    detail = f"Namespace {inputs.name}: in mode Audit its default deny is planned, not written."
+    detail = f"Namespace {inputs.name}: in mode Audit, the operator plans its default deny and does not write it."
     cure = "Remove the annotation exposure.dev/mode from the namespace." if inputs.mode else "Set mode: Enforce."
     return (blind_spot("NotIsolated", detail, cure=cure),)
 
 
-def _open_port(port: ServicePort) -> OpenPort:
-    return OpenPort(port.name, port.port, port.target_port, port.protocol)
+def _backend_in(inputs: NamespaceInputs, service: Service) -> BackendSummary:
+    return _backend(service, inputs.slices.get(service.name, ()), service.selected(inputs.pods))
 
 
-def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
-    """Ready and known endpoints, each counted once; pods where no EndpointSlice is known."""
+def _backend(service: Service, slices: Iterable[EndpointSlice], pods: Iterable[Pod]) -> BackendSummary:
+    """Ready and known endpoints, each counted once. Without EndpointSlices, the pods of the Service are counted."""
     ready: set[str] = set()
     known: set[str] = set()
-    for endpoint_slice in inputs.slices.get(service.name, ()):
+    for endpoint_slice in slices:
         for endpoint in endpoint_slice.endpoints:
             key = endpoint.pod or ",".join(endpoint.addresses)
             known.add(key)
@@ -319,6 +343,6 @@ def _backend(inputs: NamespaceInputs, service: Service) -> BackendSummary:
     if selector is None:
         return BackendSummary(service.ref, "", len(ready), len(known))
     if not known:
-        pods = selected(inputs.pods, selector)
+        pods = list(pods)
         known, ready = {pod.name for pod in pods}, {pod.name for pod in pods if pod.ready}
     return BackendSummary(service.ref, str(selector), len(ready), len(known))

@@ -1,10 +1,10 @@
-"""What holds for the whole cluster: computed once, read by every namespace."""
+"""What holds for the whole cluster. It is worked out once, and every namespace reads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
-from exposure.addresses import Network
+from exposure.addresses import Network, collapsed
 from exposure.catalog.cnis import CNIProfile
 from exposure.catalog.egress import DNS_PORT, DNS_SERVICES, DNS_TARGETS, NODE_LOCAL_DNS_LABEL
 from exposure.grouping import grouped
@@ -12,9 +12,9 @@ from exposure.model.config import Config
 from exposure.model.objects import EndpointSlice, Ref, Service, Webhook
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import PolicyPort
-from exposure.resolve.detection import agent_names, detect_cni, detect_provider, is_agent_namespace
+from exposure.resolve.detection import detect_cni, detect_provider, running_agents
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint, find_ingress_points, routes_by_backend
-from exposure.resolve.node_addresses import addresses_among_pods, snat_addresses, snat_networks
+from exposure.resolve.node_addresses import addresses_among_pods, snat_addresses
 from exposure.resolve.pod_ranges import PodRanges, pod_ranges
 from exposure.resolve.ports import known_numbers
 
@@ -22,7 +22,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 API_SERVER = Ref("default", "kubernetes")
-#: The facts that are kept by namespace, so that a change of one affects only some namespaces.
+#: The facts by namespace: a change to one of them affects only some namespaces.
 BY_NAMESPACE = ("ingress_points", "routes", "webhooks")
 
 
@@ -84,9 +84,9 @@ def _changed(now: Mapping[K, V], before: Mapping[K, V]) -> set[K]:
 
 
 def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
-    provider = detect_provider(snapshot)
-    cni = detect_cni(snapshot, provider)
-    ranges = pod_ranges(snapshot, cni)
+    provider, agents = detect_provider(snapshot), running_agents(snapshot)
+    cni = detect_cni(snapshot, provider, agents)
+    ranges, snat = pod_ranges(snapshot, cni), snat_addresses(snapshot, cni)
     node_addresses = frozenset(
         address for node in snapshot.nodes.values() for address in (*node.internal_ips, *node.external_ips)
     )
@@ -98,18 +98,13 @@ def cluster_facts(snapshot: Snapshot) -> ClusterFacts:
         cni=cni,
         provider=provider,
         kubelet_minor=max((_minor(node.kubelet_version) for node in snapshot.nodes.values()), default=(0, 0)),
-        snat=snat_networks(snapshot, cni),
-        snat_among_pods=addresses_among_pods(snat_addresses(snapshot, cni), ranges.excluded),
+        snat=collapsed(snat),
+        snat_among_pods=addresses_among_pods(snat, ranges.excluded),
         pod_ranges=ranges,
         node_addresses=node_addresses,
         dns_service=dns_service,
         dns_ports=_dns_ports(snapshot, cni, dns_service) if dns_service is not None else (),
-        node_local_dns=any(
-            NODE_LOCAL_DNS_LABEL in agent_names(pod)
-            for namespace, pods in snapshot.pods.items()
-            if is_agent_namespace(namespace)
-            for pod in pods.values()
-        ),
+        node_local_dns=NODE_LOCAL_DNS_LABEL in agents,
         api_server=snapshot.slices_of(API_SERVER),
         api_server_service=snapshot.services.get(API_SERVER.namespace, {}).get(API_SERVER.name),
         ingress_points=ingress_points,
@@ -131,7 +126,7 @@ def webhook_calls(snapshot: Snapshot) -> dict[str, tuple[WebhookCall, ...]]:
 def _dns_ports(snapshot: Snapshot, cni: CNIProfile, service: Service) -> tuple[PolicyPort, ...]:
     """What the DNS pods listen on, UDP and TCP: a number serves both, a name belongs to one protocol's port.
 
-    Where the CNI cannot be trusted with names they are resolved, or else stand for what the distribution uses.
+    If the CNI does not resolve names reliably, they become numbers: the known ones, else the distribution's default.
     """
     ports: set[PolicyPort] = set()
     for port in (port for port in service.ports if port.port == DNS_PORT):

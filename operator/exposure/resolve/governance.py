@@ -7,7 +7,6 @@ newer (an object in a file has no age and counts as newest); then the name, asce
 from collections.abc import Iterable
 from dataclasses import replace
 
-from exposure.labels import Labels
 from exposure.model.objects import Service
 from exposure.resolve.effective_policies import EffectivePolicy
 
@@ -26,17 +25,15 @@ def governing(
 
     `entry_points`: the kinds by which the Service can be reached. A policy selects it only by one of them.
     """
-    ranked = sorted(
-        (policy for policy in policies if _selects(policy, service.name, dict(service.labels), entry_points)), key=_rank
+    selecting = (
+        policy
+        for policy in policies
+        if policy.spec.selects(service) and not entry_points.isdisjoint(policy.spec.selected_entry_points)
     )
+    ranked = sorted(selecting, key=_rank)
     if requires_exposure_policy and ranked and ranked[0].cluster:
         ranked[0] = replace(ranked[0], refused=True)
     return tuple(ranked)
-
-
-def _selects(policy: EffectivePolicy, name: str, labels: Labels, entry_points: frozenset[str]) -> bool:
-    spec = policy.spec
-    return not entry_points.isdisjoint(spec.selected_entry_points) and spec.selects(name, labels)
 
 
 def _rank(policy: EffectivePolicy) -> tuple[bool, int, str, str]:

@@ -1,18 +1,21 @@
-"""Governed Services: each Service that a policy governs, with what the rules decided for it."""
+"""Governed Services: each Service that a policy governs, and what the rules decided for it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
 
 from exposure.addresses import Block, union
 from exposure.catalog.decision_table import PEERS
 from exposure.catalog.profile import LoadBalancerProfile
+from exposure.grouping import grouped
 from exposure.labels import EVERYTHING, LabelSelector
 from exposure.model.exposures import BlindSpot, Source
-from exposure.model.intent import MODES
-from exposure.model.objects import Pod, Service
+from exposure.model.intent import MODES, Limits
+from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.networkpolicy.values import Peer, PolicyPort, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.clients import families_of
 from exposure.resolve.delivery import Case, deliveries
 from exposure.resolve.effective_policies import EffectivePolicy
@@ -49,6 +52,23 @@ class GovernedService:
         return tuple(ports for ports in self.ports if ports.targets) if self.ingress else ()
 
 
+class ServiceInputs(NamedTuple):
+    """Everything that decides about one governed Service, and nothing else: its outcome is cached by it.
+
+    `same_namespace`: whether the Service's own policy admits the pods of its namespace.
+    """
+
+    service: Service
+    policy: EffectivePolicy
+    facts: ClusterFacts
+    limits: Limits
+    entry_points: frozenset[str]
+    routes: tuple[BackendRoute, ...]
+    slices: tuple[EndpointSlice, ...]
+    pods: tuple[Pod, ...]
+    same_namespace: bool
+
+
 def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> dict[str, GovernedService]:
     """The governed Services of a namespace, by name. Equal inputs are not worked out again."""
     isolation = {mode: inputs.isolation(mode, "Enforce") for mode in MODES}
@@ -57,52 +77,52 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
         if service.name not in inputs.governing:
             continue
         policy = inputs.governing[service.name][0]
-        routes = facts.routes.get(service.ref, ())
         # Without a default deny there is no same-namespace policy either, so each Service's own policy admits it.
         here = isolation[policy.mode]
-        same_namespace = not here.ingress and bool(here.allow_same_namespace)
-        depends_on = (
-            facts,
+        own_inputs = ServiceInputs(
             service,
             policy,
+            facts,
             inputs.limits,
             inputs.entry_points[service.name],
-            routes,
+            facts.routes.get(service.ref, ()),
             inputs.slices.get(service.name, ()),
-            inputs.all_pods,
-            same_namespace,
+            inputs.pods,
+            same_namespace=not here.ingress and bool(here.allow_same_namespace),
         )
-        make = partial(_governed, inputs, facts, service, policy, routes, same_namespace)
-        governed[service.name] = cached(cache.governed, service.ref, depends_on, make)
+        governed[service.name] = cache.get(_governed, service.ref, own_inputs)
     return governed
 
 
-def _governed(
-    inputs: NamespaceInputs,
-    facts: ClusterFacts,
-    service: Service,
-    policy: EffectivePolicy,
-    routes: tuple[BackendRoute, ...],
-    same_namespace: bool,
-) -> GovernedService:
-    slices = inputs.slices.get(service.name, ())
-    selected = select_pods(service, inputs.pods, slices, facts)
-    profile = profile_of(service, policy.spec.load_balancer, facts)
-    families = families_of(service, facts.pod_ranges.families)
+def _governed(inputs: ServiceInputs) -> GovernedService:
+    """Deliveries, then the rules, then what the NetworkPolicy of the Service admits."""
+    service, policy, facts = inputs.service, inputs.policy, inputs.facts
+    selected = select_pods(service, inputs.pods, inputs.slices, facts)
     exposed = exposed_ports(service, policy.spec.ports, inputs.limits.ports)
-    ports = target_ports(service, exposed, facts.cni, slices, selected.pods)
-    case = Case(service, policy, inputs, facts, profile, families, selected, ports, routes)
+    ports = target_ports(exposed, facts.cni, inputs.slices, selected.pods)
+    case = Case(
+        service,
+        policy,
+        facts,
+        inputs.limits,
+        inputs.entry_points,
+        profile_of(service, policy.spec.load_balancer, facts),
+        families_of(service, facts.pod_ranges.families),
+        selected,
+        ports,
+        inputs.routes,
+    )
     access = decide_access(replace(case, deliveries=deliveries(case)))
     sources = _sorted(_merged(access.sources), policy)
     return GovernedService(
         service=service,
         policy=policy,
-        profile=profile,
+        profile=case.profile,
         pod_selector=selected.selector if access.selectable else None,
         pods=selected.pods,
         ports=() if access.refused else ports,
         sources=sources,
-        ingress=() if access.refused else _ingress(sources, same_namespace),
+        ingress=() if access.refused else _ingress(sources, inputs.same_namespace),
         egress=access.egress,
         blind_spots=tuple(dict.fromkeys(access.blind_spots)),
         refusal=access.refusal,
@@ -110,13 +130,11 @@ def _governed(
 
 
 def _merged(sources: Sequence[Source]) -> Sequence[Source]:
-    """One source for those that differ in their ports alone."""
+    """Sources that differ only in their ports become one."""
     if len({(source.kind, source.entry_point) for source in sources}) == len(sources):
         return sources
-    ports_by_source: dict[Source, list[PolicyPort]] = {}
-    for source in sources:
-        ports_by_source.setdefault(replace(source, ports=()), []).extend(source.ports)
-    return [replace(source, ports=tuple(dict.fromkeys(ports))) for source, ports in ports_by_source.items()]
+    by_source = grouped((replace(source, ports=()), source.ports) for source in sources)
+    return [replace(source, ports=tuple(dict.fromkeys(chain(*ports)))) for source, ports in by_source.items()]
 
 
 def _sorted(sources: Sequence[Source], policy: EffectivePolicy) -> tuple[Source, ...]:

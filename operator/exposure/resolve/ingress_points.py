@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import BY_INGRESS_CLASS, BY_INGRESS_CONTROLLER, DEFAULT_INGRESSES
 from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL, Pairs, selecting
@@ -20,7 +19,7 @@ PART_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/part-of")
 INGRESS_PORTS = frozenset({80, 443})
 
 #: `pods`: the proxy's pods call the backend; `nodes`: a proxy that shares its node's network; `cloud`: a load balancer
-#: without pods (`profile`); `ambiguous` and `missing`: the proxy is not known, and nothing is granted.
+#: without pods (`profile`); `ambiguous` and `missing`: the proxy is not known, and nothing is opened for it.
 ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 
 
@@ -28,7 +27,7 @@ ProxyKind: TypeAlias = Literal["pods", "nodes", "cloud", "ambiguous", "missing"]
 class Proxy:
     """`profile`, `controller`: the load balancer's row, and the controller of the class by which it is chosen.
 
-    `detail` says in a sentence why it is this one, or why it is not known.
+    `detail`: a sentence that says why it is this proxy, or why the proxy is not known.
     """
 
     kind: ProxyKind
@@ -64,6 +63,9 @@ class BackendRoute:
     proxy: Proxy
     route: str
     permitted: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.route} leads here from {self.ingress_point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def routes_by_backend(points: Mapping[str, tuple[IngressPoint, ...]]) -> dict[Re
 
 
 def default_ingress_class(classes: Iterable[IngressClass]) -> IngressClass | None:
-    """The newest of those marked as default, then by name: as the API server chooses where several are.
+    """The newest of the default classes, then the first by name, as the API server chooses.
 
     kubernetes/kubernetes, plugin/pkg/admission/network/defaultingressclass/admission.go, getDefaultClass
     """
@@ -115,33 +117,30 @@ def _ingress(
     class_name = ingress.ingress_class or (default_class.name if default_class else None)
     known = proxies.snapshot.ingress_classes.get(class_name or "")
     controller = known.controller if known else ""
-    profile = _cloud_profile(class_name, controller, provider)
     ref = IngressPointRef("Ingress", ingress.namespace, ingress.name, ingress.annotations)
-    if profile:
-        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
-    else:
-        candidates = proxies.serving(ingress.published, INGRESS_PORTS)
-        proxy = proxies.choose(candidates, ingress.published, _last_part(controller))
+    proxy = _cloud_proxy(class_name, controller, provider) or proxies.choose(
+        proxies.serving(ingress.published, INGRESS_PORTS), ingress.published, controller
+    )
     routes = tuple(BackendRoute(ref, backend, proxy, f"Ingress {ingress.ref}") for backend in ingress.backends)
     owner = Owner("networking.k8s.io/v1", "Ingress", ingress.name, ingress.uid)
     return IngressPoint(ref, owner, ingress.published, proxy, routes)
 
 
-def _cloud_profile(class_name: str | None, controller: str, provider: str | None) -> LoadBalancerProfile | None:
+def _cloud_proxy(class_name: str | None, controller: str, provider: str | None) -> Proxy | None:
     """The load balancer without pods that serves this class, or the Ingresses of this provider without a class."""
     if class_name is None:
-        return DEFAULT_INGRESSES.get(provider or "")
-    return BY_INGRESS_CONTROLLER.get(controller) or BY_INGRESS_CLASS.get(class_name)
+        profile = DEFAULT_INGRESSES.get(provider or "")
+    else:
+        profile = BY_INGRESS_CONTROLLER.get(controller) or BY_INGRESS_CLASS.get(class_name)
+    return None if profile is None else Proxy("cloud", profile=profile.slug, controller=controller)
 
 
 def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, ...]) -> IngressPoint:
     known = proxies.snapshot.gateway_classes.get(gateway.gateway_class)
     controller = known.controller if known else ""
-    profile = _cloud_profile(gateway.gateway_class, controller, None)
+    proxy = _cloud_proxy(gateway.gateway_class, controller, None)
     ref = IngressPointRef("Gateway", gateway.namespace, gateway.name, gateway.annotations)
-    if profile:
-        proxy = Proxy("cloud", profile=profile.slug, controller=controller)
-    else:
+    if proxy is None:
         listening = frozenset(listener.port for listener in gateway.listeners)
         candidates = proxies.serving(gateway.published, listening)
         # A Service made for this Gateway beats one found by an address, which may be shared or not published yet.
@@ -150,7 +149,7 @@ def _gateway(gateway: Gateway, proxies: "_Proxies", made_for_it: tuple[Service, 
             or candidates
             or tuple(service for service in made_for_it if any(port.port in listening for port in service.ports))
         )
-        proxy = proxies.choose(candidates, gateway.published, _last_part(controller))
+        proxy = proxies.choose(candidates, gateway.published, controller)
     routes = tuple(
         BackendRoute(ref, backend, proxy, route, permitted)
         for backend, route, permitted in attached_backends(proxies.snapshot, gateway)
@@ -182,7 +181,8 @@ class _Proxies:
     ) -> Proxy:
         """Of several candidates, those of the class's controller; one that is left is the proxy."""
         if len(candidates) > 1 and controller:
-            of_controller = tuple(service for service in candidates if controller in self._part_names(service))
+            part = controller.rsplit("/", 1)[-1]
+            of_controller = tuple(service for service in candidates if part in self._part_names(service))
             candidates = of_controller or candidates
         if len(candidates) > 1:
             names = ", ".join(str(service.ref) for service in candidates)
@@ -197,7 +197,7 @@ class _Proxies:
         selector = service.pod_selector
         if selector is None:
             return Proxy("missing", service=service.ref, detail=f"Service {service.ref} has no selector.")
-        pods = self.snapshot.pods_of(service)
+        pods = tuple(self.snapshot.pods_of(service))
         if pods and all(pod.host_network for pod in pods):
             return Proxy("nodes", service=service.ref, detail=f"the pods of {service.ref} use hostNetwork")
         return Proxy(
@@ -205,7 +205,7 @@ class _Proxies:
         )
 
     def _part_names(self, service: Service) -> Iterator[str]:
-        """What the labels of a Service's pods say they are part of; its selector says so too."""
+        """The names in the labels of a Service's pods and in its selector that say what they are part of."""
         for labels in (service.selector or (), *(pod.labels for pod in self.snapshot.pods_of(service))):
             yield from (value for key, value in labels if key in PART_LABELS)
 
@@ -228,7 +228,7 @@ def _services_made_for_gateways(snapshot: Snapshot) -> dict[Ref, tuple[Service, 
 
 
 def gateways_of(service: Service) -> set[Ref]:
-    """The Gateways whose data plane this Service claims to be: by owner, or by the labels of its implementation."""
+    """The Gateways to whose data plane this Service belongs: by owner, or by labels of the implementation."""
     labels = dict(service.labels)
     gateways = {Ref(service.namespace, owner.name) for owner in service.owners if owner.kind == "Gateway"}
     if GATEWAY_NAME_LABEL in labels:
@@ -236,7 +236,3 @@ def gateways_of(service: Service) -> set[Ref]:
     if all(key in labels for key in OWNING_GATEWAY_LABELS):
         gateways.add(Ref(*(labels[key] for key in OWNING_GATEWAY_LABELS)))
     return gateways
-
-
-def _last_part(controller: str) -> str:
-    return controller.rsplit("/", 1)[-1]

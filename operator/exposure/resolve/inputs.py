@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from exposure.grouping import grouped
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.intent import MODES, Isolation, Limits
-from exposure.model.objects import EndpointSlice, Namespace, Pod, Ref, Service
+from exposure.model.objects import EndpointSlice, Namespace, Pod, Service
 from exposure.model.snapshot import Snapshot
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.cluster_policies import matching_cluster_policies
-from exposure.resolve.effective_policies import EffectivePolicy, effective_policies
+from exposure.resolve.effective_policies import EffectivePolicy, combined_isolation, effective_policies
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governance import governing
-from exposure.resolve.isolation import combined_isolation
 from exposure.resolve.limits import effective_limits
-from exposure.resolve.ports import LabelledPod
 
 #: Entry points that are Services themselves. Ingresses and Gateways are objects of their own.
 SERVICE_ENTRY_POINTS = ("LoadBalancer", "NodePort", "ExternalIP", "HostPort")
@@ -25,18 +23,18 @@ LISTED_HOST_PORTS = 8
 
 @dataclass(frozen=True, slots=True)
 class NamespaceInputs:
-    """`entry_points`, `slices` and `governing` are by the name of the Service; `all_pods` as the snapshot has them.
+    """`entry_points`, `slices` and `governing` are by the name of the Service; `pods` without those that have finished.
 
     `governing`: the policies that select a Service, best first. The first one governs it.
 
-    `mode`: what the namespace's annotation asks for, as far as limits allow it; `mode_note`: why it is ignored.
+    `mode`: Audit or Paused, where the namespace's annotation asks for it and limits allow it; `mode_note`: why it is
+    ignored.
     """
 
     namespace: Namespace
     services: tuple[Service, ...]
     entry_points: dict[str, frozenset[str]]
-    pods: tuple[LabelledPod, ...]
-    all_pods: tuple[Pod, ...]
+    pods: tuple[Pod, ...]
     slices: dict[str, tuple[EndpointSlice, ...]]
     network_policies: dict[str, NetworkPolicy]
     limits: Limits
@@ -50,21 +48,20 @@ class NamespaceInputs:
         return self.namespace.name
 
     def isolation(self, *modes: str) -> Isolation:
-        """What the policies in one of these modes ask for together."""
+        """The isolation that the policies in these modes ask for together."""
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
 
     def mode_of(self, policy: EffectivePolicy) -> str:
-        """The namespace's annotation beats the mode of a policy."""
+        """The namespace's Audit or Paused beats the mode of a policy. Enforce is the default and lifts neither."""
         return self.mode or policy.mode
 
 
 def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> NamespaceInputs:
     namespace = snapshot.namespaces.get(name) or Namespace(name, ((NAMESPACE_LABEL, name),))
     services = tuple(service for _, service in sorted(snapshot.services.get(name, {}).items()) if not service.deleting)
-    snapshot_pods = snapshot.pods.get(name, {})
-    pods = tuple(LabelledPod(dict(pod.labels), pod) for _, pod in sorted(snapshot_pods.items()))
+    pods = tuple(pod for _, pod in sorted(snapshot.pods.get(name, {}).items()) if not pod.finished)
     slices = (endpoint_slice for _, endpoint_slice in sorted(snapshot.endpoint_slices.get(name, {}).items()))
-    with_host_port = [pod for pod in pods if not pod.pod.finished and has_host_port(pod.pod)]
+    with_host_port = list(filter(has_host_port, pods))
     entry_points = {service.name: entry_points_of(service, with_host_port, facts) for service in services}
     matching = matching_cluster_policies(snapshot, namespace)
     limits = effective_limits(matching)
@@ -76,7 +73,6 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
         services=services,
         entry_points=entry_points,
         pods=pods,
-        all_pods=tuple(snapshot_pods.values()),
         slices=grouped((endpoint_slice.service, endpoint_slice) for endpoint_slice in slices),
         network_policies=dict(snapshot.network_policies.get(name, {})),
         limits=limits,
@@ -113,35 +109,30 @@ def has_host_port(pod: Pod) -> bool:
 
 
 def unselected_host_ports(inputs: NamespaceInputs) -> str:
-    """A sentence about host ports of pods that no Service selects, which nothing can open; "" where there are none."""
+    """A sentence about host ports of pods that no Service selects; "" if there are none."""
     selectors = [service.pod_selector for service in inputs.services if service.pod_selector]
     host_ports = {
         (port.host_port, port.protocol)
         for pod in inputs.pods
-        if not pod.pod.finished
-        and has_host_port(pod.pod)
-        and not any(selector.matches(pod.labels) for selector in selectors)
-        for port in pod.pod.ports
+        if has_host_port(pod) and not any(selector.matches(pod.labels) for selector in selectors)
+        for port in pod.ports
         if port.host_port
     }
     if not host_ports:
         return ""
     listed = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(host_ports)[:LISTED_HOST_PORTS])
-    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Add a Service."
+    return f"No Service selects the pods with hostPort {listed}, so nothing is opened for them. Create a Service."
 
 
-def entry_points_of(
-    service: Service, pods_with_host_port: Iterable[LabelledPod], facts: ClusterFacts
-) -> frozenset[str]:
+def entry_points_of(service: Service, pods_with_host_port: Iterable[Pod], facts: ClusterFacts) -> frozenset[str]:
     """The kinds of entry points by which a Service can be reached, selected by a policy or not."""
-    kinds = {route.ingress_point.kind for route in facts.routes.get(Ref(service.namespace, service.name), ())}
+    kinds = {route.ingress_point.kind for route in facts.routes.get(service.ref, ())}
     if service.type == "LoadBalancer":
         kinds.add("LoadBalancer")
     if service.type == "NodePort" or (service.type == "LoadBalancer" and service.has_node_ports):
         kinds.add("NodePort")
     if service.external_ips and service.type != "ExternalName":
         kinds.add("ExternalIP")
-    selector = service.pod_selector
-    if selector is not None and any(selector.matches(pod.labels) for pod in pods_with_host_port):
+    if any(service.selected(pods_with_host_port)):
         kinds.add("HostPort")
     return frozenset(kinds)

@@ -1,4 +1,4 @@
-"""Limits: what the matching ClusterExposurePolicies let a policy ask for, and where one asks for more."""
+"""The limits of the matching ClusterExposurePolicies, and the fields of a policy that exceed them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -29,12 +29,8 @@ def _intersected(left: Limits, right: Limits) -> Limits:
     return Limits(clients, ports, left.allow_public and right.allow_public, modes)
 
 
-def first_violation(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Problem | None:
-    """The first field that names something outside the limits; None where none does."""
-    return next(_violations(spec, limits, services), None)
-
-
-def _violations(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Iterator[Problem]:
+def violations(spec: ExposureSpec, limits: Limits, services: Iterable[Service]) -> Iterator[Problem]:
+    """Each field that names something outside the limits."""
     if limits.modes is not None and spec.mode is not None and spec.mode not in limits.modes:
         allowed = ", ".join(limits.modes) or "none"
         yield Problem("spec.mode", f"{spec.mode} is not allowed here. Allowed by limits.allowModes: {allowed}")
@@ -63,23 +59,20 @@ def _named_cidrs(spec: ExposureSpec) -> Iterator[tuple[str, Network]]:
 
 
 def _public(spec: ExposureSpec) -> Iterator[Problem]:
-    """A field that holds a whole address family is public, also where several ranges add up to one."""
+    """A field that contains a whole address family is public, also if several ranges add up to it."""
     for field, cidrs in grouped((field.partition("[")[0], cidr) for field, cidr in _named_cidrs(spec)).items():
         families = " and ".join(sorted(whole_families(cidrs)))
         if families:
-            yield Problem(field, f"holds all of {families}, and limits.allowPublic is false")
+            yield Problem(field, f"contains every {families} address, but limits.allowPublic is false")
 
 
 def _ports_outside(spec: ExposureSpec, allowed: frozenset[int], services: Iterable[Service]) -> Iterator[Problem]:
-    numbers: dict[str, set[int]] = {}
-    for service in services:
-        if spec.selects(service.name, dict(service.labels)):
-            for service_port in service.ports:
-                numbers.setdefault(service_port.name, set()).add(service_port.port)
+    selected = (port for service in services if spec.selects(service) for port in service.ports)
+    numbers = grouped((port.name, port.port) for port in selected)
     shown = ", ".join(map(str, sorted(allowed))) or "none"
     for index, port in enumerate(spec.ports or ()):
-        named = {port} if isinstance(port, int) else numbers.get(port, set())
-        # One name may be several numbers. One inside the limits is enough to be meant; the others are never opened.
+        named = {port} if isinstance(port, int) else set(numbers.get(port, ()))
+        # One name may stand for several numbers. One within the limits is enough; the others are never opened.
         if named and not named & allowed:
             listed = ", ".join(map(str, sorted(named)))
             message = f"{port} (Service port {listed}) is outside limits.ports. Allowed: {shown}"

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
 from exposure.model.intent import Isolation
-from exposure.networkpolicy.values import NetworkPolicy, Owner, Peer, PolicySpec, Rule
-from exposure.resolve.cache import ResolveCache, cached
+from exposure.networkpolicy.values import MANAGED_BY, NetworkPolicy, Owner, Peer, PolicySpec, Rule
+from exposure.resolve.cache import ResolveCache
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
 
@@ -18,32 +17,22 @@ TO_SERVICE = "exposure-to-"
 EXPLANATION = "exposure.dev/explanation"
 SERVICE_LABEL = "exposure.dev/service"
 POLICY_LABEL = "exposure.dev/policy"
-MANAGED_BY = ("app.kubernetes.io/managed-by", "exposure-operator")
 #: Addresses and pods of one source that an explanation lists.
 LISTED = 4
-
-
-def is_ours(policy: NetworkPolicy) -> bool:
-    """Whether the operator wrote this NetworkPolicy. Only then may it be changed or deleted."""
-    return MANAGED_BY in policy.labels
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPolicies:
     """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
 
-    `frozen`: the names of those that a policy in mode Paused leaves as they are.
+    `frozen`: the names of those that a policy in mode Paused leaves as they are. `isolating`: the names of those that
+    isolate the namespace, planned or left standing by a pause.
     """
 
     enforced: tuple[NetworkPolicy, ...] = ()
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
-
-    def standing(self, live: Mapping[str, NetworkPolicy]) -> list[NetworkPolicy]:
-        """What stands once the plan is carried out (in Audit mode: would stand), policies of others included."""
-        kept = [policy for name, policy in live.items() if name in self.frozen or not is_ours(policy)]
-        planned = self.audited or self.enforced
-        return [*kept, *(policy for policy in planned if policy.name not in self.frozen)]
+    isolating: tuple[str, ...] = ()
 
 
 def planned_policies(
@@ -54,24 +43,26 @@ def planned_policies(
         return PlannedPolicies()
     by_mode: dict[str, list[NetworkPolicy]] = {"Enforce": [], "Audit": [], "Paused": []}
     for service in governed.values():
-        policy = cached(cache.policies, service.service.ref, (service,), partial(service_policy, service))
+        policy = cache.get(service_policy, service.service.ref, service)
         if policy is not None:
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
     frozen = {policy.name for policy in by_mode["Paused"]}
-    if isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused")) != isolating:
+    with_paused = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
+    names = tuple(policy.name for policy in with_paused)
+    if with_paused != isolating:
         # What isolates the namespace depends on a paused policy, so it stays as it is.
         frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
         isolating = []
     audited: tuple[NetworkPolicy, ...] = ()
     if "Audit" in (inputs.mode, *modes):
-        # The whole picture: grants and denials as they would be, were everything that is audited enforced.
+        # Everything as it would be if all that is audited were enforced: what admits, and what denies.
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":
-        return PlannedPolicies(audited=audited)
-    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen))
+        return PlannedPolicies(audited=audited, isolating=names)
+    return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen), names)
 
 
 def _sorted(policies: Iterable[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
@@ -84,12 +75,12 @@ def isolation_policies(namespace: str, isolation: Isolation) -> list[NetworkPoli
     if not directions:
         return []
     deny = PolicySpec(EVERYTHING, () if isolation.ingress else None, () if isolation.egress else None)
-    explanation = f"Denies all {' and '.join(directions)} of every pod that no other policy allows."
+    explanation = f"Denies all {' and '.join(directions)} of every pod, except what other policies allow."
     policies = [_policy(namespace, DEFAULT_DENY, deny, explanation)]
     if isolation.allow_same_namespace:
         rules = (Rule((Peer(pods=EVERYTHING),), None),)
         spec = PolicySpec(EVERYTHING, rules if isolation.ingress else None, rules if isolation.egress else None)
-        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace reach each other."))
+        policies.append(_policy(namespace, SAME_NAMESPACE, spec, "Lets pods of this namespace connect to each other."))
     return policies
 
 
@@ -105,12 +96,7 @@ def service_policy(governed: GovernedService) -> NetworkPolicy | None:
 
 
 def _policy(
-    namespace: str,
-    name: str,
-    spec: PolicySpec,
-    explanation: str,
-    labels: Pairs = (),
-    owners: tuple[Owner, ...] = (),
+    namespace: str, name: str, spec: PolicySpec, explanation: str, labels: Pairs = (), owners: tuple[Owner, ...] = ()
 ) -> NetworkPolicy:
     return NetworkPolicy(
         namespace, name, spec, tuple(sorted((MANAGED_BY, *labels))), ((EXPLANATION, explanation),), owners

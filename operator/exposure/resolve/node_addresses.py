@@ -1,20 +1,14 @@
 """The addresses that nodes use when they SNAT: InternalIPs, and those of tunnels, bridges, gateways, join networks."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from exposure.addresses import Family, Network, collapsed, family, in_any, network
+from exposure.addresses import Family, Network, family, in_any, network
 from exposure.catalog.cnis import FLANNEL, CNIProfile
 from exposure.fields import is_network
-from exposure.model.objects import Node
 from exposure.model.snapshot import Snapshot
 from exposure.resolve.widening import narrowest_cover
-
-
-def snat_networks(snapshot: Snapshot, cni: CNIProfile) -> tuple[Network, ...]:
-    """The addresses in the fewest networks that hold exactly these."""
-    return collapsed(snat_addresses(snapshot, cni))
 
 
 def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
@@ -23,7 +17,13 @@ def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
     addresses: list[Network] = []
     if cni.internal_ips:
         addresses += snapshot.config.node_cidrs or [network(ip) for node in nodes for ip in node.internal_ips]
-    annotated = list(_annotated(nodes, cni))
+    annotated = [
+        address
+        for node in nodes
+        for key, value in node.annotations
+        if key in cni.snat_annotations
+        for address in _addresses_in(value)
+    ]
     addresses += annotated
     for fallback in map(network, cni.snat_fallback):
         if not any(family(address) == family(fallback) for address in annotated):
@@ -39,22 +39,14 @@ def snat_addresses(snapshot: Snapshot, cni: CNIProfile) -> list[Network]:
     return addresses
 
 
-def addresses_among_pods(networks: Iterable[Network], pod_ranges: tuple[Network, ...]) -> tuple[Network, ...]:
+def addresses_among_pods(networks: Sequence[Network], pod_ranges: tuple[Network, ...]) -> tuple[Network, ...]:
     """Addresses inside pod ranges that are lost where these are excluded from a wider network, such as a node CIDR."""
-    networks = list(networks)
     wide = [network for network in networks if network.num_addresses > 1]
     return tuple(
         address
         for address in networks
         if in_any(address, (network for network in wide if network != address)) and in_any(address, pod_ranges)
     )
-
-
-def _annotated(nodes: Iterable[Node], cni: CNIProfile) -> Iterator[Network]:
-    for node in nodes:
-        annotations = dict(node.annotations)
-        for key in cni.snat_annotations:
-            yield from _addresses_in(annotations.get(key, ""))
 
 
 @lru_cache(maxsize=16384)

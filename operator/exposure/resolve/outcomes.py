@@ -1,4 +1,4 @@
-"""What became of each policy in a namespace: accepted or not, in which mode, and what it means for each Service."""
+"""The outcome of each policy in a namespace: accepted or not, its mode, and what it does for each Service."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ from exposure.resolve.inputs import NamespaceInputs
 def policy_outcomes(
     inputs: NamespaceInputs, governed: Mapping[str, GovernedService], note: str
 ) -> tuple[PolicyOutcome, ...]:
-    """`note` is what every policy of the namespace reports beside its own outcome."""
+    """`note`: a sentence that every policy of the namespace reports."""
     return tuple(
         PolicyOutcome(
             policy=policy.ref,

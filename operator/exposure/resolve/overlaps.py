@@ -1,9 +1,10 @@
-"""What else touches the same pods: other exposed Services, and NetworkPolicies that are not ours."""
+"""What else applies to the same pods: other exposed Services, and NetworkPolicies that are not ours."""
 
 from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from exposure.catalog.blind_spots import blind_spot
+from exposure.grouping import grouped
 from exposure.model.connection_ends import pods_end
 from exposure.model.exposures import BlindSpot
 from exposure.model.objects import Namespace
@@ -11,7 +12,6 @@ from exposure.networkpolicy.matching import allowed_within
 from exposure.networkpolicy.text import peers_text, ports_text
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.resolve.governed import GovernedService
-from exposure.resolve.network_policies import is_ours
 
 
 def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot]]:
@@ -19,19 +19,20 @@ def shared_pods(services: Iterable[GovernedService]) -> dict[str, list[BlindSpot
 
     Only Services that have a label of their selectors, or a pod, in common are compared.
     """
-    by_common: dict[object, list[GovernedService]] = {}
-    for governed in services:
-        if governed.pod_selector is not None:
-            for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods)):
-                by_common.setdefault(label_or_pod, []).append(governed)
-    others: dict[str, set[str]] = {}
-    for common, sharing in by_common.items():
-        is_pod = isinstance(common, str)
-        for governed, other in permutations(sharing, 2):
-            if is_pod or _nested(governed, other):
-                others.setdefault(governed.service.name, set()).add(other.service.name)
+    by_common = grouped(
+        (label_or_pod, governed)
+        for governed in services
+        if governed.pod_selector is not None
+        for label_or_pod in (*governed.pod_selector.labels, *(pod.name for pod in governed.pods))
+    )
+    others = grouped(
+        (governed.service.name, other.service.name)
+        for common, sharing in by_common.items()
+        for governed, other in permutations(sharing, 2)
+        if isinstance(common, str) or _nested(governed, other)  # A pod, or a label.
+    )
     return {
-        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(names))}.")]
+        name: [blind_spot("SharedPods", f"Also selected by: {', '.join(sorted(set(names)))}.")]
         for name, names in others.items()
     }
 
@@ -44,9 +45,9 @@ def _nested(governed: GovernedService, other: GovernedService) -> bool:
 def additive(governed: GovernedService, policies: Iterable[NetworkPolicy]) -> Iterator[BlindSpot]:
     """NetworkPolicies that are not ours and allow connections to the Service's pods that our own may not allow."""
     for policy in sorted(policies, key=lambda policy: policy.name):
-        if is_ours(policy) or not policy.spec.ingress or not _selects(policy, governed):
+        if policy.is_ours or not policy.spec.ingress or not _selects(policy, governed):
             continue
-        receiver = pods_end(governed.pods, Namespace(policy.namespace), {})
+        receiver = pods_end(governed.pods, Namespace(policy.namespace), ())
         for rule in policy.spec.ingress:
             if not allowed_within(rule, governed.ingress, policy.namespace, receiver):
                 admits = f"{peers_text(rule.peers)} to {ports_text(rule.ports)}"
@@ -59,4 +60,4 @@ def _selects(policy: NetworkPolicy, governed: GovernedService) -> bool:
     if governed.pod_selector is None:
         return False
     label_sets = (governed.pod_selector.labels, *(pod.labels for pod in governed.pods))
-    return any(policy.spec.pod_selector.matches(dict(labels)) for labels in label_sets)
+    return any(policy.spec.pod_selector.matches(labels) for labels in label_sets)

@@ -5,10 +5,12 @@ from exposure.model.snapshot import Snapshot
 from exposure.resolve.cache import ResolveCache
 from exposure.resolve.exposures import ingress_point_exposure, service_exposures
 from exposure.resolve.facts import ClusterFacts
+from exposure.resolve.governed import governed_services
 from exposure.resolve.inputs import gather_inputs, unselected_host_ports
+from exposure.resolve.network_policies import planned_policies
 from exposure.resolve.outcomes import policy_outcomes
-from exposure.resolve.view import view_of
-from exposure.resolve.webhooks import webhook_blind_spots
+from exposure.resolve.view import NamespaceView
+from exposure.resolve.webhooks import NO_ENTRY_POINT, webhook_blind_spots
 
 
 def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: ResolveCache | None = None) -> Resolution:
@@ -21,22 +23,26 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
     points = facts.ingress_points.get(namespace, ())
     backends = {route.backend.service.namespace for point in points for route in point.routes}
     inputs = {name: gather_inputs(snapshot, facts, name) for name in sorted({namespace, *backends})}
-    # Which policy governs, what each entry point delivers, the rules, the limits, the NetworkPolicies.
-    views = {name: view_of(of_namespace, facts, cache) for name, of_namespace in inputs.items()}
+    # For each Service that a policy governs: its deliveries, then the rules, then the sources that are admitted.
+    governed = {name: governed_services(own, facts, cache) for name, own in inputs.items()}
+    # The NetworkPolicies that should exist, by the modes of the policies and of the namespace.
+    planned = {name: planned_policies(own, governed[name], cache) for name, own in inputs.items()}
     # What is reported: an Exposure for each entry point, and what became of each policy.
-    view = views[namespace]
-    here, planned = view.inputs, view.planned
-    webhooks = webhook_blind_spots(here, facts, view.governed, planned.standing(here.network_policies))
-    notes = (here.mode_note, unselected_host_ports(here), *(webhook.message for webhook in webhooks.get("", ())))
+    views = {name: NamespaceView(own, governed[name], planned[name]) for name, own in inputs.items()}
+    view, here = views[namespace], inputs[namespace]
+    if_enforced = view.standing(view.planned.audited or view.planned.enforced)
+    webhooks = webhook_blind_spots(here, facts, view.governed, if_enforced.values())
+    of_namespace = (webhook.message for webhook in webhooks.get(NO_ENTRY_POINT, ()))
+    notes = (here.mode_note, unselected_host_ports(here), *of_namespace)
     return Resolution(
         namespace=namespace,
-        policies=planned.enforced,
+        policies=view.planned.enforced,
         exposures=(
             *service_exposures(view, facts, webhooks, cache),
             *(ingress_point_exposure(point, views, facts) for point in points),
         ),
         outcomes=policy_outcomes(here, view.governed, " ".join(filter(None, notes))),
-        audited=planned.audited,
-        frozen=planned.frozen,
+        audited=view.planned.audited,
+        frozen=view.planned.frozen,
         paused=here.mode == "Paused" or here.namespace.deleting,
     )

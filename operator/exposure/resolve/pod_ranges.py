@@ -1,4 +1,4 @@
-"""Which addresses are pods', and excluding them from what clients outside may be."""
+"""Which addresses belong to pods, and how they are excluded from the ranges of clients outside."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -51,10 +51,9 @@ class PodRanges:
     settled: tuple[Network, ...] = tuple(WHOLE_FAMILY.values())
 
     def changed_by(self, added: Iterable[str], removed: Iterable[str], snapshot: Snapshot) -> bool:
-        """Whether the ranges may differ now that `snapshot` has pod addresses more, and others less.
+        """Whether the ranges may differ now that pod addresses were added to `snapshot` and removed from it.
 
-        A pod address that is known changes nothing. An unexpected one that goes does where it was the last of its
-        network.
+        A known pod address changes nothing. Removing an unexpected one does, if it was the last of its network.
         """
         known = (*self.settled, *self.unexpected)
         if any(not in_any(network(text), known) for text in added):
@@ -96,13 +95,13 @@ def _exclude(pod_ranges: tuple[Network, ...], blocks: tuple[Block, ...]) -> tupl
 
 
 def pod_ranges(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
-    """Configured ranges win; else Calico's pools; else the nodes' podCIDRs, as far as the pods seen confirm them."""
+    """The configured ranges; else Calico's pools; else the nodes' podCIDRs, if the known pods lie inside them."""
     configured = snapshot.config.pod_cidrs
     known = configured or _node_cidrs(snapshot)
     if cni.pod_ranges == "matched-by-identity":
         return PodRanges(families=_families(known))
     if cni.pod_ranges == "shared":
-        because = "Pods, nodes and load balancers share one network here."
+        because = "Pods, nodes and load balancers share one network."
         # Where it is not known which addresses are pods': private ones, and those around the nodes, because IPv6
         # networks of a cloud are public.
         suspects = configured or (*PRIVATE, *_node_addresses(snapshot))
@@ -121,7 +120,7 @@ def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
     pods = set(pod_addresses(snapshot))
     unexpected = [pod for pod in pods if not any(pod in cidr for cidr in cidrs)]
     if not pods and cni.pod_cidrs == "once-one-lies-inside":
-        because = "No pod address has been seen, and the CNI's own IPAM ignores the nodes' podCIDRs."
+        because = "No pod address is known yet, and this CNI may not use the nodes' podCIDRs."
         return PodRanges((), because, families=families, settled=())
     if not unexpected:
         return PodRanges(cidrs, families=families, settled=cidrs)
@@ -136,7 +135,7 @@ def _by_nodes(snapshot: Snapshot, cni: CNIProfile) -> PodRanges:
 
 
 def _summarized(addresses: Collection[Address]) -> tuple[Network, ...]:
-    """The addresses themselves, or while they are too many, the networks of the next shorter prefix around them."""
+    """The addresses themselves or, if there are too many, wider networks around them."""
     lengths = next(
         lengths for lengths in SUMMARY_LENGTHS if len({_prefix(pod, lengths) for pod in addresses}) <= MOST_UNEXPECTED
     )
@@ -157,7 +156,7 @@ def _outside(networks: tuple[Network, ...]) -> str:
 
 
 def pod_addresses(snapshot: Snapshot) -> Iterator[Address]:
-    """Every pod address seen, in Pods and EndpointSlices. Pods that share their node's network are left out."""
+    """Every address of a pod in Pods and EndpointSlices. Pods that use hostNetwork are left out."""
     hosts = {ip for node in snapshot.nodes.values() for ip in (*node.internal_ips, *node.external_ips)}
     for pods in snapshot.pods.values():
         for pod in pods.values():

@@ -1,10 +1,9 @@
-"""Target ports: what the pod listens on, by name where the CNI can be trusted with names, else by number."""
+"""Target ports: what the pod listens on, by name if the CNI resolves names reliably, else by number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exposure.catalog.cnis import CNIProfile
-from exposure.labels import LabelSelector
 from exposure.model.objects import BackendPort, EndpointSlice, Pod, Service, ServicePort
 from exposure.networkpolicy.values import PolicyPort
 
@@ -34,13 +33,9 @@ def exposed_ports(
 
 
 def target_ports(
-    service: Service,
-    ports: Iterable[ServicePort],
-    cni: CNIProfile,
-    slices: Iterable[EndpointSlice],
-    pods: Iterable[Pod],
+    ports: Iterable[ServicePort], cni: CNIProfile, slices: Iterable[EndpointSlice], pods: Iterable[Pod]
 ) -> tuple[ServicePorts, ...]:
-    """What stands for each Service port: a name where the CNI resolves names per pod, else every known number."""
+    """The target ports of each Service port: a name if the CNI resolves names per pod, else every known number."""
     by_name = cni.named_ports == "by-name"
     resolved: list[ServicePorts] = []
     for port in ports:
@@ -76,22 +71,9 @@ def known_numbers(port: ServicePort, slices: Iterable[EndpointSlice], pods: Iter
 
 
 def routed_port(service: Service, wanted: BackendPort) -> ServicePort | None:
-    """The Service port that a route means: by number, by name, or the only one there is."""
+    """The Service port of a route: by number, by name, or the only one that the Service has."""
     if wanted.number is not None:
         return next((port for port in service.ports if port.port == wanted.number), None)
     if wanted.name is not None:
         return next((port for port in service.ports if port.name == wanted.name), None)
     return service.ports[0] if len(service.ports) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPod:
-    """A pod with its labels as a mapping, which is made once for all selectors."""
-
-    labels: Mapping[str, str]
-    pod: Pod
-
-
-def selected(pods: Iterable[LabelledPod], by: LabelSelector) -> tuple[Pod, ...]:
-    """The pods that a selector matches, without those that have finished."""
-    return tuple(labelled.pod for labelled in pods if not labelled.pod.finished and by.matches(labelled.labels))

@@ -1,4 +1,4 @@
-"""Which load balancer stands before an entry point: a row of the catalog, in the variant that holds."""
+"""Which load balancer serves an entry point: a row of the catalog, with the variant that applies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ def _is(written: str, value: str) -> bool:
 def profile_of(service: Service, overrides: LoadBalancerOverrides, facts: ClusterFacts) -> LoadBalancerProfile:
     """The first of: the policy's profile, the loadBalancerClass, annotations, the default of the cluster's provider.
 
-    A class that no row knows is an unknown load balancer, of which the least is opened.
+    A class that no row has means an unknown load balancer, for which the least is opened.
     """
     class_name = service.load_balancer_class or ""
     return _profile(overrides.profile, class_name, service.annotations, facts.provider, facts.kubelet_minor)
@@ -65,7 +65,8 @@ def _profile(
     chosen = _chosen_by(traits)
     if chosen is None and class_name:
         return UNKNOWN
-    return _in_variant(chosen or default_profile(provider), traits)
+    default = WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
+    return _in_variant(chosen or default, traits)
 
 
 def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
@@ -77,15 +78,10 @@ def _chosen_by(traits: Traits) -> LoadBalancerProfile | None:
     return None
 
 
-def default_profile(provider: str | None) -> LoadBalancerProfile:
-    """The row of a Service that says nothing. `provider` None: there is no cloud."""
-    return WITHOUT_CLOUD if provider is None else DEFAULTS.get(provider, UNKNOWN)
-
-
 def ingress_profile(route: BackendRoute, service: Service, facts: ClusterFacts) -> LoadBalancerProfile:
     """The row of an Ingress's or Gateway's load balancer that has no pods, for one backend Service.
 
-    The annotations of the Service win over those of the Ingress or Gateway.
+    The annotations of the Service come before those of the Ingress or Gateway.
     """
     annotations = {**dict(route.ingress_point.annotations), **dict(service.annotations)}
     traits = Traits(route.ingress_point.kind, route.proxy.controller, annotations, facts.kubelet_minor)

@@ -1,11 +1,10 @@
-"""Which pods stand behind a Service, as far as a NetworkPolicy can select them."""
+"""Which pods a Service selects, and whether a NetworkPolicy can select them too."""
 
 from dataclasses import dataclass
 
 from exposure.labels import LabelSelector
 from exposure.model.objects import EndpointSlice, Pod, Service
 from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.ports import LabelledPod, selected
 
 LISTED_PODS = 3
 
@@ -28,12 +27,12 @@ class SelectedPods:
 
 
 def select_pods(
-    service: Service, pods: tuple[LabelledPod, ...], slices: tuple[EndpointSlice, ...], facts: ClusterFacts
+    service: Service, pods: tuple[Pod, ...], slices: tuple[EndpointSlice, ...], facts: ClusterFacts
 ) -> SelectedPods:
     selector = service.pod_selector
     if selector is None or service.type == "ExternalName":
         return SelectedPods()
-    behind = selected(pods, selector)
+    behind = tuple(service.selected(pods))
     host_network = tuple(pod.name for pod in behind if pod.host_network)
     addresses = {ip for endpoint_slice in slices for endpoint in endpoint_slice.endpoints for ip in endpoint.addresses}
     # Where no pod is known, endpoints with nodes' addresses alone show that the pods use hostNetwork.

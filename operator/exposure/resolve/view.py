@@ -1,77 +1,45 @@
 """One namespace with everything that was decided for it: what Exposures and the status of policies are made from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from exposure.model.objects import Ref
-from exposure.resolve.cache import ResolveCache
-from exposure.resolve.facts import ClusterFacts
-from exposure.resolve.governed import GovernedService, governed_services
+from exposure.networkpolicy.values import NetworkPolicy
+from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import NamespaceInputs
-from exposure.resolve.network_policies import (
-    DEFAULT_DENY,
-    TO_SERVICE,
-    PlannedPolicies,
-    is_ours,
-    isolation_policies,
-    planned_policies,
-)
+from exposure.resolve.network_policies import DEFAULT_DENY, TO_SERVICE, PlannedPolicies
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NamespaceView:
-    """`isolation_names`: the NetworkPolicies that isolate the namespace. `standing`: those that are planned or left.
-
-    `default_deny`: whether a default deny of ours holds for ingress, planned or left standing by a pause.
-    """
-
     inputs: NamespaceInputs
     governed: dict[str, GovernedService]
     planned: PlannedPolicies
-    isolation_names: tuple[str, ...]
-    standing: frozenset[str]
-    default_deny: bool
 
-    def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
-        """The NetworkPolicies that carry what is open at a Service: those that are planned, or left standing."""
-        return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if name in self.standing)
+    def standing(self, planned: Iterable[NetworkPolicy]) -> dict[str, NetworkPolicy]:
+        """The NetworkPolicies that hold once `planned` is written: also those of others, and what a pause keeps."""
+        paused, frozen = self.inputs.mode == "Paused", self.planned.frozen
+        live = self.inputs.network_policies.items()
+        kept = {name: policy for name, policy in live if paused or name in frozen or not policy.is_ours}
+        written = {policy.name: policy for policy in planned if not paused and policy.name not in frozen}
+        return written | kept
+
+    @cached_property
+    def ours(self) -> dict[str, NetworkPolicy]:
+        """Our NetworkPolicies that hold once the plan is carried out, by name."""
+        return {name: policy for name, policy in self.standing(self.planned.enforced).items() if policy.is_ours}
+
+    @cached_property
+    def default_deny(self) -> bool:
+        """Whether a default deny of ours holds for ingress."""
+        return DEFAULT_DENY in self.ours and self.ours[DEFAULT_DENY].spec.ingress is not None
 
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
         """The names of the NetworkPolicies that a governed Service needs."""
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
-        return (*own, *self.isolation_names)
+        return (*own, *self.planned.isolating)
 
-
-def view_of(inputs: NamespaceInputs, facts: ClusterFacts, cache: ResolveCache) -> NamespaceView:
-    governed = governed_services(inputs, facts, cache)
-    isolating = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
-    planned = planned_policies(inputs, governed, cache)
-    return NamespaceView(
-        inputs=inputs,
-        governed=governed,
-        planned=planned,
-        isolation_names=tuple(policy.name for policy in isolating),
-        standing=_standing(inputs, planned),
-        default_deny=_default_deny(inputs),
-    )
-
-
-def _standing(inputs: NamespaceInputs, planned: PlannedPolicies) -> frozenset[str]:
-    """The names of the NetworkPolicies of ours that are planned, or left standing by a pause."""
-    paused, ours = inputs.mode == "Paused", filter(is_ours, inputs.network_policies.values())
-    left = frozenset(policy.name for policy in ours if paused or policy.name in planned.frozen)
-    return left if paused else left.union(policy.name for policy in planned.enforced) - (planned.frozen - left)
-
-
-def _default_deny(inputs: NamespaceInputs) -> bool:
-    live = inputs.network_policies.get(DEFAULT_DENY)
-    stands = live is not None and is_ours(live) and live.spec.ingress is not None
-    if inputs.mode == "Audit":
-        return False
-    if inputs.mode == "Paused":
-        return stands
-    if live is not None and not is_ours(live):
-        # An object of this name that is not ours is never overwritten, so ours cannot be written.
-        return False
-    if inputs.isolation("Enforce").ingress:
-        return True
-    return stands and any(policy.mode == "Paused" for policy in inputs.policies)
+    def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
+        """The NetworkPolicies of ours that hold for a governed Service."""
+        return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if name in self.ours)

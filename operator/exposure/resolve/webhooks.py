@@ -1,7 +1,7 @@
-"""Admission webhooks whose pods are isolated: the API server calls them, from outside of every namespace.
+"""Admission webhooks in isolated pods. The API server calls them from outside of every namespace.
 
-ingress-nginx, cert-manager and many others bring one. A default-deny cuts the API server off from it, and then (by
-failurePolicy) every change fails that the webhook has to review.
+ingress-nginx, cert-manager and many others have one. A default deny cuts the API server off from it. Then, depending on
+failurePolicy, every request fails that the webhook has to review.
 https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference
 """
 
@@ -12,14 +12,17 @@ from exposure.catalog.blind_spots import blind_spot
 from exposure.labels import LabelSelector
 from exposure.model.connection_ends import addresses_end
 from exposure.model.exposures import BlindSpot
-from exposure.model.objects import Pod, Service, ServicePort, Webhook
+from exposure.model.objects import Service, ServicePort, Webhook
 from exposure.networkpolicy.evaluate import Evaluator
 from exposure.networkpolicy.matching import ConnectionEnd, Match, ports_match
 from exposure.networkpolicy.values import NetworkPolicy, PolicyPort, Rule
 from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.ports import known_numbers, selected
+from exposure.resolve.ports import known_numbers
+
+#: Stands for the Service in a namespace that has no entry point. No Service has an empty name.
+NO_ENTRY_POINT = ""
 
 
 def webhook_blind_spots(
@@ -30,9 +33,9 @@ def webhook_blind_spots(
 ) -> dict[str, list[BlindSpot]]:
     """By Service, the webhooks that the API server cannot reach through `policies`.
 
-    Reported where a governed entry point shares the webhook's pods; where none does, at every governed entry point of
-    the namespace, else at every entry point. A namespace without any entry point (cert-manager's, say) has it under "",
-    for its policies to report.
+    They are reported at each governed entry point that shares the webhook's pods; if there is none, at every governed
+    entry point of the namespace; else at every entry point. A namespace without entry points, such as cert-manager's,
+    has them under NO_ENTRY_POINT, and its policies report them.
     """
     blind_spots: dict[str, list[BlindSpot]] = {}
     evaluator = Evaluator(policies)
@@ -42,33 +45,24 @@ def webhook_blind_spots(
         selector = service.pod_selector if service else None
         if service is None or port is None or selector is None or service.type == "ExternalName":
             continue
-        pods = selected(inputs.pods, selector)
+        pods = tuple(service.selected(inputs.pods))
         numbers = frozenset(known_numbers(port, inputs.slices.get(service.name, ()), pods))
         asked = PolicyPort("TCP", port.target_port)
         named_ports = {("TCP", str(port.target_port)): numbers} if numbers else {}
-        ends = _pod_ends(service.namespace, selector, pods, named_ports)
+        # One end for each set of labels. Pods that share their node's network are left out: no policy restricts them.
+        label_sets = {pod.labels for pod in pods if not pod.host_network} if pods else {selector.labels}
+        ends = [
+            ConnectionEnd(Match.YES, service.namespace, labels, named_ports=named_ports)
+            for labels in sorted(label_sets)
+        ]
         if all(_is_reached(evaluator, end, asked, facts) for end in ends):
             continue
         exposed = [name for name, kinds in inputs.entry_points.items() if kinds.intersection(SERVICE_ENTRY_POINTS)]
         here = [name for name in exposed if name in governed]
         sharing = [name for name in here if _shares(governed[name], selector)]
-        for name in sharing or here or exposed or [""]:
+        for name in sharing or here or exposed or [NO_ENTRY_POINT]:
             blind_spots.setdefault(name, []).append(_blind_spot(call.webhook, service, port, facts))
     return blind_spots
-
-
-def _pod_ends(
-    namespace: str,
-    selector: LabelSelector,
-    pods: tuple[Pod, ...],
-    named_ports: Mapping[tuple[str, str], frozenset[int]],
-) -> list[ConnectionEnd]:
-    """The pods behind a Service, one for each set of labels; where none is known, one with the selector's labels.
-
-    Pods that share their node's network are left out: no policy restricts them.
-    """
-    label_sets = {pod.labels for pod in pods if not pod.host_network} if pods else {selector.labels}
-    return [ConnectionEnd(Match.YES, namespace, dict(labels), named_ports=named_ports) for labels in sorted(label_sets)]
 
 
 def _is_reached(evaluator: Evaluator, pod: ConnectionEnd, port: PolicyPort, facts: ClusterFacts) -> bool:
@@ -100,12 +94,12 @@ def _shares(governed: GovernedService, selector: LabelSelector) -> bool:
     own = governed.pod_selector
     if own is None:
         return False
-    pods = any(selector.matches(dict(pod.labels)) for pod in governed.pods)
+    pods = any(selector.matches(pod.labels) for pod in governed.pods)
     return pods or own.covers(selector) or selector.covers(own)
 
 
 def api_server_addresses(facts: ClusterFacts) -> tuple[Network, ...]:
-    """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty where they are not at hand."""
+    """The addresses in the EndpointSlices default/kubernetes, sorted as text; empty if they are not known."""
     endpoints = (endpoint for endpoint_slice in facts.api_server for endpoint in endpoint_slice.endpoints)
     addresses = {ip for endpoint in endpoints for ip in endpoint.addresses}
     return tuple(network(ip) for ip in sorted(addresses))
@@ -118,9 +112,9 @@ def _blind_spot(webhook: Webhook, service: Service, port: ServicePort, facts: Cl
     )
     where = addresses or "its addresses (kubectl get endpointslices -n default kubernetes)"
     cure = (
-        f"Write a NetworkPolicy of your own that selects {service.pod_selector} in "
+        f"Create a NetworkPolicy of your own that selects {service.pod_selector} in "
         f"{service.namespace} and admits the API server, {where}, to TCP {port.target_port}."
     )
     if facts.cni.pod_ranges == "matched-by-identity":
-        cure += " Where the control plane runs on nodes, Cilium needs a CiliumNetworkPolicy from kube-apiserver."
+        cure += " If the control plane runs on nodes, use a CiliumNetworkPolicy with fromEntities: kube-apiserver."
     return blind_spot("WebhookUnreachable", detail, cure=cure)

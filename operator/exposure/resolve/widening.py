@@ -1,4 +1,4 @@
-"""Too many node addresses for one policy: the narrowest cover with a given number of prefixes that crosses no pod CIDR.
+"""For too many node addresses: the narrowest cover with a given number of prefixes that crosses no pod CIDR.
 
 A cover is a set of nodes of the binary trie of addresses. The best one for each number of prefixes is found bottom up:
 a subtree is either one prefix (if that touches no forbidden range), or the best split between its two halves.

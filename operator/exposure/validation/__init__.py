@@ -1,7 +1,7 @@
-"""What the API server refuses, known without one: the CRDs' schemas and CEL rules, which are written nowhere else.
+"""What the API server would refuse, without one: the CRDs' schemas and CEL rules, which are written nowhere else.
 
-The operator asks about what comes past the API server: objects that were stored under an older CRD, and what status
-remembers. The command line asks about files.
+The command line validates files. The operator validates what the API server did not: objects that were stored under an
+older CRD, and specs that status remembers.
 """
 
 from typing import Any

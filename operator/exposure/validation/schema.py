@@ -1,4 +1,4 @@
-"""A value held against a schema of Kubernetes: first its keywords and then, where they hold, its CEL rules.
+"""Validates a value by a schema of Kubernetes: first its keywords and then, where they hold, its CEL rules.
 
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation
 """
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
     message: str
 
 
-#: Type → keyword → whether a value keeps it, and what to say where it does not.
+#: Type → keyword → whether a value satisfies it, and the message if not.
 KEYWORDS: Mapping[type, Mapping[str, tuple[Callable[[Any, Any], bool], str]]] = {
     str: {
         "enum": (lambda text, supported: text in supported, "{value!r} is not supported. Supported: {limit}"),
@@ -109,7 +109,7 @@ def _rules(value: Any, schema: Schema, field: str) -> Iterator[tuple[Schema, Any
 
 
 def _parts(value: Any, schema: Schema, field: str) -> Iterator[tuple[Any, Schema, str]]:
-    """What lies directly in a value, each part with its schema and its path."""
+    """The direct parts of a value, each with its schema and its path."""
     match value:
         case dict():
             for name, inner in value.items():

@@ -1,4 +1,4 @@
-"""Real connections, expected against seen: what to try, what must come of it, and why it came otherwise.
+"""Real connections: what to try, which result is expected, and why a result differs.
 
 `targets`, `expectation` and `diagnosis` are pure; `probe` connects; `pods` runs `probe` inside a cluster.
 """

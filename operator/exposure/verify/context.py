@@ -12,7 +12,7 @@ from exposure.plan.resolved import ResolvedSnapshot
 
 @dataclass(frozen=True)
 class VerificationContext(ResolvedSnapshot):
-    """A resolved snapshot, asked from the side of a pod that a connection reaches."""
+    """A resolved snapshot, with the policies that apply to a pod that receives connections."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Exposure]:
@@ -36,8 +36,8 @@ class VerificationContext(ResolvedSnapshot):
             return live
         planned = (policy for policy in resolution.policies if policy.name not in resolution.frozen)
         ours = (*planned, *(policy for policy in live if policy.name in resolution.frozen))
-        labels = dict(pod.labels)
-        isolated = any(policy.spec.ingress is not None and policy.spec.pod_selector.matches(labels) for policy in ours)
+        isolating = (policy.spec.pod_selector for policy in ours if policy.spec.ingress is not None)
+        isolated = any(selector.matches(pod.labels) for selector in isolating)
         return ours if isolated else live
 
     @property

@@ -1,7 +1,7 @@
-"""Why a connection did not come out as expected: the cause, named, with its cure. Pure.
+"""Why the result of a connection was not expected: the cause, with its cure. Pure.
 
-Asked in this order: is a pod ready; do the live policies decide as planned; are the policies the reason at all; and if
-not, where on the way the connection stops.
+The questions, in this order: is a pod ready; do the live policies decide as planned; are the policies the reason; and
+if not, where the connection stops.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,60 +9,58 @@ from dataclasses import replace
 
 from exposure.model.exposures import SourceKind
 from exposure.model.plans import Change
-from exposure.plan import is_ours
 from exposure.verify.context import VerificationContext, names
-from exposure.verify.expectation import PossibleArrival, arrivals
+from exposure.verify.expectation import Connection, PossibleArrival
 from exposure.verify.values import Cause, Check, Expected, Outcome, ProbeOutcome, Target, Vantage
 
 OPERATOR = (
-    "Check the operator's log and the status of the ExposurePolicy: a running operator writes what is missing within a "
-    "second."
+    "Check the operator's log and the ExposurePolicy's status. The operator writes missing policies within a second."
 )
-#: Every cause. Its message has fields for what is special to the case, and names no single target where many share it.
+#: Every cause. Its message has fields for the case. Many targets may share one, so few messages name a target.
 NOT_HELD = Cause(
     "NotHeld",
-    "A connection was established, although loadBalancerSourceRanges of the Service exclude the client.",
-    "Check kube-proxy on the nodes, or what replaces it: it enforces loadBalancerSourceRanges.",
+    "A connection was established, although the Service's loadBalancerSourceRanges exclude the client.",
+    "Check kube-proxy on the nodes, or its replacement. It enforces loadBalancerSourceRanges.",
 )
 NOT_ENFORCED = Cause(
     "NotEnforced",
-    "A connection was established, although the live NetworkPolicies deny it ({policies}): the CNI of this cluster "
+    "A connection was established, although the live NetworkPolicies deny it ({policies}). The CNI of this cluster "
     "does not enforce NetworkPolicies (PolicyNotEnforced).",
-    "Install a CNI that enforces NetworkPolicies, or switch enforcement on.",
+    "Install a CNI that enforces NetworkPolicies, or enable enforcement.",
 )
 NOT_ENFORCED_HERE = Cause(
     "NotEnforced",
-    "A connection was established, although the live NetworkPolicies deny it ({policies}). Other pods are protected by "
-    "their policies, so the CNI does not enforce these on the nodes of these pods.",
+    "A connection was established, although the live NetworkPolicies deny it ({policies}). Policies of other pods are "
+    "enforced, so the CNI fails on the nodes of these pods.",
     "Check the CNI's agent on the nodes of these pods.",
 )
 ADDITIVE_POLICY = Cause(
     "AdditivePolicy",
-    "NetworkPolicies that the operator did not write admit what its own do not: {policies}. Policies only add up.",
-    "Narrow or delete them, or name these callers in peers or clients of the ExposurePolicy.",
+    "NetworkPolicies that the operator did not write admit more than its own: {policies}. Policies are additive.",
+    "Narrow or delete them, or list these callers in peers or clients of the ExposurePolicy.",
 )
 POLICY_MISSING = Cause(
-    "PolicyMissing", "No NetworkPolicy isolates these pods: {planned} is planned, and is not live.", OPERATOR
+    "PolicyMissing", "No NetworkPolicy isolates these pods: {planned} is planned, but not live.", OPERATOR
 )
-ADMITS_MORE = Cause("PolicyDiffers", "Live NetworkPolicies admit more than is planned: {policies}.", OPERATOR)
+ADMITS_MORE = Cause("PolicyDiffers", "Live NetworkPolicies admit more than planned: {policies}.", OPERATOR)
 ADMITS_LESS = Cause(
     "PolicyDiffers",
-    "Live NetworkPolicies deny what is planned to be admitted: {policies}. Planned: {planned}.",
+    "Live NetworkPolicies deny what the plan admits: {policies}. Planned: {planned}.",
     OPERATOR,
 )
 NOT_AS_PLANNED = Cause(
-    "PolicyDiffers", "The live NetworkPolicies of namespace {namespace} are not as planned: {differences}.", OPERATOR
+    "PolicyDiffers", "The live NetworkPolicies of namespace {namespace} do not match the plan: {differences}.", OPERATOR
 )
 SERVICE_PORT_IN_POLICY = Cause(
     "ServicePortInPolicy",
-    "The NetworkPolicies have the Service port {service_port}, but the pods listen on {target_port}: policies apply to "
+    "The NetworkPolicies admit the Service port {service_port}, but the pods listen on {target_port}. They must admit "
     "the target port ({policies}).",
     OPERATOR,
 )
 NODE_ADDRESSES_MISSING = Cause(
     "NodeAddressesMissing",
-    "The NetworkPolicies admit the client, but not the nodes' addresses ({addresses}): with externalTrafficPolicy "
-    "Cluster, a connection to a pod on another node arrives from a node's address ({policies}).",
+    "The NetworkPolicies admit the client, but not the nodes' addresses ({addresses}). With externalTrafficPolicy: "
+    "Cluster, a connection through another node arrives with that node's address ({policies}).",
     OPERATOR,
 )
 NO_READY_BACKEND = Cause(
@@ -72,44 +70,44 @@ NO_READY_BACKEND = Cause(
 )
 SOME_BACKENDS_FAIL = Cause(
     "SomeBackendsFail",
-    "{passed} of {count} connections were established, although the live NetworkPolicies admit all: some pods do not "
+    "{passed} of {count} connections were established, although the live NetworkPolicies admit all. Some pods do not "
     "listen on their target port, or a node does not forward.",
     "Compare the pods behind the Service one by one.",
 )
 TARGET_PORT_CLOSED = Cause(
     "TargetPortClosed",
-    "{place} refuses connections, although pods are ready and the live NetworkPolicies admit them: nothing listens on "
+    "{place} refuses connections, although pods are ready and the live NetworkPolicies admit them. Nothing listens on "
     "the target port {ports}.",
     "Compare targetPort of the Service with the port that the container listens on.",
 )
 LOAD_BALANCER_NOT_ANSWERING = Cause(
     "LoadBalancerNotAnswering",
-    "{place} does not answer ({observed}), but node port {node_port} does ({nodes}): the load balancer does not "
-    "announce its address or does not forward, or a firewall is before it.",
+    "{place} does not answer ({observed}), but node port {node_port} does ({nodes}). The load balancer does not "
+    "announce its address or does not forward, or a firewall blocks it.",
     "Check the load balancer's status, listeners, health checks and firewall rules.",
 )
 NODES_DO_NOT_FORWARD = Cause(
     "NodesDoNotForward",
     "{place} does not answer ({observed}), and every node refuses node port {node_port} ({nodes}), although pods are "
-    "ready: kube-proxy, or what replaces it, does not program the Service.",
+    "ready. kube-proxy, or its replacement, does not serve this Service.",
     "Check kube-proxy on the nodes.",
 )
 NODES_UNREACHABLE = Cause(
     "Unreachable",
     "Neither {place} ({observed}) nor node port {node_port} of a node ({nodes}) answers, although the live "
-    "NetworkPolicies admit the connection: a firewall or a missing route is between here and the nodes.",
-    "Try from a client on the nodes' own network, and read the firewall's log.",
+    "NetworkPolicies admit the connection. A firewall blocks it, or there is no route from here to the nodes.",
+    "Try a client on the network of the nodes, and check the firewall's log.",
 )
 UNREACHABLE = Cause(
     "Unreachable",
-    "{place} does not answer, although the live NetworkPolicies admit the connection: a firewall, a missing route, or "
-    "a CNI that has not applied the policies is the reason.",
-    "Follow the packets: at the client, on the node, in the pod.",
+    "{place} does not answer, although the live NetworkPolicies admit the connection. Possible reasons: a firewall, a "
+    "missing route, or a CNI that has not applied the policies.",
+    "Capture packets at the client, on the node and in the pod.",
 )
 #: Why a check is not judged.
-SCTP_NOT_TRIED = "SCTP cannot be tried."
+SCTP_NOT_TRIED = "verify cannot connect over SCTP."
 NAME_NOT_RESOLVED = "The host name of the entry point cannot be resolved from here."
-SILENCE_OVER_UDP = "Over UDP, silence proves nothing: only a Service that answers an empty datagram can be judged."
+SILENCE_OVER_UDP = "Over UDP, no answer proves nothing. Only a Service that answers an empty datagram can be judged."
 
 DIFFERENCES = {"create": "{name} is missing", "update": "{name} differs", "delete": "{name} is not planned"}
 
@@ -141,7 +139,7 @@ def diagnosed(
     """
     if check.result != "mismatch" or check.target is None or check.vantage is None or check.observed is None:
         return check
-    possible = list(arrivals(context, check.target, check.vantage))
+    possible = list(Connection(context, check.target, check.vantage).arrivals())
     if check.expected.verdict == "denied":
         cause = _admitted_unexpectedly(context, check.target, possible, denials_held)
     else:
@@ -153,13 +151,13 @@ def _admitted_unexpectedly(
     context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], denials_held: bool
 ) -> Cause:
     if not possible or any(arrival.is_intended(context) for arrival in possible):
-        return NOT_HELD  # The policies admit it as well: the denial was expected before them.
+        return NOT_HELD  # The policies admit it too: loadBalancerSourceRanges should have denied it before.
     decisions = [arrival.decision(context.live(target.service.namespace)) for arrival in possible]
     if not any(decision.allowed for decision in decisions):
         cause = NOT_ENFORCED_HERE if denials_held else NOT_ENFORCED
         return _filled(cause, policies=names(decisions[0].isolating))
     allowing = {policy.name: policy for decision in decisions for policy, _ in decision.allowing}
-    foreign = [policy for policy in allowing.values() if not is_ours(policy)]
+    foreign = [policy for policy in allowing.values() if not policy.is_ours]
     if foreign:
         return _filled(ADDITIVE_POLICY, policies=names(foreign))
     if not any(decision.isolating for decision in decisions):
@@ -199,10 +197,7 @@ def _denied_unexpectedly(
 
 
 def _denied_by_policy(
-    context: VerificationContext,
-    target: Target,
-    possible: Sequence[PossibleArrival],
-    denied: Sequence[PossibleArrival],
+    context: VerificationContext, target: Target, possible: Sequence[PossibleArrival], denied: Sequence[PossibleArrival]
 ) -> Cause:
     live, service_port = context.live(target.service.namespace), target.service_port.port
     policies, target_port = names(denied[0].decision(live).isolating), denied[0].backend.port
@@ -231,7 +226,7 @@ def drift(context: VerificationContext, namespace: str) -> Check | None:
     writes = context.plan(namespace).writes
     if not context.resolution(namespace).policies and not writes:
         return None
-    expected = Expected("allowed", "the live NetworkPolicies are those that are planned")
+    expected = Expected("allowed", "the live NetworkPolicies match the plan")
     check = Check(f"{namespace}/(policies)", None, None, expected, "as expected")
     differing = [change for change in writes if not change.interim and _decides(change)]
     if not differing:

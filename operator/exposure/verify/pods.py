@@ -79,8 +79,8 @@ class ProbePods:
             self._open.discard((job.namespace, name))
             reason = body.get("message") or f"the API server answers {status}"
             raise ProbeFailed(
-                f"No probe pod can be created in namespace {job.namespace}: {reason}. Creating it needs the verb "
-                "create on pods there."
+                f"No probe pod can be created in namespace {job.namespace}: {reason}. You need the verb create "
+                "on pods there."
             )
         try:
             return self._wait(job, f"{path}/{name}", time.monotonic() + seconds)
@@ -115,7 +115,7 @@ class ProbePods:
             time.sleep(PAUSE_SECONDS)
         raise ProbeFailed(
             f"The probe pod in namespace {job.namespace} did not answer in time: {_state(pod)}. Check that it can be "
-            "scheduled, and that its node can pull its image."
+            "scheduled and that its node can pull its image."
         )
 
     def _delete(self, namespace: str, name: str) -> None:
@@ -189,7 +189,7 @@ def answer_of(job: Job, pod: Mapping[str, Any]) -> ProbeAnswer:
     if not semicolon or len(words) != len(job.targets):
         raise ProbeFailed(
             f"The probe pod in namespace {job.namespace} ended without an answer: {message.strip() or _state(pod)}. "
-            "Its image must be the operator's own."
+            "Use the operator's image."
         )
     addresses = tuple(address for address in own_addresses.split(",") if address)
     return ProbeAnswer(addresses, tuple(map(outcome, words)), (pod.get("spec") or {}).get("nodeName", ""))
@@ -213,6 +213,6 @@ def _state(pod: Mapping[str, Any]) -> str:
 
 def _age(created: str) -> float:
     try:
-        return (datetime.now(UTC) - datetime.fromisoformat(created.replace("Z", "+00:00"))).total_seconds()
+        return (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
     except ValueError:
         return 0.0

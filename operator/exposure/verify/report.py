@@ -1,19 +1,13 @@
-"""Checks as JSON and as JUnit, for machines. Values in, text out."""
+"""Checks as JSON and as JUnit, for machines."""
 
-import json
 import xml.etree.ElementTree as xml
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from exposure.verify.values import Cause, Check
 
 
-def as_json(checks: Iterable[Check]) -> str:
-    """A list with one object for each check; ASCII only."""
-    return json.dumps(list(map(_check, checks)), indent=2) + "\n"
-
-
-def _check(check: Check) -> dict[str, Any]:
+def check_json(check: Check) -> dict[str, Any]:
     target, vantage, observed, cause = check.target, check.vantage, check.observed, check.cause
     document: dict[str, Any] = {"exposure": check.exposure, "result": check.result}
     if vantage is not None:

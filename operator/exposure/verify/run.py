@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from exposure.grouping import grouped
 from exposure.labels import pairs
 from exposure.model.exposures import Exposure
 from exposure.verify.context import VerificationContext
 from exposure.verify.diagnosis import diagnosed, drift, judged
-from exposure.verify.expectation import expected
+from exposure.verify.expectation import Connection
 from exposure.verify.pods import LABELS, OUTCOMES, TARGETS_PER_POD, Job, ProbePods, outcome
 from exposure.verify.probe import attempt, connect, own_address
 from exposure.verify.targets import inside_targets, node_addresses, outside_targets
@@ -69,7 +70,8 @@ class Verification:
             for target in find_targets(self.context, self.exposures):
                 vantage = self._vantage(place, target)
                 times = self.repeat if len(target.backends) > 1 and target.entry_point != "Pod" else 1
-                tries.append(Try(vantage, target, times, expected(self.context, target, vantage)))
+                expected = Connection(self.context, target, vantage).expected()
+                tries.append(Try(vantage, target, times, expected))
         return tries
 
     def run(self, pods: ProbePods | None, read_again: Callable[[], VerificationContext] | None) -> list[Check]:
@@ -87,7 +89,7 @@ class Verification:
         for attempted, (vantage, observed) in zip(tries, self._observe(tries, pods), strict=True):
             expectation = attempted.expected
             if vantage != attempted.vantage:  # Its addresses are known now.
-                expectation = expected(self.context, attempted.target, vantage)
+                expectation = Connection(self.context, attempted.target, vantage).expected()
             checks.append(judged(attempted.target, vantage, expectation, observed))
         held = any(check.result == "as expected" and check.expected.verdict == "denied" for check in checks)
         return [*drifts, *(diagnosed(self.context, check, self._node_ports(check), held) for check in checks)]
@@ -117,10 +119,7 @@ class Verification:
         words = connect([tries[index].asked for index in outside], self.timeout, self.parallel)
         for index, word in zip(outside, words, strict=True):
             observed[index] = tries[index].vantage, outcome(word)
-        by_vantage: dict[Vantage, list[int]] = {}
-        for index, attempted in enumerate(tries):
-            if index not in observed:
-                by_vantage.setdefault(attempted.vantage, []).append(index)
+        by_vantage = grouped((tried.vantage, index) for index, tried in enumerate(tries) if index not in observed)
         most = min(TARGETS_PER_POD, MESSAGE_BYTES // (self.repeat + 1))
         for vantage, indexes in by_vantage.items():
             assert pods is not None

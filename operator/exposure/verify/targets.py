@@ -134,8 +134,8 @@ def backends_of(
     """The ready endpoints behind a Service port, in one family or in all; where there are none, a stand-in."""
     pods = context.snapshot.pods.get(service.namespace, {})
     backends = set()
-    for endpoint_slice in context.snapshot.endpoint_slices.get(service.namespace, {}).values():
-        if endpoint_slice.service != service.name or only_family not in ("", endpoint_slice.address_type):
+    for endpoint_slice in context.snapshot.slices_of(service.ref):
+        if only_family not in ("", endpoint_slice.address_type):
             continue
         ports = [p for p in endpoint_slice.ports if (p.name, p.protocol) == (port.name, port.protocol)]
         numbers = [p.port for p in ports if p.port]

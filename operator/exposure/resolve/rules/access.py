@@ -6,21 +6,21 @@ from functools import wraps
 from typing import TypeAlias
 
 from exposure.model.exposures import BlindSpot, Source
-from exposure.networkpolicy.values import Rule as PolicyRule
+from exposure.networkpolicy.values import Rule
 from exposure.resolve.delivery import Case, Delivery
 
 
 @dataclass(slots=True)
 class Access:
-    """What the rules have decided so far. Rules change it by its methods alone.
+    """What the rules have decided so far.
 
-    `refusal`: why something, or with `refused` everything, is not opened. `closed`: entry points through which nothing
+    `refusal`: why something is not opened; with `refused`, why nothing is. `closed`: entry points through which nothing
     is admitted. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.
     """
 
     sources: list[Source] = field(default_factory=list)
     blind_spots: list[BlindSpot] = field(default_factory=list)
-    egress: tuple[PolicyRule, ...] | None = None
+    egress: tuple[Rule, ...] | None = None
     refusal: str = ""
     refused: bool = False
     closed: set[str] = field(default_factory=set)
@@ -37,18 +37,18 @@ class Access:
         self.refusal, self.refused = refusal, True
 
     def close(self, entry_point: str, refusal: str) -> None:
-        """Nothing is admitted through this entry point. The first refusal is the one that is shown."""
+        """Nothing is admitted through this entry point. The first refusal is shown."""
         self.closed.add(entry_point)
         self.refusal = self.refusal or refusal
 
 
-Rule: TypeAlias = Callable[[Case, Access], None]
-#: What a rule says about one delivery.
+DecisionRule: TypeAlias = Callable[[Case, Access], None]
+#: What a rule finds about one delivery.
 Findings: TypeAlias = Iterator[Source | BlindSpot]
 
 
-def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> Rule:
-    """Makes a rule of a function that looks at one delivery. Entry points that an earlier rule closed are left out."""
+def for_each_delivery(rule: Callable[[Case, Delivery], Findings]) -> DecisionRule:
+    """Turns a function of one delivery into a rule. It skips entry points that an earlier rule closed."""
 
     @wraps(rule)
     def for_all(case: Case, access: Access) -> None:

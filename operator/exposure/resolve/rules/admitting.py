@@ -1,6 +1,5 @@
-"""Rules that admit: each looks at what arrives by one delivery and yields the sources that are let in."""
+"""Rules that admit: each looks at one delivery and yields the sources that are admitted."""
 
-from collections.abc import Iterator
 from functools import cache
 
 from exposure.addresses import Block, blocks, everyone, of_families
@@ -9,23 +8,25 @@ from exposure.catalog.decision_table import PEERS
 from exposure.labels import NAMESPACE_LABEL, selecting
 from exposure.model.exposures import BlindSpot, Source, SourceKind
 from exposure.networkpolicy.values import Peer, PolicyPort
+from exposure.resolve.arrival import Arrival
 from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.egress import egress_rules
 from exposure.resolve.node_addresses import snat_sources
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
+from exposure.resolve.rules.withholding import withheld_host_network_proxy, withheld_service_lb
 
 EXPLANATIONS = {
-    SourceKind.CLIENTS: "Clients reach the pod with their own addresses: {why}.",
-    SourceKind.LOAD_BALANCER: "The load balancer's own addresses arrive: {why}.",
-    SourceKind.HEALTH_CHECKS: "Health checks of the load balancer arrive at the pod's port.",
-    SourceKind.NODES: "Nodes SNAT to these addresses: {why}.",
-    SourceKind.OUTSIDE: "Everyone outside the cluster: {why}.",
+    SourceKind.CLIENTS: "Clients arrive with their own addresses: {why}.",
+    SourceKind.LOAD_BALANCER: "Traffic arrives with the load balancer's own addresses: {why}.",
+    SourceKind.HEALTH_CHECKS: "The load balancer sends health checks to the pod's port.",
+    SourceKind.NODES: "Nodes replace the client's address with these (SNAT): {why}.",
+    SourceKind.OUTSIDE: "Everyone outside the cluster is admitted: {why}.",
 }
-BESIDE_CLIENTS = "PrivateLink clients, and clients of the other address family, arrive from the load balancer."
+BESIDE_CLIENTS = "PrivateLink clients and clients of the other address family have the load balancer's addresses."
 
 
 def allow_egress(case: Case, access: Access) -> None:
-    """What the pods may call: DNS, the API server, and what the policy names. Omitted, egress stays unrestricted."""
+    """What the pods may call: DNS, the API server, and what the policy names. If omitted, egress is unrestricted."""
     if case.policy.spec.egress is not None:
         access.egress, blind_spots = egress_rules(case.policy.spec.egress, case.facts)
         access.report(*blind_spots)
@@ -33,17 +34,20 @@ def allow_egress(case: Case, access: Access) -> None:
 
 @for_each_delivery
 def admit_clients(case: Case, delivery: Delivery) -> Findings:
-    """Clients are admitted by their own addresses where these are kept until the CNI filters."""
+    """Clients are admitted by their own addresses if these are kept until the CNI filters.
+
+    Rows `*-preserved` of the decision table.
+    """
     if SourceKind.CLIENTS in delivery.kinds:
         yield _source(delivery, SourceKind.CLIENTS, delivery.clients.blocks)
 
 
 @for_each_delivery
 def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
-    """The load balancer's own addresses are admitted where they arrive: for all clients, or for some beside others.
+    """The load balancer's own addresses are admitted if they replace those of all clients, or of some.
 
-    Beside clients that keep their address: those of PrivateLink, and those of the other address family. Addresses that
-    are needed and not known are reported; no range is guessed.
+    All: rows `*-proxied` of the decision table. Some, in the other rows: clients of PrivateLink, and clients of the
+    other address family. Addresses that are needed and not known are reported. No range is guessed.
     """
     arrival, kind = delivery.arrival, SourceKind.LOAD_BALANCER
     if arrival is None:
@@ -58,13 +62,13 @@ def admit_load_balancer(case: Case, delivery: Delivery) -> Findings:
         if beside:
             yield _source(delivery, kind, beside, explanation=BESIDE_CLIENTS)
         if arrival.beside_unknown and delivery.clients.narrow:
-            detail = "Clients of the other address family arrive from the load balancer's addresses."
+            detail = "Clients of the other address family arrive with the load balancer's addresses."
             yield blind_spot("LoadBalancerAddressesRequired", detail)
 
 
 @for_each_delivery
 def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
-    """Health checks are admitted at the port that they probe. Over TCP: a UDP target is probed on TCP of its number.
+    """Health checks are admitted at the port that they probe. A UDP target is probed over TCP at the same number.
 
     Probes from unknown addresses are reported, unless everyone may reach that port or the load balancer's addresses
     are missing anyway.
@@ -72,7 +76,7 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     arrival = delivery.arrival
     if SourceKind.HEALTH_CHECKS not in delivery.kinds or arrival is None:
         return
-    targets = _probed_targets(delivery)
+    targets, unresolved = _probed(delivery, arrival)
     if arrival.probes is None:
         admitted_anyway = not delivery.clients.narrow and set(targets) <= set(delivery.targets)
         if targets and arrival.preserved and not admitted_anyway:
@@ -81,13 +85,16 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
     probes = of_families(blocks(arrival.probes), case.families)
     if probes and targets:
         yield _source(delivery, SourceKind.HEALTH_CHECKS, probes, targets)
-    for name in _unresolved_probed_names(delivery) if probes else ():
-        yield blind_spot("NamedPortUnresolved", f"Health checks probe TCP of the number of {name}.")
+    for name in unresolved if probes else ():
+        yield blind_spot("NamedPortUnresolved", f"Health checks use TCP on the port number of {name}.")
 
 
 @for_each_delivery
 def admit_nodes(case: Case, delivery: Delivery) -> Findings:
-    """The nodes' addresses are admitted where externalTrafficPolicy Cluster makes nodes SNAT before the CNI filters."""
+    """The nodes' addresses are admitted if, with externalTrafficPolicy Cluster, the CNI sees a node's address.
+
+    Rows `node-cluster-post` (for every connection) and `node-cluster-pre-*` (for a pod on another node).
+    """
     if SourceKind.NODES in delivery.kinds:
         addresses, blind_spots = _node_addresses(case)
         yield _source(delivery, SourceKind.NODES, addresses)
@@ -96,20 +103,23 @@ def admit_nodes(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_everyone_outside(case: Case, delivery: Delivery) -> Findings:
-    """On Cilium with SNAT, only a whole family matches what another node forwarded: it means everyone outside."""
+    """On Cilium with SNAT, only a whole family matches what another node forwarded, so everyone outside is admitted.
+
+    Row `node-cluster-identity` of the decision table.
+    """
     if SourceKind.OUTSIDE in delivery.kinds:
         yield _source(delivery, SourceKind.OUTSIDE, everyone(case.families))
 
 
 @for_each_delivery
 def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
-    """ServiceLB of k3s forwards by pods that masquerade, with either externalTrafficPolicy: these pods are admitted.
+    """ServiceLB of k3s forwards through pods that masquerade, with either externalTrafficPolicy. They are admitted.
 
-    They hold the Service's own ranges. Where the policy or its limits are narrower and unenforceable is Deny, they are
-    not admitted.
+    They enforce the Service's own ranges. If the policy or its limits are narrower and unenforceable is Deny, they
+    are not admitted.
     """
     proxies, service = delivery.profile.proxy_pods, case.service
-    if proxies is None or delivery.row is None or (narrower_than_service(delivery) and case.denies_unenforceable):
+    if proxies is None or delivery.row is None or withheld_service_lb(case, delivery):
         return
     labels = {proxies.service_name_label: service.name, proxies.service_namespace_label: service.namespace}
     pods = Peer(pods=selecting(labels), namespaces=selecting({NAMESPACE_LABEL: proxies.namespace}))
@@ -121,10 +131,10 @@ def admit_service_lb_pods(case: Case, delivery: Delivery) -> Findings:
 
 @for_each_delivery
 def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
-    """Behind an Ingress or a Gateway the pods see the proxy: its pods are admitted, whoever called them."""
+    """Behind an Ingress or a Gateway, the pods see only the proxy, so the proxy's pods are admitted."""
     route = delivery.route
     if route is not None and route.proxy.peer is not None and delivery.row is not None:
-        explanation = f"The proxy's pods call: {way(delivery)}."
+        explanation = f"The proxy's pods connect: {delivery.route}."
         yield _source(delivery, SourceKind.PROXY_PODS, peers=(route.proxy.peer,), explanation=explanation)
 
 
@@ -132,12 +142,12 @@ def admit_proxy_pods(case: Case, delivery: Delivery) -> Findings:
 def admit_host_network_proxies(case: Case, delivery: Delivery) -> Findings:
     """A proxy that uses hostNetwork calls with its node's address: the nodes' addresses are admitted.
 
-    Not on Cilium, whose ipBlocks match no node, and not where clients are narrower and unenforceable is Deny.
+    Not on Cilium, where ipBlocks match no nodes, and not if clients are narrower and unenforceable is Deny.
     """
-    if calls_from_nodes(delivery) and not withholds_host_network_proxy(case, delivery):
+    if delivery.calls_from_nodes and not withheld_host_network_proxy(case, delivery):
         addresses, blind_spots = _node_addresses(case)
         if addresses:
-            explanation = f"The proxy uses hostNetwork: {way(delivery)}."
+            explanation = f"The proxy uses hostNetwork: {delivery.route}."
             yield _source(delivery, SourceKind.NODES, addresses, explanation=explanation)
         yield from blind_spots
 
@@ -150,30 +160,6 @@ def admit_peers(case: Case, access: Access) -> None:
         explanation = "The policy names these callers in peers."
         own = (delivery.entry_point for delivery in case.deliveries if delivery.route is None)
         access.admit(Source(SourceKind.PEERS, (), targets, PEERS, explanation, PEERS.reference, peers, next(own, "")))
-
-
-def way(delivery: Delivery) -> str:
-    """`HTTPRoute shop/web leads here from Gateway edge/public`."""
-    assert delivery.route is not None
-    return f"{delivery.route.route} leads here from {delivery.route.ingress_point}"
-
-
-def calls_from_nodes(delivery: Delivery) -> bool:
-    return delivery.route is not None and delivery.route.proxy.kind == "nodes"
-
-
-def withholds_host_network_proxy(case: Case, delivery: Delivery) -> str:
-    """Why the nodes of a hostNetwork proxy are not admitted; "" where they are."""
-    if delivery.clients.narrow and case.denies_unenforceable:
-        return f"{way(delivery)} by its nodes, and clients.unenforceable is Deny."
-    if case.facts.cni.pod_ranges == "matched-by-identity":
-        return f"{way(delivery)} by its nodes, which no ipBlock matches on Cilium."
-    return ""
-
-
-def narrower_than_service(delivery: Delivery) -> bool:
-    """Whether the policy or its limits admit fewer clients than the Service's own ranges."""
-    return not delivery.clients.narrowed_by.isdisjoint({"policy", "limits"})
 
 
 def _source(
@@ -211,23 +197,16 @@ def _node_addresses(case: Case) -> tuple[tuple[Block, ...], tuple[BlindSpot, ...
     return blocks(networks), (blind_spot("NodeRangesWidened", detail),)
 
 
-def _probed_targets(delivery: Delivery) -> tuple[PolicyPort, ...]:
-    assert delivery.arrival is not None
-    if delivery.arrival.probe_port is not None:
-        return (PolicyPort("TCP", delivery.arrival.probe_port),)
+def _probed(delivery: Delivery, arrival: Arrival) -> tuple[tuple[PolicyPort, ...], list[str]]:
+    """The targets that are probed, and the names of those that are probed on TCP of a number that is not known."""
+    if arrival.probe_port is not None:
+        return (PolicyPort("TCP", arrival.probe_port),), []
     if delivery.protocol == "TCP":
-        return delivery.targets
+        return delivery.targets, []
     if delivery.profile.delivery != "pod":
-        return ()
+        return (), []
     numbers = [target.port for target in delivery.targets if isinstance(target.port, int)]
     numbers += [number for ports in delivery.ports for number in ports.numbers]
-    return tuple(PolicyPort("TCP", number) for number in dict.fromkeys(numbers))
-
-
-def _unresolved_probed_names(delivery: Delivery) -> Iterator[str]:
-    """Named targets of another protocol than TCP that are probed on TCP of a number that is not known."""
-    assert delivery.arrival is not None
-    if delivery.protocol != "TCP" and delivery.arrival.probe_port is None and delivery.profile.delivery == "pod":
-        for ports in delivery.ports:
-            if not ports.numbers:
-                yield from (target.port for target in ports.targets if isinstance(target.port, str))
+    unknown = (target.port for ports in delivery.ports if not ports.numbers for target in ports.targets)
+    targets = tuple(PolicyPort("TCP", number) for number in dict.fromkeys(numbers))
+    return targets, [port for port in unknown if isinstance(port, str)]

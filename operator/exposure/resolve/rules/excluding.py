@@ -11,9 +11,9 @@ from exposure.resolve.rules.access import Access
 
 
 def exclude_pod_ranges(case: Case, access: Access) -> None:
-    """Outside Cilium, an ipBlock that holds pod ranges also admits pods: they are excluded from every wider block.
+    """Except on Cilium, an ipBlock that contains pod ranges also admits pods. They are excluded from every wider block.
 
-    Node addresses inside them are put back. What that cuts, and what cannot be excluded, is reported.
+    Node addresses inside them are added again. What this cuts, and what cannot be excluded, is reported.
     """
     kept: list[Source] = []
     cut = False
@@ -33,7 +33,7 @@ def exclude_pod_ranges(case: Case, access: Access) -> None:
 def _without_pods(source: Source, facts: ClusterFacts) -> tuple[tuple[Block, ...], bool]:
     left, was_cut = facts.pod_ranges.exclude(source.blocks)
     if was_cut and source.kind is SourceKind.NODES:
-        # A node CIDR that holds pods held the nodes' own tunnel addresses, too.
+        # A node CIDR that contains pods also contained the nodes' own tunnel addresses.
         own = (
             address for address in facts.snat_among_pods if any(inside(address, block.cidr) for block in source.blocks)
         )

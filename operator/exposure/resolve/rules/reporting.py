@@ -1,24 +1,18 @@
-"""Rules that report: what the sources that were admitted cannot hold, or what they leave out."""
+"""Rules that report what the admitted sources cannot enforce, or what they omit."""
 
 from exposure.addresses import family
 from exposure.catalog.blind_spots import blind_spot
-from exposure.catalog.profile import ProxyPods
 from exposure.model.exposures import SourceKind
 from exposure.resolve.delivery import Case, Delivery
 from exposure.resolve.rules.access import Access, Findings, for_each_delivery
-from exposure.resolve.rules.admitting import (
-    calls_from_nodes,
-    narrower_than_service,
-    way,
-    withholds_host_network_proxy,
-)
+from exposure.resolve.rules.withholding import masquerading, withheld_host_network_proxy, withheld_service_lb
 
 #: The fields of policies that narrow clients, by what `ClientRanges.narrowed_by` calls them.
 POLICY_RANGES = {"policy": "clients", "limits": "limits.clients"}
 
 
 def report_unresolved_ports(case: Case, access: Access) -> None:
-    """A named target port stays a name where the CNI resolves it. Where no number is known either, it stays closed."""
+    """A named target port that the CNI does not resolve, and whose number is not known, stays closed."""
     unresolved = (
         blind_spot("NamedPortUnresolved", f"Service port {ports.port.port} targets {ports.port.target_port!r}.")
         for ports in case.ports
@@ -28,58 +22,58 @@ def report_unresolved_ports(case: Case, access: Access) -> None:
 
 
 def report_source_range_problems(case: Case, access: Access) -> None:
-    """What is wrong with the Service's own source ranges: no controller reads them, or they leave out a family."""
+    """Problems of the Service's own source ranges: no controller reads them, or they omit an address family."""
     for delivery in case.deliveries:
         access.report(*delivery.clients.blind_spots)
 
 
 @for_each_delivery
 def report_lost_client_addresses(case: Case, delivery: Delivery) -> Findings:
-    """Where nodes or a whole family are admitted for narrower clients, whoever reaches a NodePort gets in.
+    """If nodes or a whole family are admitted for narrower clients, every client that reaches a node port is admitted.
 
-    Not where no node port exists and kube-proxy holds the ranges of loadBalancerSourceRanges at the load balancer.
+    Not if there is no node port and kube-proxy enforces loadBalancerSourceRanges at the load balancer.
     """
-    clients, proxies = delivery.clients, delivery.profile.proxy_pods if delivery.ports else None
+    clients = delivery.clients
     if not clients.narrow:
         return
-    if calls_from_nodes(delivery):
-        if not withholds_host_network_proxy(case, delivery):
-            yield blind_spot("SourceFilterLost", f"{way(delivery)}, by the addresses of its nodes.")
+    if delivery.calls_from_nodes:
+        if not withheld_host_network_proxy(case, delivery):
+            yield blind_spot("SourceFilterLost", f"{delivery.route}. The proxy calls with node addresses.")
     elif delivery.hides_clients and not _held_before_the_pods(delivery):
-        yield blind_spot("SourceFilterLost", f"Clients asked for: {', '.join(map(str, clients.blocks))}.")
-    elif proxies and narrower_than_service(delivery) and not case.denies_unenforceable:
-        yield blind_spot("SourceFilterLost", _masquerading(proxies))
+        yield blind_spot(
+            "SourceFilterLost", f"Clients that the policy should admit: {', '.join(map(str, clients.blocks))}."
+        )
+    elif delivery.hidden_by_proxy_pods and not case.denies_unenforceable:
+        yield blind_spot("SourceFilterLost", masquerading(delivery))
 
 
 @for_each_delivery
 def report_dropped_cross_node_traffic(case: Case, delivery: Delivery) -> Findings:
-    """Connections by way of another node drop where the nodes' addresses are withheld, unknown, or not matched."""
-    proxies = delivery.profile.proxy_pods if delivery.ports else None
-    if calls_from_nodes(delivery):
-        why = withholds_host_network_proxy(case, delivery)
-        if why:
+    """Connections through another node are dropped if node addresses are withheld, unknown, or not matched."""
+    if delivery.calls_from_nodes:
+        if why := withheld_host_network_proxy(case, delivery):
             yield blind_spot("CrossNodeTrafficDropped", why)
     elif delivery.withheld:
         yield blind_spot("CrossNodeTrafficDropped", "clients.unenforceable is Deny.")
-    elif proxies and narrower_than_service(delivery) and case.denies_unenforceable:
-        yield blind_spot("CrossNodeTrafficDropped", _masquerading(proxies))
+    elif why := withheld_service_lb(case, delivery):
+        yield blind_spot("CrossNodeTrafficDropped", why)
     elif _needs_unknown_nodes(case, delivery):
-        detail = "No node address is known. Give the command line Nodes, or set network.nodeCIDRs."
+        detail = "No node address is known. For files, add the Nodes or set network.nodeCIDRs."
         yield blind_spot("CrossNodeTrafficDropped", detail, cure="Set network.nodeCIDRs in the configuration.")
     elif SourceKind.OUTSIDE in delivery.kinds and delivery.clients.narrow and not _held_before_the_pods(delivery):
-        detail = "Cilium sees what another node SNATed as world or as a remote node, by version and routing mode."
+        detail = "Cilium sees what another node SNATed as world or remote-node. That depends on version and routing."
         yield blind_spot("CrossNodeTrafficDropped", detail, effect="Unproven")
 
 
 @for_each_delivery
 def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
-    """Narrow client ranges that the policy cannot hold, and that neither the load balancer nor kube-proxy holds."""
+    """Narrow client ranges that neither the policy, nor the load balancer, nor kube-proxy enforces."""
     clients, arrival = delivery.clients, delivery.arrival
     if not clients.narrow:
         return
     if delivery.route is not None and delivery.route.proxy.kind == "pods":
-        # The pods see the proxy, never who called it.
-        detail = f"{way(delivery)}, whoever calls that. Narrow the clients of the proxy's own Service."
+        # The pods see the proxy, never its clients.
+        detail = f"{delivery.route}, for every client of the proxy. Narrow the clients of the proxy's own Service."
         yield blind_spot("SourceRangesUnenforced", detail)
     if arrival is None or (SourceKind.CLIENTS in delivery.kinds and not delivery.hides_clients):
         return
@@ -91,7 +85,7 @@ def report_unenforced_ranges(case: Case, delivery: Delivery) -> Findings:
     if "annotation" in clients.narrowed_by and not by_load_balancer:
         unenforced.append("the source range annotation")
     if not delivery.hides_clients or not arrival.preserved:
-        # Behind a load balancer that proxies, no externalTrafficPolicy brings the client's address back.
+        # Behind a load balancer that proxies, no externalTrafficPolicy restores the client's address.
         unenforced += [name for key, name in POLICY_RANGES.items() if key in clients.narrowed_by]
     if unenforced:
         yield blind_spot("SourceRangesUnenforced", f"Not enforced: {', '.join(sorted(unenforced))}.")
@@ -103,16 +97,12 @@ def report_unfiltered_cluster_traffic(case: Case, access: Access) -> None:
     for delivery in () if cni.enforces_cluster_policy else case.deliveries:
         forwarded = delivery.profile.delivery == "node" and delivery.service.external_traffic_policy == "Cluster"
         if delivery.route is None and forwarded:
-            detail = f"{cni.slug} does not filter it with externalTrafficPolicy Cluster."
+            detail = f"{cni.slug} does not enforce them with externalTrafficPolicy: Cluster."
             access.report(blind_spot("PolicyNotEnforced", detail))
 
 
-def _masquerading(proxies: ProxyPods) -> str:
-    return f"The pods of {proxies.title} masquerade, and hold only the Service's own ranges."
-
-
 def _held_before_the_pods(delivery: Delivery) -> bool:
-    """Whether kube-proxy alone holds the clients that were asked for, at the only address that leads to the pods."""
+    """Whether kube-proxy alone enforces the clients, at the only address that leads to the pods."""
     by_kube_proxy = delivery.clients.narrowed_by <= {"field"} and _kube_proxy_holds_field(delivery)
     return delivery.entry_point == "LoadBalancer" and not delivery.service.has_node_ports and by_kube_proxy
 
@@ -128,5 +118,5 @@ def _needs_unknown_nodes(case: Case, delivery: Delivery) -> bool:
     needed = {family(block.cidr) for block in delivery.clients.blocks}
     if SourceKind.NODES not in delivery.kinds or needed <= {family(network) for network in case.facts.snat}:
         return False
-    # Where everyone is admitted, so are nodes.
+    # If everyone is admitted, so are nodes.
     return SourceKind.CLIENTS not in delivery.kinds or delivery.clients.narrow
