@@ -103,7 +103,9 @@ def _run(*arguments: str) -> str:
 
 def _verdicts(path: Path, config: list[str]) -> dict[str, str]:
     """The reason of each policy's condition Accepted; the command line shows no status, so the resolution is asked."""
-    snapshot = read_snapshot([str(path)], read_config(config[1]) if config else Config(), None)
+    snapshot = read_snapshot(
+        [str(path)], read_config(config[1], Config().operator_namespace) if config else Config(), None
+    )
     facts = cluster_facts(snapshot)
     return {
         f"{outcome.policy.namespace}/{outcome.policy.name}".lstrip("/"): outcome.verdict.reason

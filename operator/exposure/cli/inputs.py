@@ -1,7 +1,7 @@
 """The snapshot that the options ask for, and where a subcommand is to look in it."""
 
 from argparse import Namespace
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exposure.cli.command import UsageError
@@ -32,9 +32,7 @@ class Input:
 
 def gather(arguments: Namespace) -> Input:
     """Reads the files, or asks the cluster, that the options name. UsageError where that fails."""
-    config = None
-    if arguments.config:
-        config = replace(read_config(arguments.config), operator_namespace=arguments.operator_namespace)
+    config = read_config(arguments.config, arguments.operator_namespace) if arguments.config else None
     if arguments.filename:
         if arguments.kubeconfig or arguments.context:
             raise UsageError("-f reads manifests, not a cluster. Remove --kubeconfig and --context.")

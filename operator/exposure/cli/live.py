@@ -15,12 +15,12 @@ from exposure.cli.command import UsageError
 from exposure.cli.documents import documents
 from exposure.cli.gathering import Gathering
 from exposure.cli.kubeconfig import configure
+from exposure.cli.offline import config_of
 from exposure.cli.terminal import warn
-from exposure.fields import BadField, mapping, objects, text
+from exposure.fields import mapping, objects, text
 from exposure.model.config import Config
 from exposure.model.snapshot import Snapshot
 from exposure.paging import NotAList, Pager
-from exposure.parse.config import config as parse_config
 from exposure.parse.kinds import API_GROUP, KINDS, Kind
 
 AT_ONCE = 6
@@ -73,12 +73,7 @@ class Cluster:
                 "the default configuration is used. Set the configuration with --config."
             )
         written = text(mapping(config_map, "data"), CONFIG_KEY)
-        for document in documents(written, f"ConfigMap {namespace}/{OPERATOR}, {CONFIG_KEY}"):
-            try:
-                return parse_config(document.content, namespace)
-            except BadField as error:
-                raise UsageError(f"{document.place(error.field)}: {error}") from error
-        return Config(operator_namespace=namespace)
+        return config_of(documents(written, f"ConfigMap {namespace}/{OPERATOR}, {CONFIG_KEY}"), namespace)
 
     def operator_image(self, namespace: str) -> str:
         """The image that the operator in `namespace` runs with, for pods beside it."""

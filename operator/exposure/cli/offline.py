@@ -1,6 +1,6 @@
 """Manifests from files, folders and standard input into a `Snapshot`. No cluster and no credentials are needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,22 @@ def read_snapshot(names: Sequence[str], config: Config, namespace: str | None) -
     return gathering.snapshot(config)
 
 
-def read_config(name: str) -> Config:
-    """The component configuration in a file. UsageError names file, line and field."""
+def read_config(name: str, namespace: str) -> Config:
+    """The component configuration in a file, of the operator in `namespace`."""
     in_file = list(documents(read_text(name), name))
     if len(in_file) > 1:
         raise UsageError(f"{in_file[1].place()}: a configuration file contains one document. Remove the others.")
+    return config_of(in_file, namespace)
+
+
+def config_of(in_file: Iterable[Document], namespace: str) -> Config:
+    """The configuration in a document; the defaults where there is none. UsageError names file, line and field."""
     for document in in_file:
         try:
-            return parse_config(document.content)
+            return parse_config(document.content, namespace)
         except BadField as error:
             raise UsageError(f"{document.place(error.field)}: {error}") from error
-    return Config()
+    return Config(operator_namespace=namespace)
 
 
 def _texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:

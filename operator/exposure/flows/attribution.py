@@ -1,4 +1,7 @@
-"""Which Service a flow was for, and who was at its other end: the log's addresses and names as a cluster's objects."""
+"""Which Service a flow was for, and who was at its other end: the log's addresses and names as a cluster's objects.
+
+A flow log shows pods, not entry points. So a flow belongs to a Service, and each entry point of that Service shows it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

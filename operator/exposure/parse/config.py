@@ -14,7 +14,7 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
     for field, message in configuration_problems(written):
         raise BadField(field or "config", message)
     assert isinstance(written, dict)
-    facts = mapping(written, "network")
+    facts, canary = mapping(written, "network"), mapping(written, "canary")
     has_system_namespaces = written.get("systemNamespaces") is not None
     return Config(
         provider=_unless_auto(facts, "provider"),
@@ -26,17 +26,12 @@ def config(raw: object, operator_namespace: str = DEFAULTS.operator_namespace) -
         cloud_dns=boolean(facts, "cloudDNS", None),
         system_namespaces=texts(written, "systemNamespaces") if has_system_namespaces else DEFAULTS.system_namespaces,
         operator_namespace=operator_namespace,
-        canary=_canary(mapping(written, "canary")),
-    )
-
-
-def _canary(raw: Raw) -> CanarySettings:
-    defaults = DEFAULTS.canary
-    return CanarySettings(
-        enabled=boolean(raw, "enabled", defaults.enabled),
-        image=text(raw, "image"),
-        interval_seconds=integer(raw, "intervalSeconds", defaults.interval_seconds),
-        namespace=text(raw, "namespace"),
+        canary=CanarySettings(
+            enabled=boolean(canary, "enabled", DEFAULTS.canary.enabled),
+            image=text(canary, "image"),
+            interval_seconds=integer(canary, "intervalSeconds", DEFAULTS.canary.interval_seconds),
+            namespace=text(canary, "namespace"),
+        ),
     )
 
 

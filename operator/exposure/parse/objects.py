@@ -49,6 +49,11 @@ def annotations(raw: Raw, marks: tuple[str, ...] = ANNOTATION_MARKS) -> Pairs:
     return tuple((key, value) for key, value in labels(meta(raw), "annotations") if is_marked(key, marks))
 
 
+def place(raw: Raw) -> tuple[str, str]:
+    """Namespace and name of an object in a namespace."""
+    return intern(text(meta(raw), "namespace", "default")), text(meta(raw), "name")
+
+
 def published(raw: Raw) -> tuple[PublishedAddress, ...]:
     """status.loadBalancer.ingress of a Service or an Ingress."""
     return each(
@@ -62,8 +67,7 @@ def service(raw: Raw) -> Service:
     head, spec = meta(raw), mapping(raw, "spec")
     written = texts(spec, "clusterIPs") or (text(spec, "clusterIP"),)
     return Service(
-        namespace=intern(text(head, "namespace", "default")),
-        name=text(head, "name"),
+        *place(raw),
         type=intern(text(spec, "type", "ClusterIP")),
         selector=labels(spec, "selector") if mapping(spec, "selector") else None,
         ports=each(spec, "ports", service_port),
@@ -98,8 +102,7 @@ def service_port(raw: Raw) -> ServicePort:
 def endpoint_slice(raw: Raw) -> EndpointSlice:
     head = meta(raw)
     return EndpointSlice(
-        namespace=intern(text(head, "namespace", "default")),
-        name=text(head, "name"),
+        *place(raw),
         service=text(mapping(head, "labels"), SERVICE_NAME_LABEL),
         address_type=intern(text(raw, "addressType", "IPv4")),
         ports=each(
@@ -135,8 +138,7 @@ def pod(raw: Raw) -> Pod:
         for port in each(container, "ports", container_port)
     )
     return Pod(
-        namespace=intern(text(head, "namespace", "default")),
-        name=text(head, "name"),
+        *place(raw),
         labels=labels(head, "labels"),
         ips=tuple(filter(is_address, written)),
         node=intern(text(spec, "nodeName")),

@@ -17,7 +17,7 @@ from exposure.model.objects import (
     RouteKind,
 )
 from exposure.networkpolicy.parse import optional_selector
-from exposure.parse.objects import annotations, published
+from exposure.parse.objects import annotations, place, published
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
@@ -26,15 +26,15 @@ LEGACY_INGRESS_CLASS = "kubernetes.io/ingress.class"
 
 def ingress(raw: Raw) -> Ingress:
     head, spec = meta(raw), mapping(raw, "spec")
-    namespace = text(head, "namespace", "default")
+    namespace, name = place(raw)
     written = [mapping(spec, "defaultBackend")]
     for rule in objects(spec, "rules"):
         written += [mapping(path, "backend") for path in objects(mapping(rule, "http"), "paths")]
     backends = (_ingress_backend(namespace, backend) for backend in written)
     legacy = text(mapping(head, "annotations"), LEGACY_INGRESS_CLASS)
     return Ingress(
-        namespace=namespace,
-        name=text(head, "name"),
+        namespace,
+        name,
         ingress_class=optional_text(spec, "ingressClassName") or legacy or None,
         backends=tuple(dict.fromkeys(backend for backend in backends if backend is not None)),
         published=published(raw),
@@ -65,8 +65,7 @@ def gateway_class(raw: Raw) -> GatewayClass:
 def gateway(raw: Raw) -> Gateway:
     head, spec = meta(raw), mapping(raw, "spec")
     return Gateway(
-        namespace=text(head, "namespace", "default"),
-        name=text(head, "name"),
+        *place(raw),
         gateway_class=text(spec, "gatewayClassName"),
         listeners=tuple(map(_listener, objects(spec, "listeners"))),
         published=tuple(map(_gateway_address, objects(mapping(raw, "status"), "addresses"))),
@@ -99,8 +98,8 @@ def _listener(raw: Raw) -> Listener:
 
 def route(raw: Raw) -> Route:
     """An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute. Backends that are not Services are left out."""
-    head, spec = meta(raw), mapping(raw, "spec")
-    namespace = text(head, "namespace", "default")
+    spec = mapping(raw, "spec")
+    namespace, name = place(raw)
     backends: list[Backend] = []
     for rule in objects(spec, "rules"):
         mirrors = [mapping(entry, "requestMirror") for entry in objects(rule, "filters")]
@@ -109,9 +108,9 @@ def route(raw: Raw) -> Route:
                 target = Ref(text(ref, "namespace") or namespace, text(ref, "name"))
                 backends.append(Backend(target, BackendPort(integer(ref, "port") or None)))
     return Route(
+        namespace,
+        name,
         kind=text(raw, "kind"),
-        namespace=namespace,
-        name=text(head, "name"),
         hostnames=texts(spec, "hostnames"),
         parents=tuple(
             ParentRef(
@@ -127,11 +126,10 @@ def route(raw: Raw) -> Route:
 
 
 def reference_grant(raw: Raw) -> ReferenceGrant:
-    head, spec = meta(raw), mapping(raw, "spec")
+    spec = mapping(raw, "spec")
     services = [entry for entry in objects(spec, "to") if text(entry, "kind") == "Service" and not text(entry, "group")]
     return ReferenceGrant(
-        namespace=text(head, "namespace", "default"),
-        name=text(head, "name"),
+        *place(raw),
         sources=tuple(
             (text(entry, "namespace"), text(entry, "kind"))
             for entry in objects(spec, "from")

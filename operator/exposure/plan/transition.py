@@ -6,12 +6,20 @@ is atomic; a set of writes is not. So a transition has stages:
 0. A policy whose pod selector changes leaves a copy of itself behind, under an interim name.
 1. Everything is granted: each policy allows what it did and what it will. Narrow pod selectors come first, and a policy
    that is the first to isolate its pods also allows what those still to come allow for the same pods.
-2. The default deny is created, changed, or deleted.
+2. The default deny is created, changed, or deleted. Written before the grants, it would cut every connection until its
+   grant is written.
 3. What is no longer wanted is withdrawn, wide pod selectors first: the last policy that isolates a pod still allows
    what those before it allowed.
 
 At every moment a pod allows, in each direction, at least what it allows both before and after, and at most what it
 allows before or after. Writes of one stage with equally many conditions in their selectors may be made at once.
+
+For example, a namespace without policies gets a default deny, allowSameNamespace, and a Service that admits everyone:
+
+    1  exposure-to-web          everyone, and for now the same namespace: this write is the first to isolate its pods
+    1  exposure-same-namespace  the same namespace
+    2  exposure-default-deny
+    3  exposure-to-web          everyone
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

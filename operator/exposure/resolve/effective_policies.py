@@ -1,11 +1,10 @@
 """Which policies apply to a namespace, and with which spec: the one that is written, or the one accepted last."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from exposure.model.exposures import PolicyRef, PolicyVerdict
 from exposure.model.intent import (
-    ClusterExposurePolicy,
     ClusterSpec,
     ExposurePolicy,
     ExposureSpec,
@@ -27,13 +26,13 @@ class EffectivePolicy:
     """
 
     ref: PolicyRef
-    spec: ExposureSpec
-    verdict: PolicyVerdict
     created: str
     generation: int
-    uid: str = ""
+    uid: str
+    last_accepted: ExposureSpec | None
+    spec: ExposureSpec = field(default_factory=ExposureSpec)
+    verdict: PolicyVerdict = ACCEPTED
     refused: bool = False
-    last_accepted: ExposureSpec | None = None
 
     @property
     def cluster(self) -> bool:
@@ -80,27 +79,19 @@ def combined_isolation(isolations: Iterable[Isolation]) -> Isolation:
 
 def _exposure_policy(policy: ExposurePolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     ref = PolicyRef("ExposurePolicy", policy.name, policy.namespace)
-    return _judged(_effective(ref, policy, policy.last_accepted), policy.spec, limits, services)
+    effective = EffectivePolicy(ref, policy.created, policy.generation, policy.uid, policy.last_accepted)
+    return _judged(effective, policy.spec, limits, services)
 
 
 def _cluster_policy(matching: MatchingClusterPolicy, limits: Limits, services: Sequence[Service]) -> EffectivePolicy:
     """The defaults of a ClusterExposurePolicy, with the isolation that it asks for itself."""
-    policy = matching.policy
+    policy, ref = matching.policy, PolicyRef("ClusterExposurePolicy", matching.policy.name)
     last = None if policy.last_accepted is None else _defaults(policy.last_accepted)
-    effective = _effective(PolicyRef("ClusterExposurePolicy", policy.name), policy, last)
+    effective = EffectivePolicy(ref, policy.created, policy.generation, policy.uid, last)
     # limits.allowModes binds tenants. The platform team's own defaults may ask for Audit.
     own_limits = replace(limits, modes=None)
     effective = _judged(effective, _defaults(matching.spec or ClusterSpec()), own_limits, services)
     return effective if matching.verdict.accepted else replace(effective, verdict=matching.verdict)
-
-
-def _effective(
-    ref: PolicyRef, policy: ExposurePolicy | ClusterExposurePolicy, last_accepted: ExposureSpec | None
-) -> EffectivePolicy:
-    """A policy before it is judged."""
-    return EffectivePolicy(
-        ref, ExposureSpec(), ACCEPTED, policy.created, policy.generation, policy.uid, last_accepted=last_accepted
-    )
 
 
 def _defaults(spec: ClusterSpec) -> ExposureSpec:

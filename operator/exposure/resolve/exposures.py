@@ -41,7 +41,7 @@ def completed(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProf
     return replace(
         exposure,
         addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(replace(port, node_port=0) for port in exposure.ports)),
+        ports=tuple(dict.fromkeys(exposure.ports)),
         network_policies=tuple(dict.fromkeys(exposure.network_policies)),
         blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
         profile=profile.slug if profile else "",
@@ -225,7 +225,8 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         owner=point.owner,
         entry_points=(point.ref.kind,),
         addresses=tuple(map(str, point.addresses)),
-        ports=tuple(backend.port for backend in known if backend.port is not None),
+        # Equal ports of several Services are shown once, whatever their node ports.
+        ports=tuple(replace(backend.port, node_port=0) for backend in known if backend.port is not None),
         sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
         backends=tuple(summaries[ref] for ref in sorted(summaries, key=str)),
         policy=next(iter(governing), None),
