@@ -252,6 +252,7 @@ def test_ranges_of_the_rfcs(text: str, private: bool, link_local: bool) -> None:
         pytest.param("203.0.113.7", "203.0.113.7/32", id="an-address-is-a-network-of-one"),
         pytest.param(" 203.0.113.7/24 ", "203.0.113.0/24", id="host-bits-of-a-fact-are-ignored"),
         pytest.param("2001:db8::1/32", "2001:db8::/32", id="ipv6"),
+        pytest.param("::ffff:203.0.113.7/120", "203.0.113.0/24", id="ipv4-inside-ipv6-means-ipv4"),
     ],
 )
 def test_networks_are_parsed_from_facts(text: str, expected: str) -> None:

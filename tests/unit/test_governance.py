@@ -1,5 +1,6 @@
 """Which policy governs a Service, what its limits leave, and how isolation adds up."""
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -9,7 +10,7 @@ from exposure.addresses import Block, network
 from exposure.labels import pairs
 from exposure.model.config import Config
 from exposure.model.exposures import PolicyOutcome, Resolution
-from exposure.model.intent import Isolation
+from exposure.model.intent import ClusterSpec, Isolation, Limits, Policy
 from exposure.model.objects import Namespace, Service
 from exposure.resolve.cluster_policies import is_system_namespace, matching_cluster_policies
 from exposure.resolve.effective_policies import combined_isolation, effective_policies
@@ -169,6 +170,13 @@ def test_limits_of_several_policies_intersect(
             combined.allow_public,
             combined.modes,
         )
+
+
+def test_limits_that_name_nothing_limit_nothing() -> None:
+    """Also no mode, which a ClusterExposurePolicy always names."""
+    platform = Policy("", "platform", ClusterSpec(limits=Limits()))
+    here = replace(snapshot(), cluster_exposure_policies={"platform": platform})
+    assert Limits() == effective_limits(matching_cluster_policies(here, SHOP))
 
 
 def judged(spec: Any, limits: Any, *more: Any, **network: Any) -> Resolution:

@@ -230,3 +230,9 @@ def test_every_rule_has_a_case() -> None:
 def test_every_rule_has_a_docstring_and_a_comment() -> None:
     """The page of rules is made from them."""
     assert [] == [rule.__name__ for rule in RULES if not inspect.getdoc(rule)]
+
+
+def test_a_host_network_proxy_without_known_nodes_is_not_admitted() -> None:
+    """Without Node objects, no address can stand for the proxy."""
+    resolution = resolved(policy(), service(), *through_ingress(host_network=True), cni="calico")
+    assert () == the_exposure(resolution, "ingress-web").sources
