@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from exposure.catalog.blind_spots import REASONS, blind_spot
 from exposure.catalog.decision_table import UNGOVERNED
 from exposure.catalog.profile import LoadBalancerProfile
 from exposure.catalog.providers import LOAD_BALANCERS
-from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, Source, SourceKind
+from exposure.model.exposures import BackendSummary, BlindSpot, Exposure, PolicyRef, Source, SourceKind
 from exposure.model.intent import Clients, Limits, LoadBalancerOverrides
 from exposure.model.objects import EndpointSlice, Pod, Ref, Service, ServicePort
 from exposure.networkpolicy.values import Owner
@@ -34,19 +35,52 @@ OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
 UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 
-def completed(exposure: Exposure, facts: ClusterFacts, profile: LoadBalancerProfile | None) -> Exposure:
-    """The last step of every Exposure: lists without duplicates, and what all of them have."""
-    by_row = (source.row.delivery for source in exposure.sources if source.row.delivery is not None)
-    blind_spots = {*exposure.blind_spots, *(cluster_blind_spots(facts) if exposure.policy else ())}
-    return replace(
-        exposure,
-        addresses=tuple(dict.fromkeys(exposure.addresses)),
-        ports=tuple(dict.fromkeys(exposure.ports)),
-        network_policies=tuple(dict.fromkeys(exposure.network_policies)),
-        blind_spots=tuple(sorted(blind_spots, key=lambda spot: (ORDER[spot.reason], spot.message))),
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an entry point shows with any policy or none."""
+
+    namespace: str
+    owner: Owner
+    kinds: tuple[str, ...]
+    addresses: tuple[str, ...]
+    backends: tuple[BackendSummary, ...]
+    default_deny: bool
+
+
+def build_exposure(
+    shown: Shown,
+    facts: ClusterFacts,
+    profile: LoadBalancerProfile | None,
+    *,
+    ports: Iterable[ServicePort] = (),
+    sources: tuple[Source, ...] = (),
+    policy: PolicyRef | None = None,
+    network_policies: Iterable[Ref] = (),
+    blind_spots: Iterable[BlindSpot] = (),
+    mode: str = "Enforce",
+    refusal: str = "",
+) -> Exposure:
+    """Builds every Exposure: lists without duplicates, and what all of them have."""
+    by_row = (source.row.delivery for source in sources if source.row.delivery is not None)
+    reported = {*blind_spots, *(cluster_blind_spots(facts) if policy else ())}
+    return Exposure(
+        namespace=shown.namespace,
+        name=exposure_name(shown.owner),
+        owner=shown.owner,
+        entry_points=shown.kinds,
+        addresses=tuple(dict.fromkeys(shown.addresses)),
+        ports=tuple(dict.fromkeys(ports)),
+        sources=sources,
+        backends=shown.backends,
+        policy=policy,
+        network_policies=tuple(dict.fromkeys(network_policies)),
+        blind_spots=tuple(sorted(reported, key=lambda spot: (ORDER[spot.reason], spot.message))),
+        mode=mode,
         profile=profile.slug if profile else "",
-        delivery=next(by_row, profile.delivery if profile else None),
         cni=facts.cni.slug,
+        delivery=next(by_row, profile.delivery if profile else None),
+        refusal=refusal,
+        default_deny=shown.default_deny,
     )
 
 
@@ -124,13 +158,15 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
     backend = _backend(governed.service, inputs.slices, governed.pods)
     shown = _shown(governed.service, kinds, selected_kinds, backend, inputs.default_deny)
     sources = (
-        source if source.entry_point else replace(source, entry_point=shown.entry_points[0])
+        source if source.entry_point else replace(source, entry_point=shown.kinds[0])
         for source in governed.sources
         if source.entry_point in SERVICE_ENTRY_POINTS or source.kind is SourceKind.PEERS
     )
-    exposure = replace(
+    return build_exposure(
         shown,
-        ports=tuple(ports.port for ports in governed.open_ports),
+        inputs.facts,
+        governed.profile,
+        ports=(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
         policy=governed.policy.ref,
         network_policies=inputs.carrying,
@@ -138,7 +174,6 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
         mode=inputs.mode,
         refusal=governed.refusal,
     )
-    return completed(exposure, inputs.facts, governed.profile)
 
 
 def _ungoverned_exposure(
@@ -150,16 +185,15 @@ def _ungoverned_exposure(
         service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
     )
     if view.default_deny:
-        return completed(replace(shown, blind_spots=tuple(of_webhooks)), facts, profile)
+        return build_exposure(shown, facts, profile, blind_spots=of_webhooks)
     families = families_of(service, facts.pod_ranges.families)
     why = "No policy governs this entry point. The load balancer itself admits these clients."
     blind_spots, sources = [*of_webhooks, blind_spot("Ungoverned")], list[Source]()
-    for kind in shown.entry_points:
+    for kind in shown.kinds:
         clients = client_ranges(service, kind, profile, Clients(), Limits(), families)
         sources.append(Source(SourceKind.CLIENTS, clients.blocks, (), UNGOVERNED, why, profile.source, (), kind))
         blind_spots += clients.blind_spots
-    exposure = replace(shown, ports=service.ports, sources=tuple(sources), blind_spots=tuple(blind_spots))
-    return completed(exposure, facts, profile)
+    return build_exposure(shown, facts, profile, ports=service.ports, sources=tuple(sources), blind_spots=blind_spots)
 
 
 def _shown(
@@ -168,20 +202,13 @@ def _shown(
     selected_kinds: tuple[str, ...],
     backend: BackendSummary,
     default_deny: bool,
-) -> Exposure:
-    """What a Service shows without any policy. Node ports behind a load balancer count only where selected."""
+) -> Shown:
+    """What a Service shows. Node ports behind a load balancer count only where selected."""
     behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
     owner = Owner("v1", "Service", service.name, service.uid)
-    return Exposure(
-        namespace=service.namespace,
-        name=exposure_name(owner),
-        owner=owner,
-        entry_points=tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind),
-        addresses=(*published, *service.external_ips),
-        backends=(backend,),
-        default_deny=default_deny,
-    )
+    shown = tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind)
+    return Shown(service.namespace, owner, shown, (*published, *service.external_ips), (backend,), default_deny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,23 +246,26 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         backend.service.ref: _backend_in(backend.view.inputs, backend.service) for backend in known if backend.service
     }
     profiles = [backend.profile for backend in known if backend.profile is not None]
-    exposure = Exposure(
-        namespace=point.ref.namespace,
-        name=exposure_name(point.owner),
-        owner=point.owner,
-        entry_points=(point.ref.kind,),
-        addresses=tuple(map(str, point.addresses)),
-        # Equal ports of several Services are shown once, whatever their node ports.
-        ports=tuple(replace(backend.port, node_port=0) for backend in known if backend.port is not None),
-        sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
-        backends=tuple(summaries[ref] for ref in sorted(summaries, key=str)),
-        policy=next(iter(governing), None),
-        network_policies=tuple(policy for backend in known for policy in backend.carrying),
-        blind_spots=tuple(blind_spots),
-        mode=modes.pop() if len(modes) == 1 else "Enforce",
-        default_deny=denied,
+    shown = Shown(
+        point.ref.namespace,
+        point.owner,
+        (point.ref.kind,),
+        tuple(map(str, point.addresses)),
+        tuple(summaries[ref] for ref in sorted(summaries, key=str)),
+        denied,
     )
-    return completed(exposure, facts, profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile))
+    return build_exposure(
+        shown,
+        facts,
+        profiles[0] if profiles else LOAD_BALANCERS.get(point.proxy.profile),
+        # Equal ports of several Services are shown once, whatever their node ports.
+        ports=(replace(backend.port, node_port=0) for backend in known if backend.port is not None),
+        sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
+        policy=next(iter(governing), None),
+        network_policies=(policy for backend in known for policy in backend.carrying),
+        blind_spots=blind_spots,
+        mode=modes.pop() if len(modes) == 1 else "Enforce",
+    )
 
 
 def _routed_backend(
@@ -246,19 +276,17 @@ def _routed_backend(
     if service is None:
         return RoutedBackend(view, blind_spots=(_not_granted(route, ", which does not exist"),))
     governed = view.governed.get(service.name)
-    backend = RoutedBackend(view, service, governed)
-    if point.proxy.kind == "cloud":
-        backend = replace(backend, profile=ingress_profile(route, service, facts))
+    profile = ingress_profile(route, service, facts) if point.proxy.kind == "cloud" else None
+    backend = partial(RoutedBackend, view, service, governed, profile)
     why_not = _why_not_granted(route, governed, service)
     if governed is None:
         ungranted = view.default_deny or not route.permitted
-        return replace(backend, blind_spots=(_not_granted(route, f": {why_not}"),)) if ungranted else backend
+        return backend(blind_spots=(_not_granted(route, f": {why_not}"),) if ungranted else ())
     if why_not:
         of_pods = governed.blind_spots if governed.pod_selector is None else ()
-        return replace(backend, blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
+        return backend(blind_spots=(*of_pods, _not_granted(route, f": {why_not}")))
     to_service = Ref(ref.namespace, TO_SERVICE + ref.name)
-    return replace(
-        backend,
+    return backend(
         port=routed_port(service, route.backend.port),
         carrying=tuple(policy for policy in view.carrying(governed) if policy == to_service),
         sources=tuple(
