@@ -1,5 +1,6 @@
 """NetworkPolicies and Exposures follow changes, on a real API server, with the operator's own ServiceAccount."""
 
+import json
 import time
 
 import pytest
@@ -242,6 +243,24 @@ def test_transitions_become_events(operated: Operated, shop: str) -> None:
         return {event["reason"] for event in operated.api.items("Event", shop)}
 
     eventually(lambda: {"Accepted", "Programmed", "DriftPutBack"} <= reasons(), 10, "Events", lambda: str(reasons()))
+
+
+def test_what_is_written_after_a_pause_is_not_drift(operated: Operated, shop: str) -> None:
+    """The operator itself has left the namespace as it was, and no other client has changed anything."""
+    drift = operated.operator.metric("exposure_drift_total")
+    operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": "Paused"}}})
+    operated.until_condition(shop, "edge", "Programmed", "False")
+    operated.api.patch("ExposurePolicy", shop, "edge", {"spec": {"clients": {"cidrs": ["198.51.100.0/24"]}}})
+    operated.settle(quiet=0.5)
+    operated.api.patch("Namespace", "", shop, {"metadata": {"annotations": {"exposure.dev/mode": None}}})
+
+    def admits() -> bool:
+        return "198.51.100.0/24" in json.dumps(operated.policies(shop)["exposure-to-web"])
+
+    eventually(admits, 10, "the new clients", operated.more(shop))
+    operated.settle(quiet=0.5)
+    assert drift == operated.operator.metric("exposure_drift_total")
+    assert "DriftPutBack" not in {event["reason"] for event in operated.api.items("Event", shop)}
 
 
 def test_a_deleted_namespace_is_not_counted_in_metrics(operated: Operated) -> None:

@@ -382,7 +382,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         'an Event was not posted: %s',
     ),
     "controller/kopf_handlers": (
-        'Kopf ended and starts again: %s: %s',
+        'Kopf ended and starts again: %r',
     ),
     "controller/lease": (
         'the Lease %s was not renewed: %s',

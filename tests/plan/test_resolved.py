@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exposure.model.intent import ClusterSpec, ExposureSpec, InvalidSpec, Policy
+from exposure.model.intent import ClusterSpec, ExposureSpec, InvalidSpec, Isolation, Policy
 from exposure.model.objects import Namespace, Ref, Service, ServicePort
 from exposure.model.snapshot import Snapshot
 from exposure.plan.resolved import ResolvedSnapshot, as_enforced
@@ -78,6 +78,41 @@ def test_a_policy_is_found_by_its_name() -> None:
     assert ResolvedSnapshot(paused).policy(ref) is None
     live = replace(policy, annotations=())
     assert live == ResolvedSnapshot(replace(paused, network_policies={"shop": {live.name: live}})).policy(ref)
+
+
+@pytest.mark.parametrize(
+    "spec, later_service",
+    [
+        pytest.param(ExposureSpec(isolation=Isolation(ingress=False)), WEB, id="isolation-is-no-longer-asked-for"),
+        pytest.param(ExposureSpec(), replace(WEB, selector=()), id="the-service-has-lost-its-selector"),
+        pytest.param(ExposureSpec(), replace(WEB, type="ClusterIP"), id="the-service-is-no-longer-an-entry-point"),
+        pytest.param(ExposureSpec(ports=(443,)), WEB, id="the-policy-has-changed"),
+    ],
+)
+def test_a_paused_policy_deletes_and_changes_nothing(spec: ExposureSpec, later_service: Service) -> None:
+    """What was written for it stays, whatever has become of its spec and of its Services since."""
+    before = ResolvedSnapshot(snapshot())
+    live = {written.name: written for written in before.policies(["shop"])}
+    assert {"exposure-default-deny", "exposure-to-web"} == set(live)
+    later = replace(
+        snapshot(replace(spec, mode="Paused")),
+        services={"shop": {"web": later_service}},
+        network_policies={"shop": live},
+    )
+    assert ["keep", "keep"] == [change.verb for change in ResolvedSnapshot(later).plan("shop").changes]
+
+
+def test_a_service_that_another_policy_governs_is_not_paused() -> None:
+    """The paused policy once governed it. An enforced one does now, so the NetworkPolicy follows that."""
+    before = ResolvedSnapshot(snapshot())
+    live = {written.name: written for written in before.policies(["shop"])}
+    policies = {
+        "edge": Policy("shop", "edge", ExposureSpec(mode="Paused")),
+        "named": Policy("shop", "named", ExposureSpec(names=("web",), ports=())),
+    }
+    later = replace(snapshot(), exposure_policies={"shop": policies}, network_policies={"shop": live})
+    updated = [change.name for change in ResolvedSnapshot(later).plan("shop").changes if change.verb == "update"]
+    assert ["exposure-to-web"] == updated
 
 
 def test_a_name_conflict_is_not_written() -> None:

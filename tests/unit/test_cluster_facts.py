@@ -22,6 +22,7 @@ from tests.unit.snapshots import (
     BY_KIND,
     admitted,
     agent,
+    cluster_policy,
     named,
     node,
     pod,
@@ -557,6 +558,23 @@ def test_a_paused_policy_keeps_what_it_would_change() -> None:
     both = resolved(policy("a", mode="Paused"), policy("b", services={"names": ["api"]}), service())
     assert frozenset({"exposure-to-web"}) == both.frozen
     assert {"exposure-default-deny"} == {written.name for written in both.policies}
+
+
+def test_a_gateway_over_namespaces_of_several_modes_is_enforced_as_a_whole() -> None:
+    """One ClusterExposurePolicy governs backends of an audited and of an enforced namespace."""
+    listener = {"name": "h", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
+    gateway = named("Gateway", "edge", {"listeners": [listener]}, namespace="infra")
+    parent, backend = {"name": "edge", "namespace": "infra"}, {"name": "web", "port": 80}
+    spec = {"parentRefs": [parent], "rules": [{"backendRefs": [backend]}]}
+    objects = [
+        gateway,
+        cluster_policy(limits={"allowModes": ["Enforce", "Audit"]}),
+        named("Namespace", "shop", annotations={"exposure.dev/mode": "Audit"}),
+        *(named("Namespace", name) for name in ("media", "infra")),
+        *({**(raw := service()), "metadata": {**raw["metadata"], "namespace": name}} for name in ("shop", "media")),
+        *(named("HTTPRoute", "r", spec, namespace=name) for name in ("shop", "media")),
+    ]
+    assert "Enforce" == the_exposure(resolved(*objects, namespace="infra"), "gateway-edge").mode
 
 
 def test_an_accepted_audit_admits_nothing_now() -> None:

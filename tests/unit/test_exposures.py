@@ -19,6 +19,7 @@ from tests.unit.snapshots import (
     service,
     snapshot,
     the_exposure,
+    the_policy,
 )
 
 PUBLISHED = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}}
@@ -146,6 +147,18 @@ def test_names_that_are_too_long_are_cut_and_stay_apart() -> None:
     names = {exposure_name(Owner("networking.k8s.io/v1", "Ingress", f"{'a' * 240}.{n:08}", "")) for n in range(50)}
     assert 50 == len(names)
     assert {True} == {len(name) <= 253 and name[0].isalnum() and ".-" not in name for name in names}
+
+
+def test_a_label_names_a_policy_whose_name_is_longer_than_a_label_may_be() -> None:
+    """A label's value has at most 63 characters, a policy's name 253: the API server would refuse the NetworkPolicy."""
+    labels = {
+        dict(the_policy(resolved(policy(f"{'a' * 70}.{n:03}"), service(), node()), "exposure-to-web").labels)[
+            "exposure.dev/policy"
+        ]
+        for n in range(20)
+    }
+    assert 20 == len(labels)
+    assert {True} == {len(label) <= 63 and label[0].isalnum() and label[-1].isalnum() for label in labels}
 
 
 def test_a_violation_names_the_entry_of_the_list() -> None:

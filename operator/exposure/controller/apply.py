@@ -95,7 +95,7 @@ async def _delete(key: Key, store: Store, writer: Writer) -> None:
         return
     with store.expecting(key, None):
         answer = await writer.delete(store.policies.kind.plural, store.policies.path(key), live.uid)
-    if answer.get("kind") == "NetworkPolicy" and answer["metadata"].get("finalizers"):
-        store.policies.put(answer)
-    else:
-        store.policies.forget(key, live.uid)
+        if answer.get("kind") == "NetworkPolicy" and answer["metadata"].get("finalizers"):
+            store.policies.put(answer)
+        else:
+            store.policies.forget(key, live.uid)

@@ -40,7 +40,7 @@ async def serve(configuration: Configuration, intents: Intents, operator_loop: a
             )
         except Exception as raised:
             error = raised
-        log.warning("Kopf ended and starts again: %s: %s", type(error).__name__, error)
+        log.warning("Kopf ended and starts again: %r", error)
         call(intents.list_now)
         await asyncio.sleep(random.uniform(0.5, 1.5))
 

@@ -23,7 +23,8 @@ async def run_kopf(configuration: Configuration, intents: Intents) -> None:
         # The future carries a failure from that loop to this one, and a cancellation from this one to that.
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(serving, kopf_loop))
     finally:
-        thread.join(STOP_SECONDS)
+        # Beside the loop: what the operator does at its end, such as releasing the Lease, goes on meanwhile.
+        await asyncio.to_thread(thread.join, STOP_SECONDS)
 
 
 async def _serve(configuration: Configuration, intents: Intents, operator_loop: asyncio.AbstractEventLoop) -> None:

@@ -35,6 +35,7 @@ from exposure.model.config import Config
 from exposure.model.plans import Change
 from exposure.networkpolicy.values import NetworkPolicy
 from exposure.plan.changes import make_plan
+from exposure.plan.transition import INTERIM
 from exposure.resolve import ResolveCache, resolve
 
 #: Of the ten seconds that a stop may take: for writes under way.
@@ -188,7 +189,10 @@ class Operator:
         plan = make_plan(resolution, self.store.policies.in_namespace(namespace), pods)
         wants_the_same = self._settled.get(namespace) == resolution.policies
         result = await apply(plan, self.store, self.writer)
-        if result.complete:
+        if not self.lease.leading or resolution.paused or not (result.complete or wants_the_same):
+            # What is live may be half of a plan, so what has to be written next is no drift.
+            self._settled.pop(namespace, None)
+        elif result.complete:
             self._settled[namespace] = resolution.policies
         if wants_the_same:
             # The last complete pass left what is wanted now. Whatever had to be written since, others had changed.
@@ -225,7 +229,7 @@ class Operator:
             part.forget(namespace)
 
     def _report_drift(self, namespace: str, made: Iterable[Change]) -> None:
-        for name in dict.fromkeys(change.name for change in made):
+        for name in dict.fromkeys(change.name for change in made if not change.name.startswith(INTERIM)):
             self.metrics.drift.inc()
             policy = {"kind": "NetworkPolicy", "namespace": namespace, "name": name}
             note = "Another client changed this NetworkPolicy. The operator reverted the change."

@@ -129,7 +129,7 @@ class Store:
             case "NetworkPolicy" if key in self._expected and is_as_wanted(after, self._expected[key]):
                 return
             case "Namespace":
-                self._enqueue((key[1],))
+                self._enqueue((key[1], *self._invalidation.shown_in(key[1])))
             case "ClusterExposurePolicy":
                 # Also the namespaces that it selected before, which are not known any more.
                 self.enqueue_all()

@@ -1,6 +1,6 @@
-"""Results by Service, so that a change costs the work for one Service and not for its namespace."""
+"""What was worked out for a Service is kept, so that a changed Service costs one Service, and not its namespace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from exposure.model.objects import Ref
@@ -10,21 +10,29 @@ Inputs = TypeVar("Inputs")
 
 
 class ResolveCache:
-    """Results by their function and Service. Each depends only on its inputs, and is used again if they are equal.
+    """Results by namespace, by what makes them, and by Service.
 
-    So the cache changes no outcome. Equal inputs are mostly the same objects, so the comparison costs little.
+    One is made from its inputs alone, and used again where they are equal, so the cache changes no outcome. Equal
+    inputs are mostly the same objects, so the comparison costs little.
     """
 
     def __init__(self) -> None:
-        self.entries: dict[tuple[Callable[..., Any], Ref], tuple[Any, Any]] = {}
+        self.entries: dict[str, dict[tuple[Callable[..., Any], str], tuple[Any, Any]]] = {}
 
     def get(self, make: Callable[[Inputs], T], service: Ref, inputs: Inputs) -> T:
         """What `make` returns for these inputs, or has returned where they were equal."""
-        entry = self.entries.get((make, service))
+        here = self.entries.setdefault(service.namespace, {})
+        entry = here.get((make, service.name))
         if entry is None or (entry[0] is not inputs and entry[0] != inputs):
-            entry = self.entries[make, service] = (inputs, make(inputs))
+            entry = here[make, service.name] = (inputs, make(inputs))
         result: T = entry[1]
         return result
 
+    def keep(self, namespace: str, services: Collection[str]) -> None:
+        """Forgets Services that no longer exist."""
+        here = self.entries.get(namespace, {})
+        if len({name for _, name in here}) > len(services):
+            self.entries[namespace] = {key: entry for key, entry in here.items() if key[1] in services}
+
     def forget(self, namespace: str) -> None:
-        self.entries = {key: entry for key, entry in self.entries.items() if key[1].namespace != namespace}
+        self.entries.pop(namespace, None)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from typing import NamedTuple
 
 from exposure.catalog.blind_spots import REASONS, blind_spot
@@ -20,14 +19,14 @@ from exposure.resolve.facts import ClusterFacts
 from exposure.resolve.governed import GovernedService
 from exposure.resolve.ingress_points import BackendRoute, IngressPoint
 from exposure.resolve.inputs import SERVICE_ENTRY_POINTS, NamespaceInputs
-from exposure.resolve.network_policies import TO_SERVICE
+from exposure.resolve.network_policies import TO_SERVICE, shortened
 from exposure.resolve.overlaps import additive, shared_pods
 from exposure.resolve.ports import routed_port
 from exposure.resolve.profiles import ingress_profile, profile_of
 from exposure.resolve.view import NamespaceView
 
-#: The longest name of a Kubernetes object (RFC 1123 subdomain), and the hash that ends a name that is cut.
-LONGEST_NAME, HASH_LENGTH = 253, 8
+#: The longest name of a Kubernetes object (RFC 1123 subdomain).
+LONGEST_NAME = 253
 ORDER = {reason: index for index, reason in enumerate(REASONS)}
 #: Blind spots of a Service's own entry points that do not apply to an ingress point.
 OF_THE_SERVICE_ALONE = ("SharedPods", "AdditivePolicy")
@@ -86,11 +85,7 @@ def build_exposure(
 
 def exposure_name(owner: Owner) -> str:
     """`service-web`. A name too long for an object is cut, and ends in a hash that keeps it apart from others."""
-    full = f"{owner.kind.lower()}-{owner.name}"
-    if len(full) <= LONGEST_NAME:
-        return full
-    digest = sha256(full.encode()).hexdigest()[:HASH_LENGTH]
-    return f"{full[: LONGEST_NAME - HASH_LENGTH - 1].rstrip('-.')}-{digest}"
+    return shortened(f"{owner.kind.lower()}-{owner.name}", LONGEST_NAME)
 
 
 def cluster_blind_spots(facts: ClusterFacts) -> tuple[BlindSpot, ...]:
@@ -231,17 +226,13 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
     known = [backend for backend in routed if backend.service is not None]
     # If no route leads to a Service yet, the namespace of the ingress point itself decides.
     denied = all(backend.view.default_deny for backend in known) if known else views[point.ref.namespace].default_deny
-    governing = {
-        backend.governed.policy.ref: backend.view.inputs.mode_of(backend.governed.policy)
-        for backend in known
-        if backend.governed
-    }
+    governing = [(backend.view, backend.governed.policy) for backend in known if backend.governed]
     blind_spots = [reported for backend in routed for reported in backend.blind_spots]
     if point.proxy.kind in UNKNOWN_PROXIES:
         blind_spots.append(blind_spot(UNKNOWN_PROXIES[point.proxy.kind], point.proxy.detail))
     if not governing and not denied:
         blind_spots.append(blind_spot("Ungoverned"))
-    modes = set(governing.values())
+    modes = {view.inputs.mode_of(policy) for view, policy in governing}
     summaries = {
         backend.service.ref: _backend_in(backend.view.inputs, backend.service) for backend in known if backend.service
     }
@@ -261,7 +252,7 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         # Equal ports of several Services are shown once, whatever their node ports.
         ports=(replace(backend.port, node_port=0) for backend in known if backend.port is not None),
         sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
-        policy=next(iter(governing), None),
+        policy=governing[0][1].ref if governing else None,
         network_policies=(policy for backend in known for policy in backend.carrying),
         blind_spots=blind_spots,
         mode=modes.pop() if len(modes) == 1 else "Enforce",

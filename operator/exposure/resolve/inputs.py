@@ -47,6 +47,11 @@ class NamespaceInputs:
     def name(self) -> str:
         return self.namespace.name
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is written: the annotation Paused, or a namespace that is being deleted."""
+        return self.mode == "Paused" or self.namespace.deleting
+
     def isolation(self, *modes: str) -> Isolation:
         """The isolation that the policies in these modes ask for together."""
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)

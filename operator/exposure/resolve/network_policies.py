@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from exposure.labels import EVERYTHING, Pairs
 from exposure.model.exposures import Source
@@ -25,14 +26,14 @@ LISTED = 4
 class PlannedPolicies:
     """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
 
-    `frozen`: the names of those that a policy in mode Paused leaves as they are. `isolating`: the names of those that
+    `frozen`: the names that a policy in mode Paused leaves as they are. `isolation_names`: the names of those that
     isolate the namespace, planned or left standing by a pause.
     """
 
     enforced: tuple[NetworkPolicy, ...] = ()
     audited: tuple[NetworkPolicy, ...] = ()
     frozen: frozenset[str] = frozenset()
-    isolating: tuple[str, ...] = ()
+    isolation_names: tuple[str, ...] = ()
 
 
 def planned_policies(
@@ -48,11 +49,12 @@ def planned_policies(
             by_mode[service.policy.mode].append(policy)
     modes = {policy.mode for policy in inputs.policies}
     isolating = isolation_policies(inputs.name, inputs.isolation("Enforce"))
-    frozen = {policy.name for policy in by_mode["Paused"]}
     with_paused = isolation_policies(inputs.name, inputs.isolation("Enforce", "Paused"))
     names = tuple(policy.name for policy in with_paused)
-    if with_paused != isolating:
-        # What isolates the namespace depends on a paused policy, so it stays as it is.
+    frozen = {policy.name for policy in by_mode["Paused"]} | _written_for_paused(inputs)
+    frozen -= {policy.name for policy in by_mode["Enforce"]}
+    if "Paused" in modes and (with_paused != isolating or not isolating):
+        # What isolates the namespace depends on a paused policy, as it is or as it was, so it stays.
         frozen |= {DEFAULT_DENY, SAME_NAMESPACE}
         isolating = []
     audited: tuple[NetworkPolicy, ...] = ()
@@ -61,8 +63,16 @@ def planned_policies(
         if_enforced = isolation_policies(inputs.name, inputs.isolation("Enforce", "Audit"))
         audited = _sorted([*if_enforced, *by_mode["Enforce"], *by_mode["Audit"]])
     if inputs.mode == "Audit":
-        return PlannedPolicies(audited=audited, isolating=names)
+        return PlannedPolicies(audited=audited, isolation_names=names)
     return PlannedPolicies(_sorted([*isolating, *by_mode["Enforce"]]), audited, frozenset(frozen), names)
+
+
+def _written_for_paused(inputs: NamespaceInputs) -> set[str]:
+    """Live NetworkPolicies of Services that a paused policy governed, also where it no longer does."""
+    paused = {(POLICY_LABEL, label_value(policy.ref.name)) for policy in inputs.policies if policy.mode == "Paused"}
+    return {
+        name for name, live in inputs.network_policies.items() if live.is_ours and not paused.isdisjoint(live.labels)
+    }
 
 
 def _sorted(policies: Iterable[NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
@@ -89,10 +99,23 @@ def service_policy(governed: GovernedService) -> NetworkPolicy | None:
     if governed.pod_selector is None:
         return None
     service = governed.service
-    labels = ((SERVICE_LABEL, service.name), (POLICY_LABEL, governed.policy.ref.name))
+    labels = ((SERVICE_LABEL, service.name), (POLICY_LABEL, label_value(governed.policy.ref.name)))
     owners = (Owner("v1", "Service", service.name, service.uid),) if service.uid else ()
     spec = PolicySpec(governed.pod_selector, governed.ingress, governed.egress)
     return _policy(service.namespace, TO_SERVICE + service.name, spec, explanation_of(governed), labels, owners)
+
+
+def label_value(name: str) -> str:
+    """The name of an object as a label's value: it may have 253 characters, a value has at most 63."""
+    return shortened(name, 63)
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name that is too long is cut, and ends in a hash that keeps it apart from others."""
+    if len(name) <= longest:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: longest - len(digest) - 1].rstrip('-.')}-{digest}"
 
 
 def _policy(

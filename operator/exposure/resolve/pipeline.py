@@ -34,6 +34,7 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
     webhooks = webhook_blind_spots(here, facts, view.governed, if_enforced.values())
     of_namespace = (webhook.message for webhook in webhooks.get(NO_ENTRY_POINT, ()))
     notes = (here.mode_note, unselected_host_ports(here), *of_namespace)
+    cache.keep(namespace, here.entry_points)
     return Resolution(
         namespace=namespace,
         policies=view.planned.enforced,
@@ -44,5 +45,5 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
         outcomes=policy_outcomes(here, view.governed, " ".join(filter(None, notes))),
         audited=view.planned.audited,
         frozen=view.planned.frozen,
-        paused=here.mode == "Paused" or here.namespace.deleting,
+        paused=here.paused,
     )

@@ -19,7 +19,7 @@ class NamespaceView:
 
     def standing(self, planned: Iterable[NetworkPolicy]) -> dict[str, NetworkPolicy]:
         """The NetworkPolicies that hold once `planned` is written: also those of others, and what a pause keeps."""
-        paused, frozen = self.inputs.mode == "Paused", self.planned.frozen
+        paused, frozen = self.inputs.paused, self.planned.frozen
         live = self.inputs.network_policies.items()
         kept = {name: policy for name, policy in live if paused or name in frozen or not policy.is_ours}
         written = {policy.name: policy for policy in planned if not paused and policy.name not in frozen}
@@ -38,7 +38,7 @@ class NamespaceView:
     def names_for(self, governed: GovernedService) -> tuple[str, ...]:
         """The names of the NetworkPolicies that a governed Service needs."""
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
-        return (*own, *self.planned.isolating)
+        return (*own, *self.planned.isolation_names)
 
     def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
         """The NetworkPolicies of ours that hold for a governed Service."""
