@@ -1,7 +1,7 @@
 """Load balancers, one row for each, with everything that is known about it. `profile` explains the fields.
 
-To add one: a row in `ROWS` with its source, and a scenario (docs/how-to/add-a-provider.md). All else follows from the
-rows: names, classes, the annotations that parsing keeps, the CRDs' enum and the reference pages.
+To add one: a row in `ROWS` with its source, a scenario, and `make docs` (docs/how-to/add-a-provider.md). All else
+follows from the rows: names, classes, the annotations that parsing keeps, the CRDs' enum and the reference pages.
 """
 
 from dataclasses import replace
@@ -229,7 +229,7 @@ ROWS: tuple[LoadBalancerProfile, ...] = (
 )
 # fmt: on
 
-#: An unknown load balancer is assumed to proxy: then only N and what is configured is opened, never a guess.
+#: An unknown load balancer is assumed to proxy: then only nodes and what is configured are admitted, never a guess.
 UNKNOWN = LoadBalancerProfile(
     "unknown", "node", PROXIED, "https://kubernetes.io/docs/tutorials/services/source-ip/", own_addresses="configured"
 )

@@ -24,7 +24,7 @@ class Unreachable(ApiError):
 class Forbidden(ApiError):
     """The role lacks a verb on a resource. The API server's message names both.
 
-    It ends a pass, as every error of a write does. The namespace is tried again, first after 0.2 s, at last every 30 s.
+    It ends a pass, as every error of a write does. The namespace is tried again: first after 0.2 s, then up to 30 s.
     """
 
 

@@ -13,7 +13,7 @@ STOP_SECONDS = 1.0
 
 async def run_kopf(configuration: Configuration, intents: Intents) -> None:
     """Runs Kopf in a thread of its own until it is cancelled. Raises whatever ends that thread."""
-    # Kopf looks for the kinds once, when it starts. They are installed when they have been listed.
+    # Kopf looks for the CRDs once, at its start. Both kinds have been listed by then, so their CRDs exist.
     await intents.synced.wait()
     kopf_loop = asyncio.new_event_loop()
     thread = threading.Thread(target=kopf_loop.run_forever, name="kopf", daemon=True)
@@ -23,7 +23,7 @@ async def run_kopf(configuration: Configuration, intents: Intents) -> None:
         # The future carries a failure from that loop to this one, and a cancellation from this one to that.
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(serving, kopf_loop))
     finally:
-        # Beside the loop: what the operator does at its end, such as releasing the Lease, goes on meanwhile.
+        # Beside the loop, which goes on answering probes.
         await asyncio.to_thread(thread.join, STOP_SECONDS)
 
 
@@ -35,5 +35,5 @@ async def _serve(configuration: Configuration, intents: Intents, operator_loop: 
 
         await serve(configuration, intents, operator_loop)
     finally:
-        # In the loop's next turn, which also tells the future how this one ended.
+        # After the loop's next turn, in which the future gets its result.
         loop.call_soon(loop.stop)

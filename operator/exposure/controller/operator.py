@@ -207,7 +207,7 @@ class Operator:
         """Writes the Exposures and statuses of a namespace's last pass; for CLUSTER, those of cluster policies."""
         if namespace == CLUSTER:
             if any(map(self.scheduler.has, self.cluster_reporter.unknown())):
-                # After a start. When such a namespace has its own report, it asks for this one again.
+                # After a start, some namespaces have not been reported yet. Each of their reports enqueues this one.
                 return PassResult()
             result = await self.cluster_reporter.report()
         else:

@@ -170,7 +170,7 @@ class Resolution:
     paused: bool = False
 
     def written(self, live: Mapping[str, NetworkPolicy]) -> tuple[NetworkPolicy, ...]:
-        """Those that the operator writes: not what a pause leaves as it is, nor what others hold the name of."""
+        """What the operator writes: without names that a pause freezes or that policies of others have."""
         foreign = {name for name, policy in live.items() if not policy.is_ours}
         untouched = foreign | self.frozen
         return () if self.paused else tuple(policy for policy in self.policies if policy.name not in untouched)

@@ -32,7 +32,7 @@ VERDICTS = {Match.YES: Verdict.ALLOWED, Match.NO: Verdict.DENIED, Match.UNKNOWN:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`isolating`: the policies that restrict the pod. `allowing`: those that allow the connection, with the rule."""
+    """`isolating`: policies that restrict the pod, or may. `allowing`: those that allow the connection, with the rule."""
 
     verdict: Verdict
     isolating: tuple[NetworkPolicy, ...]
@@ -59,7 +59,7 @@ class Evaluator:
     def decide(self, direction: Direction, pod: ConnectionEnd, peer: ConnectionEnd, port: PolicyPort) -> Decision:
         """Whether a pod may receive a connection from a peer (ingress), or open one to it (egress).
 
-        `port` is a port of the end that is called: a number; or a range, a name or a protocol, to ask for all of it.
+        `port`, of the end that is called: one number. For a range, a name or a protocol, the answer is about all of it.
         """
         receiver = pod if direction == "ingress" else peer
         isolated = allowed = Match.NO

@@ -116,7 +116,7 @@ class Transition:
                 rules = _joined(rules, self._missing(self.before, self.after, known.pod_selector, direction))
             elif new is None:
                 rules = _joined(rules, self._missing(self.after, self.before, known.pod_selector, direction))
-            # Where one of the two already has all rules, its own order stands: no second write for an order.
+            # If the old or the new rules are complete, their order is used, so that no second write only reorders.
             complete = (own for own in (new, old) if own is not None and set(own) == set(rules))
             wide[direction] = next(complete, rules)
         return PolicySpec(known.pod_selector, wide.get("ingress"), wide.get("egress"))

@@ -28,9 +28,10 @@ HIDES_CLIENTS = frozenset({SourceKind.NODES, SourceKind.OUTSIDE})
 class Delivery:
     """Traffic that arrives in one way: through one entry point, at some ports of a Service.
 
-    `row` is the row of the decision table that fits, `kinds` the sources that are admitted by it. They are fewer than
-    the row's where `withheld`: clients.unenforceable is Deny, and the row would admit what hides the client.
-    `route`: the way from an Ingress or Gateway; `arrival` and `row` are None where a proxy in the cluster calls.
+    `row` is the row of the decision table that fits, None where no port is exposed. `kinds` are the sources that are
+    admitted: those of the row or, if `withheld`, those that can be enforced. It is withheld if clients.unenforceable is
+    Deny and the row would admit what hides the client. `route`: the way from an Ingress or Gateway. `arrival` is None
+    where a proxy in the cluster calls.
     """
 
     entry_point: str

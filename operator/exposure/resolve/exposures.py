@@ -36,7 +36,7 @@ UNKNOWN_PROXIES = {"ambiguous": "ProxyAmbiguous", "missing": "ProxyNotFound"}
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What an entry point shows with any policy or none."""
+    """What an Exposure shows whether or not a policy governs."""
 
     namespace: str
     owner: Owner
@@ -126,7 +126,7 @@ def service_exposures(
             inputs.entry_points[service.name],
             inputs.slices.get(service.name, ()),
             blind_spots,
-            view.carrying(governed),
+            view.network_policies_of(governed),
             inputs.mode_of(governed.policy),
             view.default_deny,
         )
@@ -142,7 +142,7 @@ class ExposureInputs(NamedTuple):
     kinds: frozenset[str]
     slices: tuple[EndpointSlice, ...]
     blind_spots: tuple[BlindSpot, ...]
-    carrying: tuple[Ref, ...]
+    network_policies: tuple[Ref, ...]
     mode: str
     default_deny: bool
 
@@ -164,7 +164,7 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
         ports=(ports.port for ports in governed.open_ports),
         sources=tuple(sources),
         policy=governed.policy.ref,
-        network_policies=inputs.carrying,
+        network_policies=inputs.network_policies,
         blind_spots=(*governed.blind_spots, *inputs.blind_spots),
         mode=inputs.mode,
         refusal=governed.refusal,
@@ -174,7 +174,7 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
 def _ungoverned_exposure(
     view: NamespaceView, facts: ClusterFacts, service: Service, of_webhooks: Iterable[BlindSpot]
 ) -> Exposure:
-    """Without a policy: the clients that the load balancer itself admits, or none under a default deny of ours."""
+    """Without a policy: the clients that the load balancer itself admits. Under a default deny of ours, none."""
     profile = profile_of(service, LoadBalancerOverrides(), facts)
     shown = _shown(
         service, view.inputs.entry_points[service.name], (), _backend_in(view.inputs, service), view.default_deny
@@ -199,11 +199,11 @@ def _shown(
     default_deny: bool,
 ) -> Shown:
     """What a Service shows. Node ports behind a load balancer count only where selected."""
-    behind = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
+    hidden = "NodePort" if "LoadBalancer" in kinds and "NodePort" not in selected_kinds else ""
     published = map(str, service.published) if service.type == "LoadBalancer" else ()
     owner = Owner("v1", "Service", service.name, service.uid)
-    shown = tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != behind)
-    return Shown(service.namespace, owner, shown, (*published, *service.external_ips), (backend,), default_deny)
+    shown_kinds = tuple(kind for kind in SERVICE_ENTRY_POINTS if kind in kinds and kind != hidden)
+    return Shown(service.namespace, owner, shown_kinds, (*published, *service.external_ips), (backend,), default_deny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class RoutedBackend:
     profile: LoadBalancerProfile | None = None
     port: ServicePort | None = None
     sources: tuple[Source, ...] = ()
-    carrying: tuple[Ref, ...] = ()
+    network_policies: tuple[Ref, ...] = ()
     blind_spots: tuple[BlindSpot, ...] = ()
 
 
@@ -253,7 +253,7 @@ def ingress_point_exposure(point: IngressPoint, views: Mapping[str, NamespaceVie
         ports=(replace(backend.port, node_port=0) for backend in known if backend.port is not None),
         sources=tuple(dict.fromkeys(source for backend in known for source in backend.sources)),
         policy=governing[0][1].ref if governing else None,
-        network_policies=(policy for backend in known for policy in backend.carrying),
+        network_policies=(policy for backend in known for policy in backend.network_policies),
         blind_spots=blind_spots,
         mode=modes.pop() if len(modes) == 1 else "Enforce",
     )
@@ -279,7 +279,7 @@ def _routed_backend(
     to_service = Ref(ref.namespace, TO_SERVICE + ref.name)
     return backend(
         port=routed_port(service, route.backend.port),
-        carrying=tuple(policy for policy in view.carrying(governed) if policy == to_service),
+        network_policies=tuple(policy for policy in view.network_policies_of(governed) if policy == to_service),
         sources=tuple(
             source
             for source in governed.sources

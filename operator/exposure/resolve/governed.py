@@ -53,7 +53,7 @@ class GovernedService:
 
 
 class ServiceInputs(NamedTuple):
-    """Everything that decides about one governed Service, and nothing else: its outcome is cached by it.
+    """Everything that decides about one governed Service: its outcome is cached by it. `pods`: all of the namespace.
 
     `same_namespace`: whether the Service's own policy admits the pods of its namespace.
     """
@@ -77,8 +77,8 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
         if service.name not in inputs.governing:
             continue
         policy = inputs.governing[service.name][0]
-        # Without a default deny there is no same-namespace policy either, so each Service's own policy admits it.
-        here = isolation[policy.mode]
+        # Where ingress is not isolated, no same-namespace policy admits ingress, so each Service's own policy does.
+        isolated = isolation[policy.mode]
         own_inputs = ServiceInputs(
             service,
             policy,
@@ -88,7 +88,7 @@ def governed_services(inputs: NamespaceInputs, facts: ClusterFacts, cache: Resol
             facts.routes.get(service.ref, ()),
             inputs.slices.get(service.name, ()),
             inputs.pods,
-            same_namespace=not here.ingress and bool(here.allow_same_namespace),
+            same_namespace=not isolated.ingress and bool(isolated.allow_same_namespace),
         )
         governed[service.name] = cache.get(_governed, service.ref, own_inputs)
     return governed

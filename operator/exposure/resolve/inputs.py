@@ -57,7 +57,7 @@ class NamespaceInputs:
         return combined_isolation(policy.spec.isolation for policy in self.policies if policy.mode in modes)
 
     def mode_of(self, policy: EffectivePolicy) -> str:
-        """The namespace's Audit or Paused beats the mode of a policy. Enforce is the default and lifts neither."""
+        """The namespace's annotation Audit or Paused overrides the policy's mode. Enforce changes nothing."""
         return self.mode or policy.mode
 
 
@@ -93,7 +93,10 @@ def gather_inputs(snapshot: Snapshot, facts: ClusterFacts, name: str) -> Namespa
 
 
 def _namespace_mode(namespace: Namespace, limits: Limits) -> tuple[str | None, str]:
-    """The mode that the namespace's annotation asks for, and why it is ignored where it is."""
+    """The mode that the namespace's annotation asks for, and why it is ignored where it is.
+
+    If a ClusterExposurePolicy selects the namespace, only Enforce is allowed, unless limits.allowModes lists more.
+    """
     asked = namespace.mode
     if asked is None:
         return None, ""

@@ -24,10 +24,10 @@ LISTED = 4
 
 @dataclass(frozen=True, slots=True)
 class PlannedPolicies:
-    """`enforced` should exist; `audited` are those that Audit mode only plans, the enforced ones among them.
+    """`enforced` should exist. `audited` would, if Audit were Enforce; empty where nothing is in mode Audit.
 
-    `frozen`: the names that a policy in mode Paused leaves as they are. `isolation_names`: the names of those that
-    isolate the namespace, planned or left standing by a pause.
+    `frozen`: the names that a policy in mode Paused leaves as they are. `isolation_names`: the names of those by which
+    policies in mode Enforce or Paused isolate the namespace, live or not.
     """
 
     enforced: tuple[NetworkPolicy, ...] = ()

@@ -30,7 +30,7 @@ def resolve(snapshot: Snapshot, facts: ClusterFacts, namespace: str, cache: Reso
     # What is reported: an Exposure for each entry point, and what became of each policy.
     views = {name: NamespaceView(own, governed[name], planned[name]) for name, own in inputs.items()}
     view, here = views[namespace], inputs[namespace]
-    if_enforced = view.standing(view.planned.audited or view.planned.enforced)
+    if_enforced = view.in_force_after(view.planned.audited or view.planned.enforced)
     webhooks = webhook_blind_spots(here, facts, view.governed, if_enforced.values())
     of_namespace = (webhook.message for webhook in webhooks.get(NO_ENTRY_POINT, ()))
     notes = (here.mode_note, unselected_host_ports(here), *of_namespace)

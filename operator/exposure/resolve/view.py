@@ -17,8 +17,8 @@ class NamespaceView:
     governed: dict[str, GovernedService]
     planned: PlannedPolicies
 
-    def standing(self, planned: Iterable[NetworkPolicy]) -> dict[str, NetworkPolicy]:
-        """The NetworkPolicies that hold once `planned` is written: also those of others, and what a pause keeps."""
+    def in_force_after(self, planned: Iterable[NetworkPolicy]) -> dict[str, NetworkPolicy]:
+        """All NetworkPolicies in force after `planned` is written: these, those of others, and what a pause keeps."""
         paused, frozen = self.inputs.paused, self.planned.frozen
         live = self.inputs.network_policies.items()
         kept = {name: policy for name, policy in live if paused or name in frozen or not policy.is_ours}
@@ -27,8 +27,8 @@ class NamespaceView:
 
     @cached_property
     def ours(self) -> dict[str, NetworkPolicy]:
-        """Our NetworkPolicies that hold once the plan is carried out, by name."""
-        return {name: policy for name, policy in self.standing(self.planned.enforced).items() if policy.is_ours}
+        """Our NetworkPolicies in force after the plan is carried out, by name."""
+        return {name: policy for name, policy in self.in_force_after(self.planned.enforced).items() if policy.is_ours}
 
     @cached_property
     def default_deny(self) -> bool:
@@ -40,6 +40,6 @@ class NamespaceView:
         own = () if governed.pod_selector is None else (TO_SERVICE + governed.service.name,)
         return (*own, *self.planned.isolation_names)
 
-    def carrying(self, governed: GovernedService) -> tuple[Ref, ...]:
+    def network_policies_of(self, governed: GovernedService) -> tuple[Ref, ...]:
         """The NetworkPolicies of ours that hold for a governed Service."""
         return tuple(Ref(self.inputs.name, name) for name in self.names_for(governed) if name in self.ours)

@@ -1,4 +1,4 @@
-"""Rules that admit: each looks at one delivery and yields the sources that are admitted."""
+"""Rules that admit. Most look at one delivery and yield the sources that are admitted."""
 
 from functools import cache
 
@@ -93,7 +93,8 @@ def admit_health_checks(case: Case, delivery: Delivery) -> Findings:
 def admit_nodes(case: Case, delivery: Delivery) -> Findings:
     """The nodes' addresses are admitted if, with externalTrafficPolicy Cluster, the CNI sees a node's address.
 
-    Rows `node-cluster-post` (for every connection) and `node-cluster-pre-*` (for a pod on another node).
+    Rows `node-cluster-post` (for every connection) and `node-cluster-pre-*` (for a pod on another node). Not where that
+    is withheld: the clients are narrow, and clients.unenforceable is Deny (`Delivery.withheld`).
     """
     if SourceKind.NODES in delivery.kinds:
         addresses, blind_spots = _node_addresses(case)

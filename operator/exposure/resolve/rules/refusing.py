@@ -46,7 +46,10 @@ def refuse_unaccepted_policy(case: Case, access: Access) -> None:
 
 
 def refuse_public_entry_points(case: Case, access: Access) -> None:
-    """If limits.allowPublic is false, an entry point of the Service stays closed if its clients are a whole family."""
+    """If limits.allowPublic is false, an entry point of the Service stays closed if its clients are a whole family.
+
+    Behind an Ingress or a Gateway, the proxy's own Service is asked in its namespace.
+    """
     if case.limits.allow_public:
         return
     for delivery in case.deliveries:
