@@ -709,7 +709,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Denies all {' and '.join(directions)} of every pod, except what other policies allow.",
         'Lets pods of this namespace connect to each other.',
         'Service {governed.service.name}',
-        "Admits no connection to {service}: {governed.refusal or 'the policy opens nothing.'}",
+        "Admits no connection to {service}: {governed.refusals() or 'the policy opens nothing.'}",
         'the policy opens nothing.',
         'the same namespace',
         "Admits {who} to {', '.join(dict.fromkeys(ports)) or 'every port'} of {service}, by {governed.policy.ref}.",
@@ -718,7 +718,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "resolve/outcomes": (
         'Governed by {winner.ref.kind} {winner.ref} instead.',
-        "Opens {count} {'port' if count == 1 else 'ports'} to {kinds or 'no source'}.",
+        "Opens {count} {'port' if count == 1 else 'ports'} to {kinds or 'no source'}. {refusals}",
         'no source',
     ),
     "resolve/overlaps": (
@@ -739,6 +739,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "The load balancer sends health checks to the pod's port.",
         "Nodes replace the client's address with these (SNAT): {why}.",
         'Everyone outside the cluster is admitted: {why}.',
+        'Only connections that keep this address are admitted: clients.unenforceable is Deny.',
         "PrivateLink clients and clients of the other address family have the load balancer's addresses.",
         'Profile {delivery.profile.slug}.',
         "Clients of the other address family arrive with the load balancer's addresses.",

@@ -222,6 +222,35 @@ def test_what_is_not_filtered_is_reported_though_nothing_is_admitted() -> None:
     assert reports("PolicyNotEnforced")(exposure)
 
 
+def test_a_refusal_closes_one_entry_point_and_no_other_reports_it() -> None:
+    """limits.allowPublic: false closes the load balancer of a Service. The Ingress that leads to it stays open."""
+    resolution = resolved(
+        policy(),
+        cluster_policy(limits={"allowPublic": False}),
+        service(ip="203.0.113.20"),
+        *through_ingress(host_network=False),
+    )
+    own, ingress = the_exposure(resolution, "service-web"), the_exposure(resolution, "ingress-web")
+    assert ("LoadBalancer admits everyone" in own.refusal, own.ports, own.sources) == (True, (), ())
+    assert [80] == [port.port for port in ingress.ports]
+    assert ["ProxyPods"] == [source.kind for source in ingress.sources]
+    assert not reports("BackendNotGranted")(ingress)
+    [message] = [
+        of.message for outcome in resolution.outcomes for of in outcome.services if of.name == "web" and of.governed
+    ]
+    assert "Opens 1 port to ProxyPods." in message
+    assert "LoadBalancer admits everyone" in message
+
+
+@pytest.mark.parametrize("unenforceable", ["Allow", "Deny"])
+def test_the_explanation_of_a_source_says_what_is_withheld(unenforceable: str) -> None:
+    """On a CNI that filters after SNAT, no client keeps its address through another node."""
+    here = policy(clients={**CLIENTS, "unenforceable": unenforceable})
+    exposure = the_exposure(resolved(here, service(), node(), cni="ovn-kubernetes"), "service-web")
+    explanations = " ".join(source.explanation for source in exposure.sources)
+    assert (unenforceable == "Deny") == ("clients.unenforceable is Deny" in explanations)
+
+
 def test_every_rule_has_a_case() -> None:
     """No rule is untested."""
     assert {rule.__name__ for rule in RULES} == {*CASES, *ELSEWHERE}

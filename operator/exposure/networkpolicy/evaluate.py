@@ -32,7 +32,7 @@ VERDICTS = {Match.YES: Verdict.ALLOWED, Match.NO: Verdict.DENIED, Match.UNKNOWN:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`isolating`: policies that restrict the pod, or may. `allowing`: those that allow the connection, with the rule."""
+    """`isolating`: policies that restrict the pod, or may. `allowing`: policies and rules that allow it."""
 
     verdict: Verdict
     isolating: tuple[NetworkPolicy, ...]

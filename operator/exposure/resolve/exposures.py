@@ -152,22 +152,23 @@ def _governed_exposure(inputs: ExposureInputs) -> Exposure:
     selected_kinds = governed.policy.spec.selected_entry_points
     backend = _backend(governed.service, inputs.slices, governed.pods)
     shown = _shown(governed.service, kinds, selected_kinds, backend, inputs.default_deny)
-    sources = (
+    sources = tuple(
         source if source.entry_point else replace(source, entry_point=shown.kinds[0])
         for source in governed.sources
         if source.entry_point in SERVICE_ENTRY_POINTS or source.kind is SourceKind.PEERS
     )
+    all_closed = not sources and governed.closed.keys() >= {*shown.kinds}
     return build_exposure(
         shown,
         inputs.facts,
         governed.profile,
-        ports=(ports.port for ports in governed.open_ports),
-        sources=tuple(sources),
+        ports=() if all_closed else (ports.port for ports in governed.open_ports),
+        sources=sources,
         policy=governed.policy.ref,
         network_policies=inputs.network_policies,
         blind_spots=(*governed.blind_spots, *inputs.blind_spots),
         mode=inputs.mode,
-        refusal=governed.refusal,
+        refusal=governed.refusals(*shown.kinds),
     )
 
 
@@ -308,9 +309,8 @@ def _why_not_granted(route: BackendRoute, governed: GovernedService | None, serv
     kind, policy = route.ingress_point.kind, governed.policy
     if kind not in policy.spec.selected_entry_points:
         return f"entryPoints of {policy.ref} do not list {kind}"
-    if governed.refusal and not any(source.entry_point == kind for source in governed.sources):
-        # A refusal of another entry point of the Service does not close this one.
-        return governed.refusal.rstrip(".")
+    if refusal := governed.refusals(kind):
+        return refusal.rstrip(".")
     port = routed_port(service, route.backend.port)
     if port is None:
         return "the Service has no such port"

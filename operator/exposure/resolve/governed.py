@@ -1,7 +1,7 @@
 """Governed Services: each Service that a policy governs, and what the rules decided for it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -30,7 +30,8 @@ from exposure.resolve.selected_pods import select_pods
 
 @dataclass(frozen=True, slots=True)
 class GovernedService:
-    """`ingress` () admits no connection; `egress` None leaves it unrestricted. `refusal`: why something stays closed.
+    """`ingress` () admits no connection; `egress` None leaves it unrestricted. `refusal`: why nothing is opened;
+    `closed`: the entry points that stay closed, each with its refusal.
 
     `pod_selector` None: no NetworkPolicy can select its pods. `ports` are the Service ports that the policy exposes.
     """
@@ -46,6 +47,12 @@ class GovernedService:
     egress: tuple[Rule, ...] | None
     blind_spots: tuple[BlindSpot, ...]
     refusal: str = ""
+    closed: Mapping[str, str] = field(default_factory=dict)
+
+    def refusals(self, *entry_points: str) -> str:
+        """Why these entry points, or all where none is named, stay closed; "" where they are open."""
+        closed = (self.closed.get(entry_point, "") for entry_point in entry_points or self.closed)
+        return self.refusal or " ".join(filter(None, dict.fromkeys(closed)))
 
     @property
     def open_ports(self) -> tuple[ServicePorts, ...]:
@@ -120,12 +127,13 @@ def _governed(inputs: ServiceInputs) -> GovernedService:
         profile=case.profile,
         pod_selector=selected.selector if access.selectable else None,
         pods=selected.pods,
-        ports=() if access.refused else ports,
+        ports=() if access.refusal else ports,
         sources=sources,
-        ingress=() if access.refused else _ingress(sources, inputs.same_namespace),
+        ingress=() if access.refusal else _ingress(sources, inputs.same_namespace),
         egress=access.egress,
         blind_spots=tuple(dict.fromkeys(access.blind_spots)),
         refusal=access.refusal,
+        closed=access.closed,
     )
 
 

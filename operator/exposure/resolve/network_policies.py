@@ -130,7 +130,7 @@ def explanation_of(governed: GovernedService) -> str:
     """One sentence: who may reach which ports of the Service's pods, and by which policy."""
     service = f"Service {governed.service.name}"
     if not governed.ingress:
-        return f"Admits no connection to {service}: {governed.refusal or 'the policy opens nothing.'}"
+        return f"Admits no connection to {service}: {governed.refusals() or 'the policy opens nothing.'}"
     who = "; ".join(dict.fromkeys(map(_listed, governed.sources))) or "the same namespace"
     ports = (str(port) for rule in governed.ingress for port in rule.ports or ())
     return f"Admits {who} to {', '.join(dict.fromkeys(ports)) or 'every port'} of {service}, by {governed.policy.ref}."

@@ -31,13 +31,16 @@ def _services(
 ) -> Iterator[ServiceOutcome]:
     for name, (winner, *overruled) in inputs.governing.items():
         if winner.ref == policy.ref:
-            yield ServiceOutcome(name, governed[name].refusal or _summary(governed[name]))
+            yield ServiceOutcome(name, _summary(governed[name]))
         elif any(loser.ref == policy.ref for loser in overruled):
             yield ServiceOutcome(name, f"Governed by {winner.ref.kind} {winner.ref} instead.", governed=False)
 
 
 def _summary(governed: GovernedService) -> str:
-    """`Opens 2 ports to Clients, HealthChecks.`"""
+    """`Opens 2 ports to Clients, HealthChecks.`, and why an entry point stays closed."""
+    refusals = governed.refusals()
+    if refusals and not governed.sources:
+        return refusals
     count = len(governed.open_ports)
     kinds = ", ".join(dict.fromkeys(source.kind for source in governed.sources))
-    return f"Opens {count} {'port' if count == 1 else 'ports'} to {kinds or 'no source'}."
+    return f"Opens {count} {'port' if count == 1 else 'ports'} to {kinds or 'no source'}. {refusals}".strip()

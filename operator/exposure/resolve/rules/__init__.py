@@ -50,6 +50,6 @@ def decide_access(case: Case) -> Access:
     access = Access()
     for rule in RULES:
         rule(case, access)
-        if access.refused:
+        if access.refusal:
             break
     return access

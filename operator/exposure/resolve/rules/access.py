@@ -14,16 +14,15 @@ from exposure.resolve.delivery import Case, Delivery
 class Access:
     """What the rules have decided so far.
 
-    `refusal`: why something is not opened; with `refused`, why nothing is. `closed`: entry points through which nothing
-    is admitted. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.
+    `refusal`: why nothing of the Service is opened. `closed`: entry points through which nothing is admitted, each with
+    its refusal. `egress` None leaves egress unrestricted. `selectable` False: no NetworkPolicy can select the pods.
     """
 
     sources: list[Source] = field(default_factory=list)
     blind_spots: list[BlindSpot] = field(default_factory=list)
     egress: tuple[Rule, ...] | None = None
     refusal: str = ""
-    refused: bool = False
-    closed: set[str] = field(default_factory=set)
+    closed: dict[str, str] = field(default_factory=dict)
     selectable: bool = True
 
     def admit(self, source: Source) -> None:
@@ -34,12 +33,11 @@ class Access:
 
     def refuse(self, refusal: str) -> None:
         """Nothing of the Service is opened, and no later rule runs."""
-        self.refusal, self.refused = refusal, True
+        self.refusal = refusal
 
     def close(self, entry_point: str, refusal: str) -> None:
         """Nothing is admitted through this entry point. The first refusal is shown."""
-        self.closed.add(entry_point)
-        self.refusal = self.refusal or refusal
+        self.closed.setdefault(entry_point, refusal)
 
 
 DecisionRule: TypeAlias = Callable[[Case, Access], None]

@@ -22,6 +22,7 @@ EXPLANATIONS = {
     SourceKind.NODES: "Nodes replace the client's address with these (SNAT): {why}.",
     SourceKind.OUTSIDE: "Everyone outside the cluster is admitted: {why}.",
 }
+WITHHELD = "Only connections that keep this address are admitted: clients.unenforceable is Deny."
 BESIDE_CLIENTS = "PrivateLink clients and clients of the other address family have the load balancer's addresses."
 
 
@@ -178,6 +179,8 @@ def _source(
     assert row is not None
     of_provider = kind in (SourceKind.LOAD_BALANCER, SourceKind.HEALTH_CHECKS)
     reference = reference or (delivery.profile.source if of_provider else row.reference)
+    if delivery.withheld and kind is not SourceKind.HEALTH_CHECKS:
+        explanation = WITHHELD
     explanation = explanation or _explanation(kind, row.why)
     ports = delivery.targets if ports is None else ports
     return Source(kind, admitted, ports, row, explanation, reference, peers, delivery.entry_point)
