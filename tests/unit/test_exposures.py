@@ -7,7 +7,7 @@ import pytest
 
 from exposure.model.exposures import Exposure
 from exposure.networkpolicy.values import Owner
-from exposure.resolve import cluster_facts, resolve
+from exposure.resolve import ResolveCache, cluster_facts, resolve
 from exposure.resolve.exposures import exposure_name
 from tests.unit.snapshots import (
     Json,
@@ -186,3 +186,12 @@ def test_a_missing_backend_is_reported() -> None:
     assert "leads to shop/web, which does not exist" in " ".join(
         blind_spot.message for blind_spot in exposure.blind_spots
     )
+
+
+def test_the_cache_forgets_services_that_are_gone() -> None:
+    """A namespace whose Services come and go keeps nothing of those that are gone."""
+    cache = ResolveCache()
+    for services in ([service(), service("api")], [service()]):
+        here = snapshot(policy(), *services, node())
+        resolve(here, cluster_facts(here), "shop", cache)
+        assert {raw["metadata"]["name"] for raw in services} == {name for _, name in cache.entries["shop"]}
