@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from exposure.addresses import Network
 from exposure.catalog.cnis import CNIS
 from exposure.labels import NAMESPACE_LABEL
 from exposure.model.exposures import Exposure, Source, SourceKind
@@ -144,19 +145,20 @@ def from_text(exposure: Exposure) -> str:
     sources = sorted(exposure.sources, key=lambda source: CELL_ORDER.index(source.kind))
     entries = list(dict.fromkeys(entry for source in sources for entry in _entries(source)))
     more = f" +{len(entries) - CELL_ENTRIES}" if len(entries) > CELL_ENTRIES else ""
-    return ",".join(entries[:CELL_ENTRIES]) + more or NONE
+    return ",".join(map(str, entries[:CELL_ENTRIES])) + more or NONE
 
 
-def _entries(source: Source) -> Iterable[str]:
+def _entries(source: Source) -> Iterable[Network | str]:
+    """Networks are written as text only where the cell shows them: a source may have hundreds."""
     if source.kind is SourceKind.HEALTH_CHECKS:
         return ()
-    return (*(str(block.cidr) for block in source.blocks), *map(_peer_entry, source.peers))
+    return (*(block.cidr for block in source.blocks), *map(_peer_entry, source.peers))
 
 
-def _peer_entry(peer: Peer) -> str:
+def _peer_entry(peer: Peer) -> Network | str:
     """`shop/app=web`, `shop/*`, `*/app=web`: namespace and pods; `./` is the entry point's own namespace."""
     if peer.block is not None:
-        return str(peer.block.cidr)
+        return peer.block.cidr
     pods = "*" if peer.pods is None or peer.pods.empty else str(peer.pods)
     if peer.namespaces is None:
         return f"./{pods}"
