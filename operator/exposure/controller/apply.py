@@ -10,7 +10,7 @@ from itertools import groupby
 
 from exposure.controller.errors import ApiError, Conflict, Invalid, NamespaceTerminating, NotFound
 from exposure.controller.queue import PassResult
-from exposure.controller.store import Store
+from exposure.controller.store import Store, is_as_wanted
 from exposure.controller.tables import Key
 from exposure.controller.writer import NotLeading, Writer
 from exposure.model.plans import Change, Plan
@@ -80,7 +80,7 @@ async def _write(change: Change, key: Key, store: Store, writer: Writer) -> None
             raise Conflict(409, "it was deleted, or no longer belongs to the operator", request=f"apply {change.name}")
         # A precondition: another object of the same name is refused and not overwritten.
         body["metadata"]["uid"] = live.uid
-    with store.expecting(key, change.policy):
+    with store.expecting("NetworkPolicy", key, lambda live: is_as_wanted(live, change.policy)):
         # A create is not forced: where an object of this name has appeared meanwhile, that is a Conflict.
         await writer.apply(store.policies, body, force=change.verb == "update")
         live = store.policies.get(key)
@@ -93,7 +93,7 @@ async def _delete(key: Key, store: Store, writer: Writer) -> None:
     live = store.policies.get(key)
     if live is None or live.deleting or not live.is_ours:
         return
-    with store.expecting(key, None):
+    with store.expecting("NetworkPolicy", key, lambda live: live is None):
         answer = await writer.delete(store.policies.kind.plural, store.policies.path(key), live.uid)
         if answer.get("kind") == "NetworkPolicy" and answer["metadata"].get("finalizers"):
             store.policies.put(answer)

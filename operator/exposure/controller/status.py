@@ -135,11 +135,14 @@ class Reporter:
         verified = self._verified()
         if verified is not None:
             body["status"]["conditions"] += conditions([verified], previous, now())
-        return None if live is not None and self._is_live(body, live.digest) else body
+        return None if live is not None and self._is_live(body, digest(body), live.digest) else body
 
     async def _write_exposure(self, exposure: Exposure, body: Object, result: PassResult) -> None:
-        before = self._store.exposures.get((exposure.namespace, exposure.name))
-        if not await self._write(self._store.exposures, body, result) or before is None:
+        key, wanted = (exposure.namespace, exposure.name), digest(body)
+        before = self._store.exposures.get(key)
+        with self._store.expecting("Exposure", key, lambda live: live is not None and live.digest == wanted):
+            is_written = await self._write(self._store.exposures, body, wanted, result)
+        if not is_written or before is None:
             return
         owner = exposure.owner
         named = {"namespace": exposure.namespace, "name": owner.name, "uid": owner.uid}
@@ -164,9 +167,9 @@ class Reporter:
         `message`: why the live policies do not equal the plan, "" where they do. `planned`: what Enforce would change.
         """
         kind, name = outcome.policy.kind, outcome.policy.name
-        table = self._store.tables[kind]
-        raw = table.raw.get((namespace, name))
-        if raw is None or integer(raw["metadata"], "generation", 1) != outcome.generation:
+        table, key = self._store.tables[kind], (namespace, name)
+        raw = table.raw.get(key)
+        if raw is None or _generation(raw) != outcome.generation:
             return  # A newer generation has arrived. The next report is about that.
         live = raw["status"]
         previous = live.get("conditions") or ()
@@ -184,15 +187,29 @@ class Reporter:
             "metadata": {key: value for key, value in metadata.items() if value},
             "status": status,
         }
-        if not self._is_live(body, without_times(live)) and await self._write(table, body, result, "/status"):
+        wanted = without_times(status)
+        if self._is_live(body, wanted, without_times(live)):
+            return
+
+        def is_expected(_: object) -> bool:
+            live = table.raw.get(key)
+            return (
+                live is not None and _generation(live) == outcome.generation and without_times(live["status"]) == wanted
+            )
+
+        with self._store.expecting(kind, key, is_expected):
+            is_written = await self._write(table, body, wanted, result, "/status")
+        if is_written:
             self._post_transitions(body, previous)
 
-    def _is_live(self, body: Object, live: object) -> bool:
+    def _is_live(self, body: Object, wanted: object, live: object) -> bool:
         """Whether what is `live` is what the body says, or what the API server stores when this body is sent."""
-        wanted = _shown(body)
         return live == wanted or self._stored_forms.get((body["kind"], key_of(body))) == (wanted, live)
 
-    async def _write(self, table: ObjectTable, body: Object, result: PassResult, subresource: str = "") -> bool:
+    async def _write(
+        self, table: ObjectTable, body: Object, sent: object, result: PassResult, subresource: str = ""
+    ) -> bool:
+        """Whether it was written. `sent`: what of the body is compared with what the API server stores."""
         try:
             written = await self._writer.apply(table, body, subresource)
         except (NamespaceTerminating, NotFound):
@@ -200,7 +217,7 @@ class Reporter:
         except (ApiError, NotLeading) as error:
             result.fail(error)
             return False
-        sent, stored = _shown(body), _shown(written)
+        stored = _shown(written)
         if sent != stored:
             self._stored_forms[table.kind.kind, key_of(body)] = (sent, stored)
         return True
@@ -227,6 +244,10 @@ class Reporter:
 def _shown(raw: Raw) -> object:
     """What of an Exposure or of a policy's status is compared."""
     return digest(raw) if raw["kind"] == "Exposure" else without_times(mapping(raw, "status"))
+
+
+def _generation(raw: Raw) -> int:
+    return integer(raw["metadata"], "generation", 1)
 
 
 def now() -> str:

@@ -90,8 +90,8 @@ class Store:
         self._facts = cluster_facts(self.snapshot)
         self._facts_are_stale = True
         self._invalidation = Invalidation(self._facts)
-        #: What our own writes under way make of a NetworkPolicy. None: they delete it.
-        self._expected: dict[Key, NetworkPolicy | None] = {}
+        #: Kind and key of what our own writes under way change → whether a value is what they make of it.
+        self._expected: dict[tuple[str, Key], Callable[[Any], bool]] = {}
 
     def enqueue_all(self) -> None:
         self._enqueue(self.namespaces())
@@ -112,22 +112,23 @@ class Store:
         return self._facts
 
     @contextlib.contextmanager
-    def expecting(self, key: Key, policy: NetworkPolicy | None) -> Iterator[None]:
-        """Our own write makes this of a NetworkPolicy (None: deletes it), so its event enqueues nothing."""
-        self._expected[key] = policy
+    def expecting(self, kind: str, key: Key, is_expected: Callable[[Any], bool]) -> Iterator[None]:
+        """During our own write of an object: an event after which its value is the expected one enqueues nothing."""
+        self._expected[kind, key] = is_expected
         try:
             yield
         finally:
-            del self._expected[key]
+            del self._expected[kind, key]
 
     def _changed(self, kind: Kind, key: Key, before: Any, after: Any) -> None:
         if not self._facts_are_stale and self._invalidation.affects_facts(kind, key, before, after, self.snapshot):
             self._facts_are_stale = True
         if not self.begun:
             return
+        is_expected = self._expected.get((kind.kind, key))
+        if is_expected is not None and is_expected(after):
+            return
         match kind.kind:
-            case "NetworkPolicy" if key in self._expected and is_as_wanted(after, self._expected[key]):
-                return
             case "Namespace":
                 self._enqueue((key[1], *self._invalidation.shown_in(key[1])))
             case "ClusterExposurePolicy":
