@@ -37,7 +37,7 @@ def a_store() -> tuple[Store, list[str]]:
     ids=["the echo of the write enqueues nothing", "another client's change enqueues", "a deletion enqueues"],
 )
 def test_an_event_during_an_own_write_of_an_exposure(event: dict[str, Any] | None, enqueued: list[str]) -> None:
-    store, seen = a_store()
+    store, namespaces = a_store()
     before, sent = exposure(1, ""), digest(exposure(0, "192.0.2.1"))
     store.exposures.put(before, own_write=True)
     key = ("shop", "service-web")
@@ -46,20 +46,20 @@ def test_an_event_during_an_own_write_of_an_exposure(event: dict[str, Any] | Non
             store.exposures.remove(exposure(2, ""))
         else:
             store.exposures.put(event)
-    assert seen == enqueued
+    assert namespaces == enqueued
 
 
 def test_an_event_after_the_own_write_enqueues() -> None:
-    store, seen = a_store()
+    store, namespaces = a_store()
     key = ("shop", "service-web")
     with store.expecting("Exposure", key, lambda _: True):
         store.exposures.put(exposure(1, "192.0.2.1"))
     store.exposures.put(exposure(2, ""))
-    assert seen == ["shop"]
+    assert namespaces == ["shop"]
 
 
 def test_an_event_of_another_object_enqueues_during_an_own_write() -> None:
-    store, seen = a_store()
+    store, namespaces = a_store()
     with store.expecting("Exposure", ("shop", "ingress-shop"), lambda _: True):
         store.exposures.put(exposure(1, "192.0.2.1"))
-    assert seen == ["shop"]
+    assert namespaces == ["shop"]
