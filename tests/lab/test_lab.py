@@ -1,19 +1,26 @@
 """Real packets in a lab of network namespaces."""
 
+import itertools
 import random
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.processes import mentioning
 from tests.lab import cells
+from tests.lab.enforcer.model import compile_model
+from tests.lab.enforcer.nft import Nftables
+from tests.lab.enforcer.objects import Cluster, parse_node, parse_pod, parse_policy
+from tests.lab.enforcer.rules import Position, node_rules
 from tests.lab.entry_points import EntryPoint
 from tests.lab.lab import Lab
 from tests.lab.pods import PodSpec
@@ -23,6 +30,7 @@ from tests.lab.traffic import Outcome, Probe
 pytestmark = pytest.mark.lab
 REPOSITORY = Path(__file__).resolve().parents[2]
 DENY = policy("deny", "shop", {}, {}, ["Ingress"])
+ALWAYS = [{"ipBlock": {"cidr": f"192.0.2.{last}/32"}} for last in (130, 140)]
 
 
 def _shop(lab: Lab) -> None:
@@ -46,7 +54,7 @@ def test_packets_agree_with_the_oracle(position: str, proxy_mode: str) -> None:
 
 def test_updates_neither_cut_nor_open() -> None:
     """While a policy changes, a client that is always allowed is never refused, and any other is always refused."""
-    always = {"from": [{"ipBlock": {"cidr": "192.0.2.130/32"}}]}
+    always = {"from": ALWAYS}
     with Lab(metallb=False) as lab:
         _shop(lab)
         web = lab.pods["shop/web-n1"].host
@@ -62,6 +70,49 @@ def test_updates_neither_cut_nor_open() -> None:
                 probes = [Probe(lab.clients[name].netns, web.addresses[0], 8080)] * 20
                 outcomes.update((name, result.outcome) for result in lab.probe(probes))
     assert {("allowed", Outcome.ANSWERED): 2000, ("stranger", Outcome.REFUSED): 2000} == dict(outcomes)
+
+
+def _table(lab: Lab, ingress: list[Any]) -> str:
+    """The table of n1 with a policy for the pods `app=web`."""
+    pods, namespace = lab.api.list("Pod"), {"shop": {"team": "shop"}}
+    closed = policy("web", "shop", {"app": "web"}, {"ingress": ingress}, ["Ingress"])
+    model = compile_model(Cluster(namespace, tuple(map(parse_pod, pods)), (parse_policy(closed),)))
+    [node] = [parse_node(node) for node in lab.api.list("Node") if node["metadata"]["name"] == "n1"]
+    return node_rules(model, node, Position.PRE)
+
+
+def test_a_table_replaced_under_traffic_neither_cuts_nor_opens() -> None:
+    """While a node's table is replaced without a pause, those always admitted are answered and all others refused."""
+    with Lab(metallb=False, enforcing=False) as lab:
+        _shop(lab)
+        pod, node = lab.pods["shop/web-n1"].host, lab.nodes["n1"]
+        for client in lab.clients.values():
+            with client.netns.inside():
+                subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
+        tables = [_table(lab, [{"from": [*ALWAYS, *more]}]) for more in ([], [{"ipBlock": {"cidr": "10.0.0.0/8"}}])]
+        replaced, done = 0, threading.Event()
+
+        def replace() -> None:
+            nonlocal replaced
+            filters = Nftables(Path(node.netns.path))
+            for text in itertools.cycle(tables):
+                filters.run(text)
+                replaced += 1
+                if done.is_set():
+                    break
+            filters.close()
+
+        thread = threading.Thread(target=replace)
+        thread.start()
+        time.sleep(0.2)  # the first table is in force
+        outcomes: Counter[tuple[str, Outcome]] = Counter()
+        for name, _ in itertools.product(("allowed", "stranger"), range(100)):
+            probes = [Probe(lab.clients[name].netns, pod.addresses[0], 8080)] * 100
+            outcomes.update((name, result.outcome) for result in lab.probe(probes, at_once=40))
+        done.set()
+        thread.join()
+    assert {("allowed", Outcome.ANSWERED): 10_000, ("stranger", Outcome.REFUSED): 10_000} == dict(outcomes)
+    assert 300 < replaced
 
 
 def test_policies_are_in_force_quickly() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.lab.enforcer.objects import Address, Block, IpBlock
@@ -77,7 +77,7 @@ def addresses_of(parts: Iterable[Address | IpBlock]) -> Addresses:
     return Addresses(union(by_version[4]), union(by_version[6]))
 
 
-def text(version: int, ranges: Ranges) -> str:
-    """As nftables writes it: `10.0.0.1, 10.1.0.0-10.1.0.255`."""
+def texts(version: int, ranges: Ranges) -> Iterator[str]:
+    """Each range as nftables writes it: `10.0.0.1` or `10.1.0.0-10.1.0.255`."""
     kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
-    return ", ".join(str(kind(low)) if low == high else f"{kind(low)}-{kind(high)}" for low, high in ranges)
+    return (str(kind(low)) if low == high else f"{kind(low)}-{kind(high)}" for low, high in ranges)
