@@ -2,8 +2,8 @@
 
 Addresses and ports stand in rules of their own, never in a set or a map. A packet keeps the rules that it began with,
 but sets of ranges and verdict maps are looked up in the generation of that instant: while a table was replaced, packets
-on their way found no element, old or new. (Linux 6.18, under full load: one replacement in fourteen refused somebody
-who was always admitted, one in a thousand admitted somebody who never was.) `test_lab` replaces tables under traffic.
+on their way found no element, old or new. (Linux 6.18, under full load: one replacement in fourteen refused a client
+that was always admitted, one in a thousand admitted one that never was.) `test_lab` replaces tables under traffic.
 """
 
 from __future__ import annotations
