@@ -58,7 +58,7 @@ def test_a_service_selector_needs_each_of_its_labels(wanted: dict[str, str], lab
     ],
 )
 def test_a_requirement_matches_labels(operator: str, values: list[str], labels: dict[str, str], matches: bool) -> None:
-    """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#set-based-requirement"""
+    """https://pkg.go.dev/k8s.io/apimachinery/pkg/labels#Requirement.Matches"""
     selector = label_selector({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]})
     assert matches == selector.matches(pairs(labels))
 
