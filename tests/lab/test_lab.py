@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,8 @@ def test_updates_neither_cut_nor_open() -> None:
     always = {"from": ALWAYS}
     with Lab(metallb=False) as lab:
         _shop(lab)
+        _route_clients(lab)
         web = lab.pods["shop/web-n1"].host
-        for client in lab.clients.values():
-            with client.netns.inside():
-                subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
         lab.apply(DENY, policy("web", "shop", {}, {"ingress": [always]}, ["Ingress"]))
         outcomes: Counter[tuple[str, Outcome]] = Counter()
         for round_ in range(100):
@@ -70,6 +69,13 @@ def test_updates_neither_cut_nor_open() -> None:
                 probes = [Probe(lab.clients[name].netns, web.addresses[0], 8080)] * 20
                 outcomes.update((name, result.outcome) for result in lab.probe(probes))
     assert {("allowed", Outcome.ANSWERED): 2000, ("stranger", Outcome.REFUSED): 2000} == dict(outcomes)
+
+
+def _route_clients(lab: Lab) -> None:
+    """Clients outside reach the pods of n1 at their own addresses."""
+    for client in lab.clients.values():
+        with client.netns.inside():
+            subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
 
 
 def _table(lab: Lab, ingress: list[Any]) -> str:
@@ -85,32 +91,33 @@ def test_a_table_replaced_under_traffic_neither_cuts_nor_opens() -> None:
     """While a node's table is replaced without a pause, those always admitted are answered and all others refused."""
     with Lab(metallb=False, enforcing=False) as lab:
         _shop(lab)
+        _route_clients(lab)
         pod, node = lab.pods["shop/web-n1"].host, lab.nodes["n1"]
-        for client in lab.clients.values():
-            with client.netns.inside():
-                subprocess.run(["ip", "route", "add", "10.244.1.0/24", "via", "192.0.2.11"], check=True)
         tables = [_table(lab, [{"from": [*ALWAYS, *more]}]) for more in ([], [{"ipBlock": {"cidr": "10.0.0.0/8"}}])]
-        replaced, done = 0, threading.Event()
+        in_force, done = threading.Event(), threading.Event()
 
-        def replace() -> None:
-            nonlocal replaced
-            filters = Nftables(Path(node.netns.path))
+        def replace() -> int:
+            filters, count = Nftables(Path(node.netns.path)), 0
             for text in itertools.cycle(tables):
                 filters.run(text)
-                replaced += 1
+                in_force.set()
+                count += 1
                 if done.is_set():
                     break
             filters.close()
+            return count
 
-        thread = threading.Thread(target=replace)
-        thread.start()
-        time.sleep(0.2)  # the first table is in force
         outcomes: Counter[tuple[str, Outcome]] = Counter()
-        for name, _ in itertools.product(("allowed", "stranger"), range(100)):
-            probes = [Probe(lab.clients[name].netns, pod.addresses[0], 8080)] * 100
-            outcomes.update((name, result.outcome) for result in lab.probe(probes, at_once=40))
-        done.set()
-        thread.join()
+        with ThreadPoolExecutor(1) as thread:
+            replacing = thread.submit(replace)
+            try:
+                assert in_force.wait(10)
+                for name, _ in itertools.product(("allowed", "stranger"), range(100)):
+                    probes = [Probe(lab.clients[name].netns, pod.addresses[0], 8080)] * 100
+                    outcomes.update((name, result.outcome) for result in lab.probe(probes, at_once=40))
+            finally:
+                done.set()  # else a probe that fails would leave the thread running, and the test without an end
+            replaced = replacing.result()
     assert {("allowed", Outcome.ANSWERED): 10_000, ("stranger", Outcome.REFUSED): 10_000} == dict(outcomes)
     assert 300 < replaced
 

@@ -56,7 +56,7 @@ def node_rules(model: Model, node: Node, position: Position, denial: Denial = De
     known = [address for verdict in verdicts for address in verdict.pod.addresses]
     lines = [
         "ct state established,related accept",
-        *_unknown(chains, node, known),
+        f"jump {_unknown(chains, node, known)}",
         *_jumps("saddr", leaving),
         *_jumps("daddr", entering),
     ]
@@ -133,12 +133,12 @@ def _what(allow: Allow) -> Iterable[str]:
             yield f"{ports.protocol.lower()} dport {low if low == high else f'{low}-{high}'} "
 
 
-def _unknown(chains: list[str], node: Node, known: Sequence[Address]) -> Iterable[str]:
+def _unknown(chains: list[str], node: Node, known: Sequence[Address]) -> str:
     lines = [
         *(f"{_is('daddr', address)} return" for address in known),
         *(f"{_FAMILIES[block.version]} daddr {block} drop" for block in node.pod_cidrs),
     ]
-    yield f"jump {_add(chains, 'unknown', lines, 'addresses without a pod')}"
+    return _add(chains, "unknown", lines, "addresses without a pod")
 
 
 def _jumps(direction: str, chains: Sequence[tuple[PodVerdict, str]]) -> Iterable[str]:
