@@ -64,6 +64,7 @@ class Lab:
         self._speaker_key = parts.new_speaker_key()
         self.nodes: dict[str, Node] = {}
         self.clients: dict[str, Host] = {}
+        self.proxies: list[Part] = []
         self.enforcer: parts.Enforcer | None = None
         self.timings: dict[str, float] = {}
 
@@ -182,7 +183,8 @@ class Lab:
                 {"status": {"addresses": addresses, "conditions": ready}},
                 "application/merge-patch+json",
             )
-            self._parts.append(parts.start_kube_proxy(self.cluster, node, self.root, self.proxy_mode))
+            self.proxies.append(parts.start_kube_proxy(self.cluster, node, self.root, self.proxy_mode))
+            self._parts.append(self.proxies[-1])
         return made
 
     def add_client(self, name: str, addresses: tuple[str, str]) -> Host:
